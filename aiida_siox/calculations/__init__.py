@@ -1,0 +1,1 @@
+"""CalcJobs and calcfunctions: thin shells around ``science`` and ``learning``."""

@@ -1,0 +1,1 @@
+"""AiiDA data nodes: spectra, sites, tables, data sets and models that carry their physics as methods."""

@@ -1,0 +1,1 @@
+"""Networks, training, splits and metrics on torch tensors. Imports no AiiDA."""

@@ -1,0 +1,1 @@
+"""AiiDA parsers: thin shells around the pure text parsers in ``raw``."""

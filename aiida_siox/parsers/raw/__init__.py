@@ -1,0 +1,1 @@
+"""Text of an engine to a dictionary: pure functions without AiiDA."""

@@ -1,0 +1,1 @@
+"""Physics and chemistry as plain functions on numpy arrays and ASE atoms. Imports neither AiiDA nor torch."""

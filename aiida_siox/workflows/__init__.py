@@ -1,0 +1,1 @@
+"""WorkChains: they order calculations and create no data themselves."""

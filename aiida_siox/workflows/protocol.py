@@ -1,0 +1,111 @@
+"""Protocols: named sets of default inputs read from ``protocols/<name>.yaml``, with overrides that are checked."""
+
+from __future__ import annotations
+
+import difflib
+import pathlib
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import yaml
+from aiida_quantumespresso.workflows.protocols.utils import ProtocolMixin, recursive_merge
+
+PROTOCOL_FOLDER = pathlib.Path(__file__).parent / "protocols"
+
+
+def nearest(word: str, valid: list[str]) -> str:
+    """Return the sentence that names the valid word nearest to a wrong one, and all valid words."""
+    close = difflib.get_close_matches(str(word), valid, n=1, cutoff=0.4)
+    hint = f"did you mean `{close[0]}`? " if close else ""
+    return f"{hint}Valid: {', '.join(sorted(valid))}."
+
+
+def check_overrides(overrides: Any, defaults: Mapping[str, Any], path: str = "") -> None:
+    """Refuse overrides whose keys or types do not fit the defaults.
+
+    A default that is an empty mapping accepts any keys (it stands for free-form inputs such as scheduler options);
+    a default that is None accepts any value.
+
+    :param overrides: what the user gave.
+    :param defaults: the inputs of the protocol, with the same nesting.
+    :param path: dotted path of the mapping inside the whole, for the message.
+    :raises ValueError: naming the key, the value and the nearest valid key.
+    """
+    if not isinstance(overrides, Mapping):
+        raise ValueError(f"overrides at `{path or 'top level'}` must be a mapping of keys to values, got {overrides!r}.")
+    for key, value in overrides.items():
+        full = f"{path}.{key}" if path else str(key)
+        if key not in defaults:
+            raise ValueError(f"unknown override key `{full}`: {nearest(key, [str(k) for k in defaults])}")
+        default = defaults[key]
+        if isinstance(default, Mapping):
+            if default:
+                check_overrides(value, default, full)
+            elif not isinstance(value, Mapping):
+                raise ValueError(f"override `{full}` must be a mapping, got {value!r}.")
+        elif isinstance(default, bool):
+            if not isinstance(value, bool):
+                raise ValueError(f"override `{full}` must be true or false, got {value!r}.")
+        elif isinstance(default, int | float):
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                hint = " Write 1.0e-8, with a dot: yaml reads 1e-8 as text." if isinstance(value, str) else ""
+                raise ValueError(f"override `{full}` must be a number, got {value!r}.{hint}")
+        elif isinstance(default, str):
+            if not isinstance(value, str):
+                raise ValueError(f"override `{full}` must be text, got {value!r}.")
+        elif isinstance(default, list) and not isinstance(value, list):
+            raise ValueError(f"override `{full}` must be a list, got {value!r}.")
+
+
+def read_overrides(path: pathlib.Path) -> dict[str, Any]:
+    """Read a yaml file of overrides.
+
+    :raises ValueError: if the file is not a yaml mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as exception:
+        raise ValueError(f"{path} is not a readable yaml file: {exception}") from exception
+    if data is None:
+        return {}
+    if not isinstance(data, dict):
+        raise ValueError(f"{path} must hold a mapping of override keys to values, got {type(data).__name__}.")
+    return data
+
+
+class SioxProtocolMixin(ProtocolMixin):
+    """Builder inputs from a protocol, for WorkChains that name their yaml file and their children.
+
+    ``_protocol_name`` is the stem of the file in ``protocols/``; ``_protocol_children`` maps a namespace of the inputs
+    to the WorkChain whose protocol fills it, so that overrides of a child are checked by the child's own keys.
+    """
+
+    _protocol_name: ClassVar[str]
+    _protocol_children: ClassVar[dict[str, type[SioxProtocolMixin]]] = {}
+
+    @classmethod
+    def get_protocol_filepath(cls) -> pathlib.Path:
+        """Return the path of the yaml file that holds the protocols of this class."""
+        return PROTOCOL_FOLDER / f"{cls._protocol_name}.yaml"
+
+    @classmethod
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Any = None) -> dict[str, Any]:
+        """Return the inputs of a protocol with the overrides merged in.
+
+        :param protocol: name of the protocol; the default of the file when None.
+        :param overrides: nested mapping, or the path of a yaml file with one.
+        :raises ValueError: for an unknown protocol or an override that does not fit.
+        """
+        data = cls._load_protocol_file()
+        name = data["default_protocol"] if protocol is None else protocol
+        if name not in data["protocols"]:
+            raise ValueError(f"unknown protocol `{name}`: {nearest(name, list(data['protocols']))}")
+        inputs = recursive_merge(data["default_inputs"], data["protocols"][name])
+        inputs.pop("description", None)
+        if isinstance(overrides, pathlib.Path):
+            overrides = read_overrides(overrides)
+        overrides = dict(overrides or {})
+        for namespace, child in cls._protocol_children.items():
+            inputs[namespace] = child.get_protocol_inputs(name, recursive_merge(inputs.get(namespace) or {}, {}))
+        check_overrides(overrides, inputs)
+        return recursive_merge(inputs, overrides)

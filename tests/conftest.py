@@ -1,0 +1,84 @@
+"""Fixtures of the whole suite: a profile without services, a computer, and codes of the real engines."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+
+import pytest
+
+pytest_plugins = "aiida.tools.pytest_fixtures"
+
+@pytest.fixture(scope="session", autouse=True)
+def single_thread() -> None:
+    """One engine per core: no OpenMP or BLAS threads."""
+    import os
+
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(scope="session")
+def computer(aiida_profile, tmp_path_factory):
+    """Return a configured local computer that polls fast and uses no login shell (session scope)."""
+    from aiida import orm
+
+    label = "localhost-siox"
+    try:
+        return orm.Computer.collection.get(label=label)
+    except Exception:
+        node = orm.Computer(
+            label=label,
+            hostname="localhost",
+            transport_type="core.local",
+            scheduler_type="core.direct",
+            workdir=str(tmp_path_factory.mktemp("scratch")),
+        ).store()
+        node.set_minimum_job_poll_interval(0.1)
+        node.set_default_mpiprocs_per_machine(1)
+        node.configure(safe_interval=0, use_login_shell=False)
+        return node
+
+
+@pytest.fixture(scope="session")
+def engine_code(computer):
+    """Return a factory ``engine_code('pw')`` of InstalledCode nodes for the executables found on the PATH."""
+    from aiida import orm
+
+    names = {
+        "lmp": ("lmp", "siox.melt_quench"),
+        "ld1": ("ld1.x", "siox.ld1"),
+        "pw": ("pw.x", "quantumespresso.pw"),
+        "pp": ("pp.x", "quantumespresso.pp"),
+        "xspectra": ("xspectra.x", "siox.xspectra"),
+        "bader": ("siox-bader", "siox.bader"),
+    }
+
+    def factory(engine: str) -> orm.InstalledCode:
+        executable, plugin = names[engine]
+        path = shutil.which(executable)
+        if path is None:
+            import sys
+
+            beside = pathlib.Path(sys.executable).parent / executable
+            path = str(beside) if beside.is_file() else None
+        assert path is not None, f"{executable} is not installed: run `make engines`"
+        label = f"siox-{engine}"
+        try:
+            return orm.load_code(f"{label}@{computer.label}")
+        except Exception:
+            return orm.InstalledCode(
+                label=label,
+                computer=computer,
+                filepath_executable=path,
+                default_calc_job_plugin=plugin,
+                with_mpi=False,
+                prepend_text="export OMP_NUM_THREADS=1",
+            ).store()
+
+    return factory
+
+
+@pytest.fixture(scope="session")
+def fixtures_path() -> pathlib.Path:
+    """Return the folder of test data."""
+    return pathlib.Path(__file__).parent / "fixtures"
