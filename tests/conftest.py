@@ -9,6 +9,7 @@ import pytest
 
 pytest_plugins = "aiida.tools.pytest_fixtures"
 
+
 @pytest.fixture(scope="session", autouse=True)
 def single_thread() -> None:
     """One engine per core: no OpenMP or BLAS threads."""

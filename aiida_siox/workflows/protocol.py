@@ -32,7 +32,9 @@ def check_overrides(overrides: Any, defaults: Mapping[str, Any], path: str = "")
     :raises ValueError: naming the key, the value and the nearest valid key.
     """
     if not isinstance(overrides, Mapping):
-        raise ValueError(f"overrides at `{path or 'top level'}` must be a mapping of keys to values, got {overrides!r}.")
+        raise ValueError(
+            f"overrides at `{path or 'top level'}` must be a mapping of keys to values, got {overrides!r}."
+        )
     for key, value in overrides.items():
         full = f"{path}.{key}" if path else str(key)
         if key not in defaults:

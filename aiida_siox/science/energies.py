@@ -1,0 +1,46 @@
+"""Energies of a core-level transition, and the axes a spectrum is given on.
+
+Three axes are told apart (see ``docs/topics``): the *eigenvalue axis* ``E_xs + energy_zero``, the *total-energy axis*,
+and the *calibrated axis*, which is the second plus one constant for all sites. Source of the total-energy alignment:
+T. Mizoguchi et al., J. Phys.: Condens. Matter 21, 104204 (2009).
+"""
+
+from __future__ import annotations
+
+#: One Rydberg in eV as aiida-quantumespresso converts it (qe_tools, CODATA 2010), so that Ry → eV → Ry is exact.
+RYDBERG_EV = 13.6056917253
+
+TREATMENTS = ("fch", "xch")
+
+
+def core_correction(
+    ground_all_electron_ry: float, ground_pseudo_ry: float, hole_all_electron_ry: float, hole_pseudo_ry: float
+) -> float:
+    """Return the energy in eV that the frozen core hides from a pseudopotential total-energy difference.
+
+    ΔE_core = [E_AE − E_PS](hole) − [E_AE − E_PS](ground), for one isolated atom; all arguments in Ry, from ld1.x.
+    """
+    hole = hole_all_electron_ry - hole_pseudo_ry
+    ground = ground_all_electron_ry - ground_pseudo_ry
+    return (hole - ground) * RYDBERG_EV
+
+
+def transition_energy(ground_ry: float, hole_ry: float, core_correction_ev: float) -> float:
+    """Return [E(hole) − E(ground)] + ΔE_core in eV from the total energies (Ry) of the two cells."""
+    return (hole_ry - ground_ry) * RYDBERG_EV + core_correction_ev
+
+
+def total_energy_offset(treatment: str, transition_ev: float, energy_zero_ev: float, fermi_ev: float) -> float:
+    """Return what is added to xspectra's energies to bring them to the total-energy axis, in eV.
+
+    :param treatment: ``fch`` (full core hole, charged cell) or ``xch`` (excited electron in the cell).
+    :param transition_ev: see :func:`transition_energy`.
+    :param energy_zero_ev: xspectra's own zero on the eigenvalue axis.
+    :param fermi_ev: Fermi energy of the hole cell from pw.x; used for ``xch`` only.
+    :raises ValueError: for another treatment.
+    """
+    if treatment == "fch":
+        return energy_zero_ev + transition_ev
+    if treatment == "xch":
+        return energy_zero_ev - fermi_ev + transition_ev
+    raise ValueError(f"unknown treatment of the core hole {treatment!r}: choose one of {', '.join(TREATMENTS)}.")
