@@ -1,0 +1,59 @@
+# make demo      everything from nothing to a report (half an hour on two cores)
+# make test      the whole suite, with the real engines
+# make test-ssh  one structure through core.ssh to an sshd of its own on loopback
+# make lint      ruff and mypy
+# make docs      the documentation in docs/_build/html
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Two test workers, one engine thread each.
+WORKERS ?= 2
+PYTEST_ARGS ?=
+
+export OMP_NUM_THREADS := 1
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: help demo engines install test test-ssh lint docs constraints stop clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+engines:
+	@tools/install_engines.sh
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt tools/bootstrap.sh
+	@tools/bootstrap.sh $(VENV)
+	@touch $@
+
+test: engines install
+	$(BIN)/python -m pytest -m "not ssh" -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+test-ssh: engines install
+	$(BIN)/python tools/with_sshd.py -- $(BIN)/python -m pytest -m ssh $(PYTEST_ARGS)
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: install
+	@$(BIN)/python -c 'import furo, myst_parser' 2>/dev/null || tools/bootstrap.sh $(VENV) dev,docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+demo: engines install
+	@tools/demo.sh $(VENV)
+
+# Stops the demo's daemon (its study goes on when `make demo` is called again).
+stop:
+	@AIIDA_PATH=$(CURDIR)/.aiida $(BIN)/verdi daemon stop
+
+constraints: install
+	@tools/bootstrap.sh $(VENV) dev,docs
+	@{ sed -n '/^#/p' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; } > constraints.new
+	@mv constraints.new constraints.txt
+
+clean:
+	rm -rf $(VENV) docs/_build docs/reference/workchains .pytest_cache .mypy_cache .ruff_cache
