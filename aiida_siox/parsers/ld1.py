@@ -1,0 +1,79 @@
+"""Parser of ld1.x."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+from typing import Any, ClassVar
+
+from aiida import orm
+from aiida.engine import ExitCode
+from aiida.parsers import Parser
+from aiida_pseudo.data.pseudo.upf import UpfData
+
+from aiida_siox.calculations.ld1 import Ld1Calculation
+from aiida_siox.parsers.raw.ld1 import last_lines, parse_ld1
+from aiida_siox.science import upf
+
+REQUIRED = ("version", "all_electron_Ry", "pseudo_Ry", "eigenvalue_error_Ry")
+
+
+class Ld1Parser(Parser):
+    """Energies, a repaired UPF file and the core wavefunction from the files of ld1.x."""
+
+    #: Raise it whenever the same files shall give other outputs.
+    CACHE_VERSION = 1
+
+    defaults: ClassVar[dict[str, float]] = {
+        # the pseudo-atom reproduces its own reference configuration to 1e-5 Ry; more than this is a broken generation
+        "eigenvalue_tolerance_Ry": 1e-3,
+    }
+
+    def parse(self, **kwargs: Any) -> ExitCode | None:
+        """Parse the retrieved files; nothing is an output unless everything is right."""
+        codes = self.exit_codes
+        try:
+            text = self.retrieved.base.repository.get_object_content(str(self.node.get_option("output_filename")), "r")
+        except FileNotFoundError:
+            return codes.ERROR_OUTPUT_STDOUT_MISSING
+        tail = last_lines(text)
+        parsed = parse_ld1(text)
+        for warning in parsed["warnings"]:
+            self.logger.warning(warning)
+        if (error := parsed.pop("error")) is not None:
+            return codes.ERROR_ENGINE_STOPPED.format(message=error)
+        if (not_converged := parsed.pop("not_converged")) is not None:
+            return codes.ERROR_SCF_NOT_CONVERGED.format(message=not_converged)
+        missing = [key for key in REQUIRED if key not in parsed]
+        if not parsed.pop("finished") or missing:
+            message = f"no {', '.join(missing)}" if missing else "no end of the pseudopotential test"
+            return codes.ERROR_OUTPUT_INCOMPLETE.format(message=message, tail=tail)
+        tolerance = self.defaults["eigenvalue_tolerance_Ry"]
+        if parsed["eigenvalue_error_Ry"] > tolerance:
+            return codes.ERROR_EIGENVALUES_NOT_REPRODUCED.format(
+                error=parsed["eigenvalue_error_Ry"], tolerance=tolerance
+            )
+
+        folder = pathlib.Path(kwargs["retrieved_temporary_folder"])
+        name = self.node.inputs.parameters["inputp"]["file_pseudopw"]
+        upf_path, orbitals_path = folder / name, folder / Ld1Calculation.ORBITALS_FILE
+        if not upf_path.is_file():
+            return codes.ERROR_UPF_MISSING.format(tail=tail)
+        if not orbitals_path.is_file():
+            return codes.ERROR_ORBITALS_MISSING.format(tail=tail)
+        try:
+            orbitals = upf.read_orbitals(orbitals_path.read_text())
+            repaired = upf.repair(upf_path.read_text(), orbitals)
+            pseudo = UpfData(io.BytesIO(repaired.encode()), filename=name)
+        except (ValueError, KeyError, UnicodeDecodeError) as exception:
+            return codes.ERROR_UPF_INVALID.format(message=str(exception))
+
+        self.out("pseudo", pseudo)
+        core = upf.core_wavefunction(orbitals)
+        if core is not None:
+            self.out(
+                "core_wavefunction",
+                orm.SinglefileData(io.BytesIO(core.encode()), filename=f"{pathlib.Path(name).stem}.wfc"),
+            )
+        self.out("output_parameters", orm.Dict(parsed))
+        return None
