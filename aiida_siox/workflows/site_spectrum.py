@@ -1,0 +1,262 @@
+"""SiteSpectrumWorkChain: the Si K-edge spectrum of one absorber."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.common import AttributeDict
+from aiida.engine import ExitCode, ToContext, WorkChain, while_
+from aiida_pseudo.data.pseudo.upf import UpfData
+from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
+
+from aiida_siox.calculations.spectra import HOLE_KIND, assemble_spectrum, make_kpoints, mark_absorber
+from aiida_siox.calculations.xspectra import XspectraCalculation
+from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.workflows.settings import pw_parameters, settings_error, xspectra_parameters
+from aiida_siox.workflows.utils import clean_scratch, is_cached, job_metadata, scratch_is_gone, validate_options
+
+ENGINES = ("pw", "xspectra")
+
+
+def define_atomic_data(spec: Any) -> None:
+    """Add the namespace of what AtomicDataWorkChain makes to the inputs of a WorkChain."""
+    spec.input_namespace("atomic_data", help="Outputs of AtomicDataWorkChain.")
+    spec.input_namespace("atomic_data.pseudos", help="Pseudopotentials by kind.")
+    for kind in ("Si", "O", HOLE_KIND):
+        spec.input(f"atomic_data.pseudos.{kind}", valid_type=UpfData, help=f"Pseudopotential of the kind {kind}.")
+    spec.input("atomic_data.core_wavefunction", valid_type=orm.SinglefileData, help="1s of the ground-state set.")
+    spec.input("atomic_data.energies", valid_type=orm.Dict, help="Atomic energies and the core correction.")
+
+
+def validate_settings(node: orm.Dict, _: Any = None) -> str | None:
+    """Port validator of ``settings``."""
+    return settings_error(node.get_dict())
+
+
+class SiteSpectrumWorkChain(WorkChain):
+    """Core-hole SCF and XSpectra of one site, on the total-energy axis."""
+
+    #: Factors of the error handling.
+    defaults = AttributeDict({"max_attempts": 3, "factor_xniter": 2})
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define the process specification."""
+        super().define(spec)
+        spec.input("structure", valid_type=orm.StructureData, help="Configuration with the kinds Si and O.")
+        spec.input("site", valid_type=orm.Int, help="Index of the absorber in the structure.")
+        spec.input("ground_parameters", valid_type=orm.Dict, help="Parsed output of the ground state's pw.x.")
+        spec.input("settings", valid_type=orm.Dict, validator=validate_settings, help="Settings (protocol file).")
+        spec.input("clean_scratch", valid_type=bool, non_db=True, default=True, help="Clean the scratch at the end.")
+        spec.input(
+            "options",
+            valid_type=dict,
+            non_db=True,
+            default=dict,
+            validator=lambda value, _: validate_options(value, (*ENGINES, "pp", "bader")),
+            help="Scheduler options by engine.",
+        )
+        spec.input_namespace("codes")
+        for engine in ENGINES:
+            spec.input(f"codes.{engine}", valid_type=orm.AbstractCode, help=f"Code of {engine}.x.")
+        spec.input_namespace("kpoints", required=False, help="Meshes; from the settings when left out.")
+        for stage in ("scf", "xspectra"):
+            spec.input(f"kpoints.{stage}", valid_type=orm.KpointsData, required=False, help=f"Mesh of {stage}.")
+        define_atomic_data(spec)
+        spec.outline(
+            cls.setup,
+            while_(cls.has_attempts_left)(
+                cls.run_core_hole_scf,
+                cls.inspect_core_hole_scf,
+                cls.run_xspectra,
+                cls.inspect_xspectra,
+            ),
+            cls.assemble,
+            cls.results,
+        )
+        spec.output("spectrum", valid_type=SpectrumData, help="Spectrum with every energy of the transition.")
+        spec.exit_code(
+            301,
+            "ERROR_SCF_FAILED",
+            message="The core-hole SCF of site {site} failed: {message}",
+            invalidates_cache=True,
+        )
+        spec.exit_code(
+            302, "ERROR_XSPECTRA_FAILED", message="xspectra.x of site {site} failed: {message}", invalidates_cache=True
+        )
+        spec.exit_code(
+            303,
+            "ERROR_ASSEMBLY_FAILED",
+            message="The spectrum of site {site} could not be put together: {message}",
+            invalidates_cache=True,
+        )
+
+    def setup(self) -> None:
+        """Mark the absorber and take the meshes."""
+        self.ctx.hole_structure = mark_absorber(self.inputs.structure, self.inputs.site)
+        meshes = self.inputs.get("kpoints", {})
+        for stage in ("scf", "xspectra"):
+            self.ctx[f"kpoints_{stage}"] = meshes.get(stage) or make_kpoints(
+                self.inputs.structure, self.inputs.settings, orm.Str(stage)
+            )
+        self.ctx.attempt = 0
+        self.ctx.disable_cache = False
+        self.ctx.scf = None
+        self.ctx.xspectra = None
+        self.ctx.xspectra_overrides = {}
+
+    @property
+    def site(self) -> int:
+        """Index of the absorber."""
+        return int(self.inputs.site.value)
+
+    def has_attempts_left(self) -> bool:
+        """Return whether the spectrum is still missing and may be tried."""
+        finished = self.ctx.xspectra is not None and self.ctx.xspectra.is_finished_ok
+        return not finished and self.ctx.attempt < self.defaults.max_attempts
+
+    def run_core_hole_scf(self) -> ToContext | None:
+        """Run pw.x with the core hole, unless the last one is still good."""
+        self.ctx.attempt += 1
+        if self.ctx.scf is not None:
+            return None
+        structure = self.ctx.hole_structure
+        settings = self.inputs.settings.get_dict()
+        parameters = pw_parameters(settings, len(structure.sites), hole=True)
+        pseudos = self.inputs.atomic_data.pseudos
+        metadata = job_metadata(self.inputs.options.get("pw"), f"core-hole SCF, site {self.site}")
+        if self.ctx.disable_cache:
+            metadata["disable_cache"] = True
+        inputs = {
+            "pw": {
+                "code": self.inputs.codes.pw,
+                "structure": structure,
+                "pseudos": {name: pseudos[name] for name in structure.get_kind_names()},
+                "parameters": orm.Dict(parameters),
+                "metadata": metadata,
+            },
+            "kpoints": self.ctx.kpoints_scf,
+            "metadata": {"call_link_label": "core_hole_scf"},
+        }
+        return ToContext(scf=self.submit(PwBaseWorkChain, **inputs))
+
+    def inspect_core_hole_scf(self) -> ExitCode | None:
+        """Give up, or run again what came from the cache or was interrupted."""
+        scf = self.ctx.scf
+        if scf.is_finished_ok:
+            return None
+        if self.ctx.attempt < self.defaults.max_attempts and may_run_again(scf):
+            self.report(f"core-hole SCF <{scf.pk}> was cached or interrupted: it is run anew")
+            self.ctx.disable_cache = True
+            self.ctx.scf = None
+            return None
+        return self.exit_codes.ERROR_SCF_FAILED.format(site=self.site, message=failure_message(scf))
+
+    def run_xspectra(self) -> ToContext | None:
+        """Run xspectra.x for all polarisations from the scratch of the SCF."""
+        if self.ctx.scf is None:
+            return None
+        scf = self.ctx.scf
+        parameters = xspectra_parameters(self.inputs.settings.get_dict(), self.ctx.xspectra_overrides)
+        inputs = {
+            "code": self.inputs.codes.xspectra,
+            "parent_folder": scf.outputs.remote_folder,
+            "structure": self.ctx.hole_structure,
+            "core_wavefunction": self.inputs.atomic_data.core_wavefunction,
+            "kpoints": self.ctx.kpoints_xspectra,
+            "parameters": orm.Dict(parameters),
+            "metadata": {
+                **job_metadata(self.inputs.options.get("xspectra"), f"xspectra, site {self.site}"),
+                "call_link_label": "xspectra",
+            },
+        }
+        return ToContext(xspectra=self.submit(XspectraCalculation, **inputs))
+
+    def inspect_xspectra(self) -> ExitCode | None:
+        """Give up, or try again where that can help."""
+        if self.ctx.scf is None or self.ctx.xspectra.is_finished_ok:
+            return None
+        job = self.ctx.xspectra
+        codes = XspectraCalculation.exit_codes
+        last = self.ctx.attempt >= self.defaults.max_attempts
+        if not last and job.exit_status == codes.ERROR_LANCZOS_NOT_CONVERGED.status:
+            current = xspectra_parameters(self.inputs.settings.get_dict(), self.ctx.xspectra_overrides)
+            xniter = int(current["input_xspectra"]["xniter"] * self.defaults.factor_xniter)
+            self.ctx.xspectra_overrides = {"xniter": xniter}
+            self.report(f"xspectra <{job.pk}> ran out of Lanczos iterations: again with xniter = {xniter}")
+            return None
+        if not last and scratch_is_gone(self.ctx.scf.outputs.remote_folder):
+            self.report(f"the scratch of the SCF <{self.ctx.scf.pk}> is gone: the SCF is run anew, not from the cache")
+            self.ctx.disable_cache = True
+            self.ctx.scf = None
+            return None
+        if not last and interrupted(job):
+            self.report(f"xspectra <{job.pk}> was interrupted: it is run again")
+            return None
+        return self.exit_codes.ERROR_XSPECTRA_FAILED.format(site=self.site, message=failure_message(job))
+
+    def assemble(self) -> ExitCode | None:
+        """Bring the spectrum to the total-energy axis."""
+        if self.ctx.xspectra is None or not self.ctx.xspectra.is_finished_ok:
+            job = self.ctx.xspectra or self.ctx.scf
+            message = "no attempt left" if job is None else failure_message(job)
+            return self.exit_codes.ERROR_XSPECTRA_FAILED.format(site=self.site, message=message)
+        outputs = self.ctx.xspectra.outputs
+        try:
+            self.ctx.spectrum = assemble_spectrum(
+                structure=self.inputs.structure,
+                site=self.inputs.site,
+                settings=self.inputs.settings,
+                ground_parameters=self.inputs.ground_parameters,
+                hole_parameters=self.ctx.scf.outputs.output_parameters,
+                atomic_energies=self.inputs.atomic_data.energies,
+                curves=outputs.curves,
+                lanczos=outputs.lanczos,
+                xspectra_parameters=outputs.output_parameters,
+                version=orm.Int(SCIENCE_VERSION),
+            )
+        except ValueError as exception:
+            return self.exit_codes.ERROR_ASSEMBLY_FAILED.format(site=self.site, message=str(exception))
+        return None
+
+    def results(self) -> None:
+        """Attach the spectrum and clean the scratch that it no longer needs."""
+        self.out("spectrum", self.ctx.spectrum)
+        if self.inputs.clean_scratch and (cleaned := clean_scratch(self.node)):
+            self.report(f"cleaned the scratch of {', '.join(map(str, cleaned))}")
+
+
+def last_job(process: orm.ProcessNode) -> orm.CalcJobNode | None:
+    """Return the newest CalcJob of a process: itself, or the last one under it."""
+    if isinstance(process, orm.CalcJobNode):
+        return process
+    jobs = [node for node in process.called_descendants if isinstance(node, orm.CalcJobNode)]
+    return max(jobs, key=lambda node: node.pk, default=None)
+
+
+def interrupted(job: orm.ProcessNode | None) -> bool:
+    """Return whether a job ended without its engine's last words: killed, or lost with the machine."""
+    return job is not None and (
+        job.is_excepted or (job.exit_message is not None and "incomplete" in job.exit_message.lower())
+    )
+
+
+def may_run_again(process: orm.ProcessNode) -> bool:
+    """Return whether a failure may be the cache's or the machine's, and not the calculation's."""
+    job = last_job(process)
+    return process.is_excepted or job is None or is_cached(job) or interrupted(job)
+
+
+def failure_message(process: orm.ProcessNode) -> str:
+    """Return in one line which process failed and how it put it."""
+    job = last_job(process)
+    parts = []
+    for node in dict.fromkeys([process, job]):
+        if node is not None and not node.is_finished_ok:
+            state = "excepted" if node.is_excepted else f"exit status {node.exit_status}"
+            parts.append(
+                f"{node.process_label}<{node.pk}> {state}: {node.exit_message or node.exception or ''}".strip()
+            )
+    return "; ".join(parts)
