@@ -1,0 +1,195 @@
+"""``aiida-siox export`` and ``import``: a study as one file, with all that it needs."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import sys
+from typing import Any
+
+import click
+from aiida import orm
+from aiida.common.exceptions import AiidaException
+
+from aiida_siox.cli.common import describe, emit_json, json_option, load_node, say, user_errors, with_profile
+
+#: The provenance of a node leads to the jobs that made its inputs, but not on to other studies that called these jobs.
+TRAVERSAL: dict[str, Any] = {"call_calc_backward": False, "call_work_backward": False}
+
+#: What an import tells the user of: entry points of processes and node types.
+NOTEWORTHY_PROCESSES = {
+    "study": "aiida.workflows:siox.study",
+    "structure_targets": "aiida.workflows:siox.structure_targets",
+}
+NOTEWORTHY_DATA = {"site_table": "site_table", "calibration": "calibration", "dataset": "dataset", "model": "model"}
+
+
+@click.command("export")
+@click.argument("identifier", metavar="PK")
+@click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=pathlib.Path))
+@click.option("--force", is_flag=True, help="Write over a file that exists.")
+@with_profile
+def export_archive(identifier: str, path: pathlib.Path, force: bool) -> None:
+    """Write an AiiDA archive of a study, table, data set or model with everything it comes from.
+
+    The file holds all nodes and the files the engines gave back, not the scratch folders of the jobs.
+    """
+    from aiida.tools.archive import create_archive
+
+    node = load_node(identifier, orm.Node)
+    running = [
+        process
+        for process in ([node, *node.called_descendants] if isinstance(node, orm.ProcessNode) else [])
+        if not process.is_sealed
+    ]
+    if running:
+        raise click.ClickException(
+            f"{describe(node)} {node.pk} has not ended ({len(running)} processes are open): export it when "
+            f"`aiida-siox status {node.pk}` says so."
+        )
+    if path.exists() and not force:
+        raise click.ClickException(f"{path} exists: give another name, or --force to write over it.")
+    if not path.parent.is_dir():
+        raise click.ClickException(f"there is no folder {path.parent}.")
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        with user_errors(f"the archive {path} cannot be written"), contextlib.redirect_stdout(sys.stderr):
+            create_archive([node], partial, overwrite=True, **TRAVERSAL)
+        partial.replace(path)
+    except OSError as exception:
+        raise click.ClickException(f"the archive {path} cannot be written: {exception.strerror or exception}")
+    finally:
+        partial.unlink(missing_ok=True)
+    click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB. Elsewhere: aiida-siox import {path.name}")
+
+
+@click.command("import")
+@click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=pathlib.Path))
+@json_option
+def import_archive(path: pathlib.Path, as_json: bool) -> None:
+    """Read an AiiDA archive into the profile; without any profile one is made. No engine is needed.
+
+    Reading an archive twice adds nothing. What was imported is never taken from the cache.
+    """
+    from aiida.tools.archive import import_archive as read
+
+    if not path.is_file():
+        raise click.ClickException(f"there is no file {path}.")
+    # the file is looked at before a profile is made for it
+    found = contents(path)
+    ensure_profile()
+    with readable(path), contextlib.redirect_stdout(sys.stderr):
+        read(path, create_group=False)
+    imported = {kind: sorted(pk_of(uuid) for uuid in uuids) for kind, uuids in found.items()}
+    if as_json:
+        emit_json({"file": str(path), "imported": imported})
+        return
+    for kind, pks in imported.items():
+        if pks:
+            click.echo(f"{kind}: {', '.join(str(pk) for pk in pks)}")
+    if not any(imported.values()):
+        click.echo("The archive holds no study, site table, data set or model.")
+        return
+    click.echo("Next: " + next_commands(imported))
+
+
+def pk_of(uuid: str) -> int:
+    """Return the PK that a node has in this profile."""
+    pk = orm.load_node(uuid=uuid).pk
+    assert pk is not None
+    return pk
+
+
+def next_commands(imported: dict[str, list[int]]) -> str:
+    """Return what to try with imported nodes."""
+    first = next(pks[0] for pks in imported.values() if pks)
+    commands = [f"aiida-siox show {first}"]
+    if imported.get("study"):
+        commands.append(f"aiida-siox report {imported['study'][0]}")
+    if imported.get("model"):
+        commands.append(f"aiida-siox predict {imported['model'][0]} SPECTRUM.txt")
+    return "; ".join(commands)
+
+
+def ensure_profile() -> None:
+    """Load the profile, or make one without engines where there is none at all."""
+    from aiida_siox.cli.environment import PROFILE, create_profile, current_profile_option, load_siox_profile
+
+    try:
+        load_siox_profile()
+    except click.ClickException:
+        if profiles_exist() and current_profile_option() is None:
+            raise
+        profile, _ = create_profile(current_profile_option() or PROFILE)
+        say(f"Made the AiiDA profile `{profile.name}`, without engines.")
+
+
+def profiles_exist() -> bool:
+    """Return whether the AiiDA configuration has any profile."""
+    from aiida.manage import get_config
+
+    try:
+        return bool(get_config().profile_names)
+    except AiidaException:
+        return False
+
+
+@contextlib.contextmanager
+def readable(path: pathlib.Path) -> Any:
+    """Turn what AiiDA says of a wrong archive into one message."""
+    import tarfile
+    import zipfile
+
+    from aiida.common.exceptions import CorruptStorage, IncompatibleStorageSchema, UnreachableStorage
+
+    try:
+        yield
+    except IncompatibleStorageSchema:
+        raise click.ClickException(
+            f"{path} was written by another version of AiiDA: `verdi archive migrate {path} NEW_FILE` may bring it up "
+            "to this one."
+        )
+    except (
+        CorruptStorage,
+        UnreachableStorage,
+        AiidaException,
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        ValueError,
+        KeyError,
+        EOFError,
+        OSError,
+    ) as exception:
+        raise click.ClickException(
+            f"{path} is not an AiiDA archive, or damaged ({exception}). Write it again with `aiida-siox export`, "
+            "and compare sizes after copying."
+        )
+
+
+def contents(path: pathlib.Path) -> dict[str, list[str]]:
+    """Return the UUIDs of the studies, tables, data sets and models in an archive.
+
+    :raises click.ClickException: if the file is not an archive of this version of AiiDA.
+    """
+    from aiida.tools.archive.abstract import get_format
+
+    found: dict[str, list[str]] = {}
+    with readable(path), get_format().open(path, "r") as reader:
+        for kind, process_type in NOTEWORTHY_PROCESSES.items():
+            query = reader.querybuilder()
+            query.append(orm.ProcessNode, filters={"process_type": process_type}, project="uuid")
+            found[kind] = query.all(flat=True)
+        for kind, name in NOTEWORTHY_DATA.items():
+            query = reader.querybuilder()
+            query.append(orm.Data, filters={"node_type": f"data.siox.{name}.{CLASS_NAMES[name]}."}, project="uuid")
+            found[kind] = query.all(flat=True)
+    return found
+
+
+#: Class names of the data nodes: an archive is asked by node type, without loading its nodes.
+CLASS_NAMES = {
+    "site_table": "SiteTableData",
+    "calibration": "CalibrationData",
+    "dataset": "DatasetData",
+    "model": "ModelData",
+}

@@ -1,0 +1,324 @@
+"""What the commands share: options, loading nodes, running a process, JSON, and errors without a traceback."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import math
+import pathlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import click
+from aiida import orm
+from aiida.common.exceptions import AiidaException, MultipleObjectsError, NotExistent
+from aiida.common.links import LinkType
+from rich.console import Console
+from rich.table import Table
+
+#: Exit code of a command whose process failed, or succeeded in part only.
+EXIT_INCOMPLETE = 3
+
+#: Labels of the JSON contract, with the name of the output namespace of a study where that differs.
+OUTPUT_LABELS = {
+    "structure": "structures",
+    "quality": "qualities",
+    "site_table": "site_tables",
+    "calibration": "calibration",
+    "dataset": "dataset",
+    "charge_model": "charge_model",
+    "rdf_model": "rdf_model",
+}
+
+Command = Callable[..., Any]
+NodeT = TypeVar("NodeT", bound=orm.Node)
+
+
+def say(text: str) -> None:
+    """Tell the user something on stderr, where it never mixes with results."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+@contextlib.contextmanager
+def user_errors(prefix: str = "") -> Iterator[None]:
+    """Turn what is wrong with the user's input into one clear message.
+
+    :param prefix: what was being done or read, put before the message.
+    """
+    try:
+        yield
+    except (ValueError, FileNotFoundError, AiidaException) as exception:
+        text = str(exception) or type(exception).__name__
+        raise click.ClickException(f"{prefix}: {text}" if prefix else text)
+
+
+def with_profile(function: Command) -> Command:
+    """Load the profile of the package before a command runs."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        from aiida_siox.cli.environment import load_siox_profile
+
+        with user_errors():
+            load_siox_profile()
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def load_node(identifier: str, wanted: type[NodeT]) -> NodeT:
+    """Load a node by its PK or UUID.
+
+    :param wanted: what the node must be; ``orm.Node`` for anything.
+    :raises click.ClickException: if there is no such node, or it is something else.
+    """
+    try:
+        node = orm.load_node(identifier)
+    except NotExistent:
+        raise click.ClickException(
+            f"there is no node `{identifier}` in this profile. `aiida-siox status` lists studies, "
+            "`verdi process list -a` all processes."
+        )
+    except MultipleObjectsError:
+        raise click.ClickException(f"`{identifier}` is the beginning of several UUIDs: give more of it.")
+    except ValueError:
+        raise click.ClickException(f"`{identifier}` is neither a PK nor a UUID.")
+    if not isinstance(node, wanted):
+        raise click.ClickException(f"node {node.pk} is a {describe(node)}, but a {wanted.__name__} is needed here.")
+    return node
+
+
+def describe(node: orm.Node) -> str:
+    """Return what a node is, for a message."""
+    if isinstance(node, orm.ProcessNode):
+        return f"{node.process_label or type(node).__name__} process"
+    return type(node).__name__
+
+
+def process_class_name(node: orm.ProcessNode) -> str:
+    """Return the entry point name of a process (``siox.study``), or an empty text."""
+    return (node.process_type or "").partition(":")[2]
+
+
+def plain(value: Any) -> Any:
+    """Return a value that JSON can hold: numpy arrays as lists, NaN and infinities as null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if isinstance(value, pathlib.PurePath):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def emit_json(value: Any) -> None:
+    """Write a value as one line of JSON on stdout."""
+    click.echo(json.dumps(plain(value), allow_nan=False, ensure_ascii=False))
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table on stdout; numbers are right-aligned."""
+    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for i, column in enumerate(columns):
+        numeric = bool(rows) and all(_is_number(row[i]) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*row)
+    # a pipe or a file has no width: what is read by a program is not to be folded
+    Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False).print(table)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text in ("", "-")
+    return True
+
+
+def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
+    """Return a number as text, ``-`` for none."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    return f"{value:{'+' if signed else ''}.{decimals}f}"
+
+
+def named_outputs(node: orm.ProcessNode) -> dict[str, Any]:
+    """Return the PKs of the outputs of a process under the labels of the JSON contract.
+
+    For a study ``structure``, ``quality`` and ``site_table`` map ``<formula>_<seed>`` to PKs.
+    """
+    returned = node.base.links.get_outgoing(link_type=LinkType.RETURN).nested()
+    outputs: dict[str, Any] = {}
+    for label, plural in OUTPUT_LABELS.items():
+        for name in {label, plural}:
+            value = returned.get(name)
+            if isinstance(value, Mapping):
+                outputs[label] = {str(key): entry.pk for key, entry in sorted(value.items())}
+            elif value is not None:
+                outputs[label] = value.pk
+    return outputs
+
+
+def launch(builder: Any, submit: bool) -> None:
+    """Run or submit a process, print what came of it, and leave with the exit code that says so."""
+    if submit:
+        finish_submitted(submit_process(builder))
+    else:
+        finish(run_process(builder))
+
+
+def wants_json() -> bool:
+    """Return whether ``--json`` was given to the command that runs."""
+    return bool(click.get_current_context().params.get("as_json"))
+
+
+def finish_submitted(node: orm.ProcessNode) -> None:
+    """Print that a process was submitted."""
+    if wants_json():
+        emit_json({"process": node.pk, "exit_status": None, "outputs": {}})
+    else:
+        click.echo(f"Submitted {describe(node)} {node.pk}. Follow it with: aiida-siox status {node.pk}")
+
+
+def finish(node: orm.ProcessNode, outputs: dict[str, Any] | None = None, complete: bool = True) -> None:
+    """Print the outputs of a process that has ended, and leave with the exit code that says how.
+
+    :param outputs: label → PK; those of the process when None.
+    :param complete: False if something beside the process went wrong.
+    """
+    outputs = named_outputs(node) if outputs is None else outputs
+    if not node.is_finished_ok:
+        say(failure_text(node))
+    if wants_json():
+        emit_json({"process": node.pk, "exit_status": node.exit_status, "outputs": outputs})
+    else:
+        print_outputs(node, outputs)
+    if not (node.is_finished_ok and complete):
+        click.get_current_context().exit(EXIT_INCOMPLETE)
+
+
+def run_process(builder: Any) -> orm.WorkChainNode:
+    """Run a process here and return its node, whatever came of it.
+
+    All that AiiDA and the engines print goes to stderr. Ctrl-C kills the process.
+
+    :raises click.ClickException: if the inputs are not valid.
+    """
+    from aiida.engine import run_get_node
+    from aiida.manage import get_manager
+
+    with contextlib.redirect_stdout(sys.stderr):
+        with user_errors():
+            process = get_manager().get_runner().instantiate_process(builder)
+        node = process.node
+        say(f"Running {describe(node)} {node.pk}; Ctrl-C stops it. `--submit` leaves it to the daemon.")
+        try:
+            run_get_node(process)
+        except Exception:
+            # a process that excepted or was killed ends run() with that exception; its node keeps it and is reported
+            if not (node.is_excepted or node.is_killed):
+                raise
+    return node
+
+
+def submit_process(builder: Any) -> orm.ProcessNode:
+    """Hand a process to the daemon.
+
+    :raises click.ClickException: if the inputs are not valid or the profile has no broker.
+    """
+    from aiida.engine import submit
+    from aiida.engine.daemon.client import get_daemon_client
+
+    with contextlib.redirect_stdout(sys.stderr), user_errors():
+        if not get_daemon_client().is_daemon_running:
+            say("The daemon is not running: the process starts when `verdi daemon start` does.")
+        return submit(builder)
+
+
+def failure_text(node: orm.ProcessNode) -> str:
+    """Return why a process did not end well."""
+    if node.is_excepted:
+        return f"{describe(node)} {node.pk} broke off: {node.exception}"
+    if node.is_killed:
+        return f"{describe(node)} {node.pk} was killed."
+    if node.is_failed:
+        return (
+            f"{describe(node)} {node.pk} ended with exit status {node.exit_status}: {node.exit_message} "
+            f"See `verdi process report {node.pk}`."
+        )
+    return f"{describe(node)} {node.pk} is {node.process_state.value if node.process_state else 'not started'}."
+
+
+def print_outputs(node: orm.ProcessNode, outputs: dict[str, Any]) -> None:
+    """Print the outputs of a process as a table with the next commands."""
+    rows: list[list[str]] = []
+    for label, value in outputs.items():
+        if isinstance(value, Mapping):
+            rows += [[label, str(key), str(pk)] for key, pk in value.items()]
+        else:
+            rows.append([label, "", str(value)])
+    if rows:
+        print_table(f"{describe(node)} {node.pk}", ["output", "of", "PK"], rows)
+    click.echo(f"Next: aiida-siox show {node.pk}")
+
+
+def scheduler_options(path: pathlib.Path | None, engine: str | None = None) -> dict[str, Any] | None:
+    """Read scheduler options, keyed by engine, from a yaml file.
+
+    :param engine: the only engine whose options are wanted.
+    """
+    from aiida_siox.cli.environment import ENGINES
+    from aiida_siox.workflows.protocol import read_overrides
+    from aiida_siox.workflows.utils import validate_options
+
+    if path is None:
+        return None
+    with user_errors():
+        options = read_overrides(path)
+        if message := validate_options(options, tuple(ENGINES)):
+            raise ValueError(f"{path}: {message}")
+    return options if engine is None else options.get(engine)
+
+
+def json_option(function: Command) -> Command:
+    """Add ``--json``."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one line of JSON on stdout, the rest on stderr."
+    )(function)
+
+
+def protocol_options(function: Command) -> Command:
+    """Add ``--protocol`` and ``--overrides``."""
+    overrides_type = click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)
+    function = click.option(
+        "--overrides",
+        type=overrides_type,
+        help="yaml file with the protocol's keys that differ; unknown keys are refused.",
+    )(function)
+    return click.option("--protocol", help="fast, balanced or paper [default: fast].")(function)
+
+
+def launch_options(function: Command) -> Command:
+    """Add the options of all ``run`` commands."""
+    function = json_option(function)
+    function = click.option("--submit", is_flag=True, help="Leave it to the daemon and return at once.")(function)
+    function = click.option(
+        "--computer", help="Label of the computer whose codes are taken; the one `setup` made when not given."
+    )(function)
+    function = click.option(
+        "--options",
+        "options_file",
+        type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
+        help="yaml file with scheduler options for each engine, e.g. `pw: {max_wallclock_seconds: 3600}`.",
+    )(function)
+    function = click.option(
+        "--max-concurrent", type=click.IntRange(min=1), help="Engine jobs that may run at the same time."
+    )(function)
+    return protocol_options(function)

@@ -1,0 +1,75 @@
+"""``aiida-siox predict``: valence or RDF from a spectrum in a file."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import click
+
+from aiida_siox.cli.common import emit_json, json_option, load_node, plain, say, user_errors, with_profile
+
+
+@click.command()
+@click.argument("model")
+@click.argument("file", type=click.Path(path_type=pathlib.Path))
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    help="Write the result there, with commas between the columns if the name ends in .csv.",
+)
+@json_option
+@with_profile
+def predict(model: str, file: pathlib.Path, output: pathlib.Path | None, as_json: bool) -> None:
+    """Predict from the spectrum in FILE with MODEL, given by PK or UUID.
+
+    FILE has two columns: energy in eV (measured axis) and absorption.
+    """
+    from aiida_siox.data.model import ModelData
+    from aiida_siox.science.spectrum_file import read_spectrum_file
+
+    node = load_node(model, ModelData)
+    with user_errors():
+        spectrum = read_spectrum_file(file)
+    with user_errors(str(file)):
+        prediction = node.predict(spectrum)
+    if output is not None:
+        write_columns(output, prediction)
+    if as_json:
+        emit_json({"model": node.pk, "model_uuid": node.uuid, "file": str(file), **plain(prediction.to_dict())})
+        return
+    error = f"± {prediction.rmse:.3f} {prediction.unit} (RMSE on test sites, {prediction.split} split)"
+    protocol = node.base.attributes.get("protocol", None)
+    if prediction.target == "valence":
+        click.echo(f"Valence of Si: {prediction.value:+.3f} {prediction.unit} {error}, protocol {protocol}")
+    else:
+        sigma = prediction.sigma_angstrom
+        click.echo(f"# g(R) of Si, σ {sigma} Å, {error}, protocol {protocol}")
+        if output is None:
+            click.echo(columns(prediction, " "))
+    if output is not None:
+        click.echo(f"Written: {output}")
+    for note in prediction.notes:
+        say(note)
+
+
+def columns(prediction: Any, separator: str) -> str:
+    """Return the result as text: g(R) as two columns, the valence with its error as one line."""
+    if prediction.target == "valence":
+        return f"{prediction.value:.5f}{separator}{prediction.rmse:.5f}"
+    pairs = zip(prediction.r_angstrom, prediction.value, strict=True)
+    return "\n".join(f"{r:.5f}{separator}{g:.5f}" for r, g in pairs)
+
+
+def write_columns(path: pathlib.Path, prediction: Any) -> None:
+    """Write the result into a text file with one line of titles.
+
+    :raises click.ClickException: if the file cannot be written.
+    """
+    separator = "," if path.suffix.lower() == ".csv" else " "
+    titles = ("valence_e", "rmse_e") if prediction.target == "valence" else ("r_angstrom", "g")
+    mark = "" if separator == "," else "# "
+    try:
+        path.write_text(f"{mark}{separator.join(titles)}\n{columns(prediction, separator)}\n")
+    except OSError as exception:
+        raise click.ClickException(f"{path} cannot be written: {exception.strerror}.")

@@ -1,0 +1,320 @@
+"""``aiida-siox run``: the WorkChains, from a formula or a structure file."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+from aiida import orm
+
+from aiida_siox.cli.common import (
+    describe,
+    failure_text,
+    finish,
+    finish_submitted,
+    launch,
+    launch_options,
+    named_outputs,
+    run_process,
+    say,
+    scheduler_options,
+    submit_process,
+    user_errors,
+    with_profile,
+)
+
+STRUCTURE_ENGINES = ("ld1", "pw", "pp", "xspectra", "bader")
+
+#: Extra of structures read from files, by which the same file finds its node again: caching needs the very same node.
+DIGEST_EXTRA = "siox_structure_digest"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def run() -> None:
+    """Run a WorkChain here, or leave it to the daemon with --submit.
+
+    The exit code is 0 when everything was computed, 3 when the process failed or lost a part (a site, say), 1 or 2
+    when it was not started.
+    """
+
+
+def read_integers(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
+    """Read ``0,3,7`` as integers (callback of an option)."""
+    if value is None:
+        return None
+    try:
+        numbers = [int(word) for word in value.replace(",", " ").split()]
+    except ValueError:
+        raise click.BadParameter(f"`{value}` is not a list of integers such as 0,3,7.")
+    if not numbers or min(numbers) < 0:
+        raise click.BadParameter(f"`{value}` must name integers from 0 on, such as 0,3,7.")
+    if len(set(numbers)) < len(numbers):
+        raise click.BadParameter(f"`{value}` names a number twice.")
+    return numbers
+
+
+@run.command("melt-quench")
+@click.argument("formula")
+@click.option("--seed", type=click.IntRange(min=1), required=True, help="Of the starting cell and the velocities.")
+@launch_options
+@with_profile
+def melt_quench(
+    formula: str,
+    seed: int,
+    protocol: str | None,
+    overrides: pathlib.Path | None,
+    max_concurrent: int | None,
+    options_file: pathlib.Path | None,
+    computer: str | None,
+    submit: bool,
+    as_json: bool,
+) -> None:
+    """Melt and quench one cell of FORMULA (such as Si8O4) and return the amorphous structure.
+
+    It is one job: --max-concurrent is accepted as in the other commands and changes nothing.
+    """
+    from aiida_siox.cli.environment import get_codes
+    from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+
+    options = scheduler_options(options_file, "lmp")
+    with user_errors():
+        MeltQuenchWorkChain.get_protocol_inputs(protocol, overrides)
+        builder = MeltQuenchWorkChain.get_builder_from_protocol(
+            get_codes(["lmp"], computer=computer)["lmp"], formula, seed, protocol, overrides, options
+        )
+    launch(builder, submit)
+
+
+@run.command("structure")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path))
+@click.option("--sites", callback=read_integers, help="Indices of the absorbers, such as 0,3; default all Si.")
+@click.option("--format", "file_format", help="Name of the file format for ASE, where the file name does not tell it.")
+@click.option("--calibrate", is_flag=True, help="Find or compute the calibration from quartz with the same settings.")
+@launch_options
+@with_profile
+def structure(
+    file: pathlib.Path,
+    sites: list[int] | None,
+    file_format: str | None,
+    calibrate: bool,
+    protocol: str | None,
+    overrides: pathlib.Path | None,
+    max_concurrent: int | None,
+    options_file: pathlib.Path | None,
+    computer: str | None,
+    submit: bool,
+    as_json: bool,
+) -> None:
+    """Compute spectra, Bader valences and RDFs of the silicon sites of the structure in FILE.
+
+    FILE is anything ASE reads: extended xyz, cif, POSCAR, ... It must be a periodic cell of Si and O.
+    """
+    from aiida_siox.cli.environment import get_codes
+    from aiida_siox.workflows.settings import settings_error
+    from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
+    from aiida_siox.workflows.structure_targets import validate_inputs
+
+    options = scheduler_options(options_file)
+    # all that can be wrong is looked at before the first engine starts
+    with user_errors():
+        settings = Targets.settings_from(Targets.get_protocol_inputs(protocol, overrides), protocol)
+        refuse(settings_error(settings))
+    with user_errors(str(file)):
+        node = read_structure(file, file_format)
+    refuse(validate_inputs({"structure": node, **({} if sites is None else {"sites": orm.List(sites)})}))
+    codes = get_codes(STRUCTURE_ENGINES, computer=computer)
+    atomic_data = obtain_atomic_data(codes["ld1"], protocol, options)
+    with user_errors():
+        builder = Targets.get_builder_from_protocol(
+            codes,
+            stored_structure(node),
+            atomic_data,
+            protocol,
+            overrides,
+            sites=sites,
+            max_concurrent=max_concurrent,
+            options=options,
+        )
+
+    def calibration_builder() -> Any:
+        from aiida_siox.workflows.calibration import CalibrationWorkChain
+
+        with user_errors():
+            return CalibrationWorkChain.get_builder_from_protocol(
+                codes, atomic_data, protocol, overrides, options=options
+            )
+
+    if submit:
+        if calibrate:
+            calibration = submit_process(calibration_builder())
+            say(f"Submitted {describe(calibration)} {calibration.pk}.")
+        finish_submitted(submit_process(builder))
+        return
+    targets = run_process(builder)
+    outputs = named_outputs(targets)
+    complete = True
+    if calibrate and "site_table" in outputs:
+        pk = obtain_calibration(orm.load_node(outputs["site_table"]), calibration_builder)
+        complete = pk is not None
+        outputs.update({} if pk is None else {"calibration": pk})
+    finish(targets, outputs, complete)
+
+
+def refuse(message: str | None) -> None:
+    """Raise a message of a validator as an error of the command line."""
+    if message is not None:
+        raise click.ClickException(message)
+
+
+def read_structure(path: pathlib.Path, file_format: str | None = None) -> orm.StructureData:
+    """Read a structure file into an unstored node with the kinds Si and O; of several frames, the last.
+
+    :raises ValueError: if ASE cannot read the file, or the structure is not a periodic cell of Si and O.
+    """
+    import ase.io
+    from ase import Atoms
+    from ase.io.formats import UnknownFileTypeError, ioformats
+
+    from aiida_siox.science.structures import validate_structure
+    from aiida_siox.workflows.protocol import nearest
+
+    if file_format is not None and file_format not in ioformats:
+        raise ValueError(f"unknown format `{file_format}`: {nearest(file_format, list(ioformats))}")
+    remedy = "Give extended xyz (.xyz), cif (.cif) or a POSCAR, or name the format with --format."
+    try:
+        frames = ase.io.read(path, index=":", format=file_format)
+    except UnknownFileTypeError:
+        raise ValueError(f"ASE does not know this type of file. {remedy}")
+    except Exception as exception:
+        # the readers of ASE raise whatever their parsing ran into: IndexError, StopIteration, AssertionError, ...
+        raise ValueError(f"ASE cannot read it ({type(exception).__name__}: {exception}). {remedy}")
+    frames = frames if isinstance(frames, list) else [frames]
+    if not frames or not isinstance(frames[-1], Atoms):
+        raise ValueError(f"the file holds no structure. {remedy}")
+    if len(frames) > 1:
+        say(f"{path} holds {len(frames)} structures: the last one is taken.")
+    atoms = frames[-1]
+    validate_structure(atoms)
+    # tags, charges and magnetic moments would make kinds of their own
+    clean = Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell, pbc=True)
+    return orm.StructureData(ase=clean, label=path.name)
+
+
+def stored_structure(node: orm.StructureData) -> orm.StructureData:
+    """Return the stored node of the same structure, storing this one where there is none."""
+    from aiida_siox.calculations.spectra import digest_of
+
+    digest = digest_of(node)
+    query = orm.QueryBuilder()
+    query.append(orm.StructureData, filters={f"extras.{DIGEST_EXTRA}": digest})
+    found = query.first(flat=True)
+    if found is not None:
+        return found
+    node.store()
+    node.base.extras.set(DIGEST_EXTRA, digest)
+    return node
+
+
+def obtain_atomic_data(
+    code: orm.AbstractCode, protocol: str | None, options: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return the atomic data that this ld1.x made before, or make them now (seconds).
+
+    :raises click.ClickException: if ld1.x fails.
+    """
+    from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of, find_atomic_data
+
+    with user_errors():
+        found = find_atomic_data(code, protocol)
+        if found is not None:
+            return found
+        builder = AtomicDataWorkChain.get_builder_from_protocol(code, protocol, options=(options or {}).get("ld1"))
+    node = run_process(builder)
+    if not node.is_finished_ok:
+        raise click.ClickException(failure_text(node))
+    return atomic_data_of(node)
+
+
+def obtain_calibration(table: Any, make_builder: Callable[[], Any]) -> int | None:
+    """Return the PK of the calibration with the settings of a table, computed now where there is none.
+
+    :returns: None if it could not be computed; why was said.
+    """
+    calibration = table.calibration()
+    if calibration is not None:
+        return int(calibration.pk)
+    node = run_process(make_builder())
+    if not node.is_finished_ok:
+        say(failure_text(node))
+        return None
+    return int(node.outputs.calibration.pk)
+
+
+def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what ``run dataset`` and ``run study`` share."""
+    function = launch_options(function)
+    function = click.option("--seeds", callback=read_integers, help="Such as 1,2; the protocol's when not given.")(
+        function
+    )
+    function = click.option("--compositions", help="Formulas with commas between them: Si14,Si8O4,Si4O8.")(function)
+    return click.option(
+        "--formula", "formulas", multiple=True, help="One formula; may be given many times. Default: the protocol's."
+    )(function)
+
+
+@run.command("study")
+@study_options
+@with_profile
+def study(**parameters: Any) -> None:
+    """From compositions to two trained networks: melts, spectra, data set, models, in one provenance graph."""
+    launch_study(train=True, **parameters)
+
+
+@run.command("dataset")
+@study_options
+@with_profile
+def dataset(**parameters: Any) -> None:
+    """The same as `study`, without the training."""
+    launch_study(train=False, **parameters)
+
+
+def launch_study(
+    *,
+    train: bool,
+    formulas: tuple[str, ...],
+    compositions: str | None,
+    seeds: list[int] | None,
+    protocol: str | None,
+    overrides: pathlib.Path | None,
+    max_concurrent: int | None,
+    options_file: pathlib.Path | None,
+    computer: str | None,
+    submit: bool,
+    as_json: bool,
+) -> None:
+    """Build a StudyWorkChain from the options of the command line and launch it."""
+    from aiida_siox.cli.environment import ENGINES, get_codes
+    from aiida_siox.science.composition import validate_melt_formula
+    from aiida_siox.workflows.study import StudyWorkChain
+
+    names = [*formulas, *(word for word in (compositions or "").replace(",", " ").split())]
+    options = scheduler_options(options_file)
+    with user_errors():
+        for name in names:
+            validate_melt_formula(name)
+        if len(set(names)) < len(names):
+            raise ValueError(f"a formula is named twice: {', '.join(names)}. Give more --seeds for more cells of it.")
+        StudyWorkChain.get_protocol_inputs(protocol, overrides)
+        builder = StudyWorkChain.get_builder_from_protocol(
+            get_codes(ENGINES, computer=computer),
+            protocol=protocol,
+            overrides=overrides,
+            compositions=names or None,
+            seeds=seeds,
+            max_concurrent=max_concurrent,
+            options=options,
+            train=train,
+        )
+    launch(builder, submit)

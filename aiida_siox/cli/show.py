@@ -1,0 +1,238 @@
+"""``aiida-siox show``: what a node holds, for reading or as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import click
+import numpy as np
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_siox.cli.common import (
+    describe,
+    emit_json,
+    json_option,
+    load_node,
+    named_outputs,
+    number,
+    plain,
+    print_table,
+    process_class_name,
+    user_errors,
+    with_profile,
+)
+
+STUDY = "siox.study"
+ENERGY_DECIMALS = {"ground_Ry": 6, "hole_Ry": 6}
+
+
+@click.command()
+@click.argument("identifier", metavar="PK")
+@click.option("--energies", is_flag=True, help="Of a site table: every term of the transition energies.")
+@json_option
+@with_profile
+def show(identifier: str, energies: bool, as_json: bool) -> None:
+    """Show a site table, data set, model, study or another node, given by PK or UUID."""
+    node = load_node(identifier, orm.Node)
+    summary = summarise(node)
+    if as_json:
+        emit_json(summary)
+    elif summary["type"] == "site_table":
+        print_site_table(node, summary, energies)
+    elif summary["type"] == "study":
+        print_study(node, summary)
+    else:
+        print_mapping(f"{describe(node)} {node.pk}", summary)
+
+
+def summarise(node: orm.Node) -> dict[str, Any]:
+    """Return the content of a node as plain values, with its ``type``.
+
+    :raises click.ClickException: for a node of which there is nothing to say here.
+    """
+    if hasattr(node, "summary"):
+        return dict(node.summary())
+    if isinstance(node, orm.WorkChainNode) and process_class_name(node) == STUDY:
+        return study_summary(node)
+    if isinstance(node, orm.ProcessNode):
+        return process_summary(node)
+    if isinstance(node, orm.StructureData):
+        return structure_summary(node)
+    if isinstance(node, orm.Dict):
+        return {"type": "dict", "uuid": node.uuid, **node.get_dict()}
+    raise click.ClickException(
+        f"node {node.pk} is a {describe(node)}: `show` knows site tables, sites, spectra, calibrations, data sets, "
+        f"models, structures and processes. Try `verdi node show {node.pk}`."
+    )
+
+
+def process_summary(node: orm.ProcessNode) -> dict[str, Any]:
+    """Return state, exit status and outputs of a process."""
+    return {
+        "type": "process",
+        "pk": node.pk,
+        "uuid": node.uuid,
+        "process": node.process_label,
+        "state": node.process_state.value if node.process_state else None,
+        "exit_status": node.exit_status,
+        "exit_message": node.exit_message or (node.exception if node.is_excepted else None),
+        "outputs": named_outputs(node) or _other_outputs(node),
+    }
+
+
+def _other_outputs(node: orm.ProcessNode) -> dict[str, int | None]:
+    links = node.base.links.get_outgoing(link_type=(LinkType.RETURN, LinkType.CREATE)).all()
+    return {entry.link_label: entry.node.pk for entry in links}
+
+
+def structure_summary(node: orm.StructureData) -> dict[str, Any]:
+    """Return formula, cell and positions of a structure."""
+    from aiida_siox.science.cells import density_g_cm3
+    from aiida_siox.science.composition import format_formula
+    from aiida_siox.science.structures import counts_of
+
+    atoms = node.get_ase()
+    known = set(atoms.get_chemical_symbols()) <= {"Si", "O"}
+    return {
+        "type": "structure",
+        "uuid": node.uuid,
+        "formula": format_formula(counts_of(atoms)) if known else node.get_formula(),
+        "n_atoms": len(atoms),
+        "density_g_cm3": density_g_cm3(atoms) if all(node.pbc) else None,
+        "cell_angstrom": atoms.cell.tolist(),
+        "symbols": atoms.get_chemical_symbols(),
+        "positions_angstrom": atoms.positions.tolist(),
+    }
+
+
+def study_summary(node: orm.WorkChainNode) -> dict[str, Any]:
+    """Return tables, data set, models, timings and failures of a study."""
+    from aiida_siox.report.query import read_study
+    from aiida_siox.report.timing import engine_summary, study_times
+
+    outputs = named_outputs(node)
+    with user_errors():
+        study = read_study(node)
+    return {
+        **process_summary(node),
+        "type": "study",
+        "protocol": study.protocol,
+        "tables": outputs.get("site_table", {}),
+        "structures": outputs.get("structure", {}),
+        "qualities": outputs.get("quality", {}),
+        "calibration": outputs.get("calibration"),
+        "dataset": outputs.get("dataset"),
+        "models": {name: outputs[f"{name}_model"] for name in ("charge", "rdf") if f"{name}_model" in outputs},
+        "timings": [dataclasses.asdict(entry) for entry in engine_summary(study_times(node))],
+        "failures": [dataclasses.asdict(failure) for failure in study.failures],
+        "missing": study.missing,
+    }
+
+
+def print_site_table(node: orm.Node, summary: dict[str, Any], energies: bool) -> None:
+    """Print one row a site."""
+    calibration = summary["calibration"]
+    axis = "total-energy axis, no calibration"
+    if calibration is not None:
+        axis = f"calibrated axis, shift {calibration['shift_eV']:+.3f} eV"
+    title = f"SiteTable {node.pk}: {summary['formula']}, protocol {summary['protocol']}, {summary['treatment']}, {axis}"
+    energy = np.asarray(summary["energy_eV"])
+    columns = ["site", "status", "n_O", "n_Si", "valence / e", "transition / eV", "white line / eV"]
+    terms = [key for key in summary["sites"][0]["energies"] if key != "transition_eV"] if summary["sites"] else []
+    rows = []
+    for site in summary["sites"]:
+        white_line = None if site["spectrum"] is None else white_line_of(energy, np.asarray(site["spectrum"]))
+        row = [
+            str(site["index"]),
+            site["status"],
+            str(site["n_oxygen"]),
+            str(site["n_silicon"]),
+            number(site["valence_e"], signed=True),
+            number(site["energies"]["transition_eV"]),
+            number(white_line, 2),
+        ]
+        if energies:
+            row += [number(site["energies"][key], ENERGY_DECIMALS.get(key, 3)) for key in terms]
+        rows.append(row)
+    print_table(title, columns + (terms if energies else []), rows)
+    for site in summary["sites"]:
+        if site["reason"]:
+            click.echo(f"Site {site['index']} failed: {site['reason']}")
+    r = summary["r_angstrom"]
+    click.echo(
+        f"Spectra: {len(energy)} energies from {energy[0]:.1f} to {energy[-1]:.1f} eV. g(R): {len(r)} bins to "
+        f"{r[-1]:.2f} Å, σ {summary['sigma_angstrom']} Å. All numbers: aiida-siox show {node.pk} --json"
+    )
+
+
+def white_line_of(energy: np.ndarray, spectrum: np.ndarray) -> float:
+    """Return the energy in eV of the maximum of a spectrum."""
+    from aiida_siox.science.spectra import maximum_position
+
+    return maximum_position(energy, spectrum)
+
+
+def print_study(node: orm.Node, summary: dict[str, Any]) -> None:
+    """Print the tables, models, timings and failures of a study."""
+    state = summary["state"] if summary["exit_status"] is None else f"exit status {summary['exit_status']}"
+    rows = []
+    for label, pk in summary["tables"].items():
+        attributes = orm.load_node(pk).base.attributes
+        done = f"{attributes.get('n_done')}/{attributes.get('n_requested')}"
+        rows.append([label, done, *[str(summary[key].get(label, "-")) for key in ("structures", "tables")]])
+    print_table(
+        f"Study {node.pk}: {state}, protocol {summary['protocol']}",
+        ["configuration", "sites done", "structure", "site table"],
+        rows,
+    )
+    if summary["exit_message"]:
+        click.echo(summary["exit_message"])
+    rest = {key: summary[key] for key in ("calibration", "dataset")} | summary["models"]
+    for name, pk in rest.items():
+        click.echo(f"{name + (' model' if name in summary['models'] else '')}: {pk if pk is not None else '-'}")
+    if summary["timings"]:
+        rows = [
+            [
+                entry["engine"],
+                str(entry["n_jobs"]),
+                str(entry["n_cached"]),
+                number(entry["wall"], 1),
+                number(entry["cpu"], 1),
+                f"{entry['share']:.0%}",
+            ]
+            for entry in summary["timings"]
+        ]
+        print_table("Engine time", ["engine", "jobs", "from cache", "wall / s", "CPU / s", "share"], rows)
+    if summary["failures"]:
+        rows = [[entry["where"], str(entry["pk"] or "-"), entry["reason"]] for entry in summary["failures"]]
+        print_table("Failures", ["where", "process", "reason"], rows)
+
+
+def print_mapping(title: str, mapping: Mapping[str, Any]) -> None:
+    """Print keys and values, long lists as their length and range, nested mappings with dotted keys."""
+    print_table(title, ["key", "value"], list(flat_rows(plain(mapping))))
+
+
+def flat_rows(mapping: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
+    """Return ``[key, value]`` rows of a nested mapping."""
+    rows: list[list[str]] = []
+    for key, value in mapping.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            rows += flat_rows(value, f"{name}.") if value else [[name, "-"]]
+        elif isinstance(value, list) and len(value) > 6:
+            rows.append([name, abbreviated(value)])
+        else:
+            rows.append([name, "-" if value is None else str(value)])
+    return rows
+
+
+def abbreviated(values: list[Any]) -> str:
+    """Return a long list as its length and, for numbers, its range."""
+    numbers = [value for value in values if isinstance(value, int | float)]
+    if len(numbers) == len(values):
+        return f"{len(values)} values from {min(numbers):g} to {max(numbers):g}"
+    return f"{len(values)} entries"
