@@ -1,0 +1,85 @@
+"""Calcfunctions that make and judge structures: thin shells around ``science``."""
+
+from __future__ import annotations
+
+import numpy as np
+from aiida import orm
+from aiida.engine import calcfunction
+from ase import Atoms
+
+from aiida_siox.science import cells, structures
+
+
+def structure_from_atoms(atoms: Atoms, label: str = "") -> orm.StructureData:
+    """Return an unstored StructureData whose kinds are exactly the species."""
+    node = orm.StructureData(cell=atoms.cell.array.tolist(), pbc=tuple(bool(flag) for flag in atoms.pbc))
+    for symbol, position in zip(atoms.get_chemical_symbols(), atoms.positions, strict=True):
+        node.append_atom(symbols=symbol, position=position.tolist(), name=symbol)
+    node.label = label
+    return node
+
+
+@calcfunction
+def make_starting_cell(formula: orm.Str, seed: orm.Int, parameters: orm.Dict, version: orm.Int) -> orm.StructureData:
+    """Return the random starting cell of a melt-quench.
+
+    :param parameters: ``crystal`` and ``density_g_cm3``.
+    :param version: SCIENCE_VERSION, so that the cache notices when science/ changed.
+    """
+    values = parameters.get_dict()
+    atoms = cells.starting_cell(formula.value, values["density_g_cm3"], seed.value, values["crystal"])
+    return structure_from_atoms(atoms, label=atoms.info["formula"])
+
+
+@calcfunction
+def make_quartz(parameters: orm.Dict, version: orm.Int) -> orm.StructureData:
+    """Return α-quartz.
+
+    :param parameters: ``supercell``, three positive integers.
+    """
+    repeats = tuple(int(number) for number in parameters.get_dict()["supercell"])
+    if len(repeats) != 3 or min(repeats) < 1:
+        raise ValueError(f"supercell {list(repeats)} must be three positive integers.")
+    return structure_from_atoms(cells.alpha_quartz().repeat(repeats), label="alpha-quartz")
+
+
+@calcfunction
+def assess_structure(
+    structure: orm.StructureData, parameters: orm.Dict, version: orm.Int, results: orm.Dict | None = None
+) -> orm.Dict:
+    """Return density, coordination, shortest distances and flags of a configuration.
+
+    :param parameters: cutoffs and tolerances, see :func:`aiida_siox.science.structures.assess`.
+    :param results: of the melt-quench, for pressure and energy.
+    """
+    return orm.Dict(
+        structures.assess(
+            structure.get_ase(), parameters.get_dict(), results.get_dict() if isinstance(results, orm.Dict) else None
+        )
+    )
+
+
+@calcfunction
+def join_thermo(**parts: orm.ArrayData) -> orm.ArrayData:
+    """Join the thermodynamic series of a run and its restarts, ``part_00``, ``part_01`` and so on.
+
+    Where a restart repeats steps that the interrupted part had gone through, the restart counts.
+    """
+    ordered = [parts[name] for name in sorted(parts)]
+    stages = ordered[0].base.attributes.get("stages")
+    dynamic = stages.index("start") + 1
+    rows = []
+    for number, part in enumerate(ordered):
+        keep = np.ones(len(part.get_array("step")), dtype=bool)
+        for later in ordered[number + 1 :]:
+            stage, step = part.get_array("stage"), part.get_array("step")
+            keep &= (step < later.get_array("step")[0]) | (stage < dynamic)
+        rows.append(keep)
+    node = orm.ArrayData()
+    for name in ordered[0].get_arraynames():
+        node.set_array(
+            name, np.concatenate([part.get_array(name)[keep] for part, keep in zip(ordered, rows, strict=True)])
+        )
+    node.base.attributes.set("units", ordered[0].base.attributes.get("units"))
+    node.base.attributes.set("stages", stages)
+    return node

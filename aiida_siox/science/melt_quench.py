@@ -1,0 +1,248 @@
+"""The LAMMPS script of a melt-quench, and the data file of its starting cell.
+
+Order of the stages: minimise the random start (its atoms overlap), NVT to settle, melt, linear quench to a low
+temperature (LAMMPS takes no target of 0 K), hold, relax the box when the volume is free, minimise. Each stage ends at
+an absolute step, so one script serves a fresh start and a restart from any step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from .cells import MASSES_G_MOL
+from .composition import SPECIES
+
+DATA_FILE = "start.data"
+START_RESTART_FILE = "start.restart"
+POTENTIAL_FILE = "potential.tersoff"
+FINAL_FILE = "final.dump"
+TRAJECTORY_FILE = "trajectory.dump"
+RESTART_PREFIX = "melt_quench."
+RESTART_SUFFIX = ".restart"
+STAGE_MARK = "SIOX-STAGE"
+STOP_MARK = "SIOX-STOPPED"
+END_MARK = "SIOX-END"
+
+POSITIVE = (
+    "timestep_fs",
+    "melt_temperature_K",
+    "final_temperature_K",
+    "settle_time_ps",
+    "melt_time_ps",
+    "quench_time_ps",
+    "hold_time_ps",
+    "temperature_damping_ps",
+    "pressure_damping_ps",
+    "thermo_interval_ps",
+    "restart_interval_ps",
+    "minimize_force_tolerance_eV_per_angstrom",
+    "minimize_max_iterations",
+)
+OTHER = ("fixed_volume", "pressure_bar", "trajectory_interval_ps", "minimize_energy_tolerance")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run of molecular dynamics: temperatures in K at its first and last absolute step."""
+
+    name: str
+    first: int
+    last: int
+    start_K: float
+    end_K: float
+    ensemble: str
+
+
+def validate_parameters(parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters that LAMMPS or physics would not take.
+
+    :raises ValueError: naming the key, the value and the remedy.
+    """
+    valid = set(POSITIVE) | set(OTHER)
+    for key in parameters:
+        if key not in valid:
+            raise ValueError(f"unknown melt-quench parameter `{key}`. Valid: {', '.join(sorted(valid))}.")
+    missing = sorted(valid - set(parameters))
+    if missing:
+        raise ValueError(f"melt-quench parameters are missing: {', '.join(missing)}. Take them from a protocol.")
+    for key in (*POSITIVE, "pressure_bar", "trajectory_interval_ps", "minimize_energy_tolerance"):
+        value = parameters[key]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"melt-quench parameter `{key}` must be a number, got {value!r}.")
+    for key in POSITIVE:
+        if parameters[key] <= 0:
+            raise ValueError(f"melt-quench parameter `{key}` must be positive, got {parameters[key]}.")
+    for key in ("trajectory_interval_ps", "minimize_energy_tolerance"):
+        if parameters[key] < 0:
+            raise ValueError(f"melt-quench parameter `{key}` must be 0 (none) or positive, got {parameters[key]}.")
+    if not isinstance(parameters["fixed_volume"], bool):
+        raise ValueError(
+            f"melt-quench parameter `fixed_volume` must be true or false, got {parameters['fixed_volume']!r}."
+        )
+    if parameters["timestep_fs"] > 1:
+        raise ValueError(
+            f"timestep_fs {parameters['timestep_fs']}: at 5000 K a melt of SiO2 gains energy at 1 fs, "
+            "diverges at 2 fs. Take 0.5 fs, at most 1 fs."
+        )
+    if parameters["final_temperature_K"] >= parameters["melt_temperature_K"]:
+        raise ValueError(
+            f"final_temperature_K {parameters['final_temperature_K']} is not below melt_temperature_K "
+            f"{parameters['melt_temperature_K']}: a quench goes down, to 1 K for instance."
+        )
+
+
+def steps_of(time_ps: float, parameters: Mapping[str, Any]) -> int:
+    """Return a time as a number of steps, at least one."""
+    return max(1, round(time_ps * 1000 / parameters["timestep_fs"]))
+
+
+def stage_plan(parameters: Mapping[str, Any]) -> list[Stage]:
+    """Return the stages of molecular dynamics in their order, with absolute steps."""
+    melt, low = float(parameters["melt_temperature_K"]), float(parameters["final_temperature_K"])
+    ensemble = "nvt" if parameters["fixed_volume"] else "npt"
+    stages: list[Stage] = []
+    for name, key, start, end, kind in (
+        ("settle", "settle_time_ps", melt, melt, "nvt"),
+        ("melt", "melt_time_ps", melt, melt, ensemble),
+        ("quench", "quench_time_ps", melt, low, ensemble),
+        ("hold", "hold_time_ps", low, low, ensemble),
+    ):
+        first = stages[-1].last if stages else 0
+        stages.append(Stage(name, first, first + steps_of(parameters[key], parameters), start, end, kind))
+    return stages
+
+
+def velocity_seed(seed: int) -> int:
+    """Return a seed that LAMMPS takes (1 to 899999999), a fixed function of the seed of the configuration."""
+    return 1 + int(np.random.SeedSequence(seed).generate_state(1)[0]) % 899_999_999
+
+
+def species_of(atoms: Atoms) -> list[str]:
+    """Return the species that are there, in the order of their LAMMPS types."""
+    symbols = atoms.get_chemical_symbols()
+    return [symbol for symbol in SPECIES if symbol in symbols]
+
+
+def data_file(atoms: Atoms) -> str:
+    """Return the LAMMPS data file of a rectangular cell; atom ids are the indices plus one.
+
+    :raises ValueError: if the cell is not rectangular along x, y, z.
+    """
+    lengths = np.diag(atoms.cell.array)
+    if not np.allclose(atoms.cell.array, np.diag(lengths), atol=1e-9) or (lengths <= 0).any():
+        raise ValueError("the starting cell must be rectangular with its vectors along x, y and z.")
+    species = species_of(atoms)
+    lines = [
+        "starting cell of a melt-quench, units metal",
+        "",
+        f"{len(atoms)} atoms",
+        f"{len(species)} atom types",
+        "",
+        *(f"0.0 {length:.12f} {axis}lo {axis}hi" for length, axis in zip(lengths, "xyz", strict=True)),
+        "",
+        "Masses",
+        "",
+        *(f"{number} {MASSES_G_MOL[symbol]} # {symbol}" for number, symbol in enumerate(species, start=1)),
+        "",
+        "Atoms # atomic",
+        "",
+    ]
+    positions = atoms.get_positions(wrap=True)
+    for index, (symbol, position) in enumerate(zip(atoms.get_chemical_symbols(), positions, strict=True), start=1):
+        x, y, z = position
+        lines.append(f"{index} {species.index(symbol) + 1} {x:.12f} {y:.12f} {z:.12f}")
+    return "\n".join(lines) + "\n"
+
+
+def melt_quench_script(
+    species: list[str],
+    parameters: Mapping[str, Any],
+    seed: int,
+    restart: bool = False,
+    walltime_s: int | None = None,
+) -> str:
+    """Return the LAMMPS script.
+
+    :param species: in the order of the types, from :func:`species_of`.
+    :param parameters: see :func:`validate_parameters`.
+    :param seed: of the configuration; the velocities follow from it.
+    :param restart: go on from ``start.restart`` instead of starting from ``start.data``.
+    :param walltime_s: stop by itself after so many seconds, writing a restart file; never when None.
+    """
+    validate_parameters(parameters)
+    stages = stage_plan(parameters)
+    thermo = steps_of(parameters["thermo_interval_ps"], parameters)
+    energy, force = parameters["minimize_energy_tolerance"], parameters["minimize_force_tolerance_eV_per_angstrom"]
+    iterations = int(parameters["minimize_max_iterations"])
+    minimise = f"minimize {energy:g} {force:g} {iterations} {10 * iterations}"
+    melt = parameters["melt_temperature_K"]
+    t_damp, p_damp = parameters["temperature_damping_ps"], parameters["pressure_damping_ps"]
+    pressure = parameters["pressure_bar"]
+    lines = ["units metal", "atom_style atomic", "boundary p p p"]
+    lines.append(f"read_restart {START_RESTART_FILE}" if restart else f"read_data {DATA_FILE}")
+    lines += [
+        "pair_style tersoff",
+        f"pair_coeff * * {POTENTIAL_FILE} {' '.join(species)}",
+        "neighbor 1.0 bin",
+        "neigh_modify every 1 delay 0 check yes",
+        f"timestep {parameters['timestep_fs'] / 1000:g}",
+        "thermo_style custom step temp press vol density pe etotal",
+        "thermo_modify norm no flush yes lost error",
+        f"thermo {thermo}",
+        "min_style cg",
+        "variable now equal step",
+    ]
+    if walltime_s is not None:
+        hours, rest = divmod(max(1, int(walltime_s)), 3600)
+        lines.append(f"timer timeout {hours}:{rest // 60:02d}:{rest % 60:02d} every 100")
+    if not restart:
+        lines += [
+            f'print "{STAGE_MARK} start"',
+            minimise,
+            "reset_timestep 0",
+            f"velocity all create {melt:g} {velocity_seed(seed)} mom yes rot no dist gaussian",
+        ]
+    lines.append(f"restart {steps_of(parameters['restart_interval_ps'], parameters)} {RESTART_PREFIX}*{RESTART_SUFFIX}")
+    if parameters["trajectory_interval_ps"] > 0:
+        every = steps_of(parameters["trajectory_interval_ps"], parameters)
+        lines += [
+            f"dump trajectory all custom {every} {TRAJECTORY_FILE} id type x y z",
+            "dump_modify trajectory sort id format float %.6f",
+        ]
+    for stage in stages:
+        fix = f"fix {stage.name} all {stage.ensemble} temp {stage.start_K:g} {stage.end_K:g} {t_damp:g}"
+        if stage.ensemble == "npt":
+            fix += f" iso {pressure:g} {pressure:g} {p_damp:g}"
+        lines += [
+            f'if "${{now}} < {stage.last}" then &',
+            f"  \"print '{STAGE_MARK} {stage.name}'\" &",
+            f'  "{fix}" &',
+            f'  "run {stage.last} upto start {stage.first} stop {stage.last}" &',
+            f'  "unfix {stage.name}"',
+            f'if "${{now}} < {stage.last}" then &',
+            f'  "write_restart {RESTART_PREFIX}*{RESTART_SUFFIX}" &',
+            f"  \"print '{STOP_MARK} {stage.name}'\" &",
+            '  "quit 0"',
+        ]
+    if parameters["trajectory_interval_ps"] > 0:
+        lines.append("undump trajectory")
+    if not parameters["fixed_volume"]:
+        lines += [
+            f'print "{STAGE_MARK} relax"',
+            f"fix relax all box/relax iso {pressure:g} vmax 0.001",
+            minimise,
+            "unfix relax",
+        ]
+    lines += [
+        f'print "{STAGE_MARK} minimise"',
+        minimise,
+        f"write_dump all custom {FINAL_FILE} id type x y z modify sort id format float %.15g",
+        f'print "{END_MARK}"',
+    ]
+    return "\n".join(lines) + "\n"
