@@ -1,0 +1,210 @@
+"""What a training is told: target, architecture and hyperparameters, checked before anything is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class Target(enum.StrEnum):
+    """What a network reads from a spectrum."""
+
+    VALENCE = "valence"
+    RDF = "rdf"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the target: e for the Bader valence, g(R) (no dimension) for the RDF."""
+        return "e" if self is Target.VALENCE else "g(R)"
+
+
+class Normalisation(enum.StrEnum):
+    """What the network divides a spectrum by before it reads it."""
+
+    NONE = "none"
+    POST_EDGE = "post_edge"
+
+
+class SplitKind(enum.StrEnum):
+    """How sites are divided into training and test."""
+
+    RANDOM = "random"
+    GROUPED = "grouped"
+
+
+class Activation(enum.StrEnum):
+    """Non-linearity between the layers."""
+
+    RELU = "relu"
+    LEAKY_RELU = "leaky_relu"
+
+
+def _choice(kind: type[enum.StrEnum], name: str, value: Any) -> Any:
+    try:
+        return kind(value)
+    except ValueError:
+        raise ValueError(f"`{name}` is {value!r}: it must be one of {', '.join(kind)}.") from None
+
+
+def _number(name: str, value: Any, low: float, high: float = math.inf, *, strict: bool = False) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"`{name}` must be a number, got {value!r}.")
+    if value > high or value < low or (strict and value in (low, high)):
+        raise ValueError(f"`{name}` is {value}: it must lie between {low} and {high}{', exclusive' if strict else ''}.")
+    return float(value)
+
+
+def _integer(name: str, value: Any, low: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < low:
+        raise ValueError(f"`{name}` must be an integer of at least {low}, got {value!r}.")
+    return int(value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """Shape of a network; enough, with a state dict, to build it again.
+
+    :param n_inputs: number of energies.
+    :param hidden: number of nodes of each hidden layer.
+    :param activation: non-linearity after each hidden layer.
+    :param n_outputs: 1 for the valence, the number of bins for the RDF.
+    :param normalisation: what a spectrum is divided by inside the network.
+    """
+
+    n_inputs: int
+    hidden: tuple[int, ...]
+    activation: Activation
+    n_outputs: int
+    normalisation: Normalisation = Normalisation.NONE
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Architecture:
+        """Build from what :meth:`to_dict` gave.
+
+        :raises ValueError: if a key is missing or a value does not fit.
+        """
+        missing = {field.name for field in dataclasses.fields(cls)} - set(values)
+        if missing:
+            raise ValueError(f"the architecture lacks {', '.join(sorted(missing))}.")
+        hidden = values["hidden"]
+        if not isinstance(hidden, Sequence) or isinstance(hidden, str) or not hidden:
+            raise ValueError(f"`hidden` must be a list of layer sizes, got {hidden!r}.")
+        return cls(
+            n_inputs=_integer("n_inputs", values["n_inputs"], 1),
+            hidden=tuple(_integer("hidden", size, 1) for size in hidden),
+            activation=_choice(Activation, "activation", values["activation"]),
+            n_outputs=_integer("n_outputs", values["n_outputs"], 1),
+            normalisation=_choice(Normalisation, "normalisation", values["normalisation"]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON can hold."""
+        return {
+            "n_inputs": self.n_inputs,
+            "hidden": list(self.hidden),
+            "activation": str(self.activation),
+            "n_outputs": self.n_outputs,
+            "normalisation": str(self.normalisation),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Hyperparameters:
+    """Everything a training needs besides its data; every value comes from ``workflows/protocols/training.yaml``.
+
+    :param split: split of the network that is kept (both are always scored).
+    :param test_fraction: part of the sites kept for the test.
+    :param validation_fraction: part of the training sites that decides when to stop.
+    :param grouped_validation_min_configurations: with at least so many training configurations the grouped split
+        takes whole configurations for validation, with fewer it takes sites.
+    :param seed: of the split, the initial weights and the order of the batches.
+    :param epochs: most passes over the training sites.
+    :param patience: epochs without a better validation loss after which training stops.
+    :param batch_size: sites per step.
+    :param learning_rate: of Adam.
+    :param weight_decay: of Adam.
+    :param threads: of torch; the result depends on it in the last bits.
+    :param normalisation: ``none`` (cross-section per absorber) or ``post_edge``.
+    :param post_edge_window_eV: energies (calibrated axis) over which ``post_edge`` takes the mean.
+    :param scale_floor: an energy whose spread over the training sites is smaller than this part of the largest
+        spread is scaled as if it had that part, so that flat pre-edge columns are not blown up.
+    :param max_step_eV: largest energy step inside the window of a spectrum to be predicted.
+    :param networks: ``{target: {hidden: [...], activation: ...}}``.
+    """
+
+    split: SplitKind
+    test_fraction: float
+    validation_fraction: float
+    grouped_validation_min_configurations: int
+    seed: int
+    epochs: int
+    patience: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    threads: int
+    normalisation: Normalisation
+    post_edge_window_eV: tuple[float, float]
+    scale_floor: float
+    max_step_eV: float
+    networks: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Hyperparameters:
+        """Build from a mapping with all keys and no other.
+
+        :raises ValueError: naming the key and what it may be.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        if unknown := set(values) - names:
+            raise ValueError(
+                f"unknown training parameter {', '.join(sorted(unknown))}. Valid: {', '.join(sorted(names))}."
+            )
+        if missing := names - set(values):
+            raise ValueError(f"the training parameters lack {', '.join(sorted(missing))}: start from a protocol.")
+        window = values["post_edge_window_eV"]
+        if not isinstance(window, Sequence) or len(window) != 2 or not float(window[0]) < float(window[1]):
+            raise ValueError(f"`post_edge_window_eV` must be [lowest, highest] energy in eV, got {window!r}.")
+        networks = values["networks"]
+        if not isinstance(networks, Mapping) or not set(networks) <= set(Target):
+            raise ValueError(f"`networks` must map {', '.join(Target)} to hidden and activation, got {networks!r}.")
+        hyper = cls(
+            split=_choice(SplitKind, "split", values["split"]),
+            test_fraction=_number("test_fraction", values["test_fraction"], 0, 1, strict=True),
+            validation_fraction=_number("validation_fraction", values["validation_fraction"], 0, 1, strict=True),
+            grouped_validation_min_configurations=_integer(
+                "grouped_validation_min_configurations", values["grouped_validation_min_configurations"], 2
+            ),
+            seed=_integer("seed", values["seed"], 0),
+            epochs=_integer("epochs", values["epochs"], 1),
+            patience=_integer("patience", values["patience"], 1),
+            batch_size=_integer("batch_size", values["batch_size"], 1),
+            learning_rate=_number("learning_rate", values["learning_rate"], 0, strict=True),
+            weight_decay=_number("weight_decay", values["weight_decay"], 0),
+            threads=_integer("threads", values["threads"], 1),
+            normalisation=_choice(Normalisation, "normalisation", values["normalisation"]),
+            post_edge_window_eV=(float(window[0]), float(window[1])),
+            scale_floor=_number("scale_floor", values["scale_floor"], 0, 1),
+            max_step_eV=_number("max_step_eV", values["max_step_eV"], 0, strict=True),
+            networks=networks,
+        )
+        for target in networks:
+            hyper.architecture(Target(target), 1, 1)
+        return hyper
+
+    def architecture(self, target: Target, n_inputs: int, n_outputs: int) -> Architecture:
+        """Return the architecture of the network for a target.
+
+        :raises ValueError: if no network is given for the target, or it is not one.
+        """
+        if target not in self.networks:
+            raise ValueError(f"`networks` says nothing of the target `{target}`.")
+        shape = self.networks[target]
+        if set(shape) != {"hidden", "activation"}:
+            raise ValueError(f"`networks.{target}` must have the keys hidden and activation, got {sorted(shape)}.")
+        return Architecture.from_dict(
+            {**shape, "n_inputs": n_inputs, "n_outputs": n_outputs, "normalisation": self.normalisation}
+        )

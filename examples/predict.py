@@ -1,0 +1,29 @@
+"""Read the valence or the RDF from a measured spectrum: `verdi run examples/predict.py MODEL FILE`.
+
+MODEL is the PK or UUID of a ModelData; FILE has two columns, energy in eV and absorption.
+"""
+
+import sys
+
+from aiida import orm
+
+from aiida_siox.science.spectrum_file import read_spectrum_file
+
+if len(sys.argv) != 3:
+    sys.exit(__doc__)
+
+model = orm.load_node(sys.argv[1])
+try:
+    prediction = model.predict(read_spectrum_file(sys.argv[2]))
+except ValueError as exception:
+    sys.exit(f"Refused: {exception}")
+
+if prediction.target == "valence":
+    print(f"valence {prediction.value:.2f} e")
+else:
+    print(f"g(R), broadened by {prediction.sigma_angstrom} Å:")
+    for r, g in zip(prediction.r_angstrom, prediction.value, strict=True):
+        print(f"{r:7.4f} {g:8.4f}")
+print(f"# RMSE on test sites ({prediction.split} split): {prediction.rmse:.3f} {prediction.unit}")
+for note in prediction.notes:
+    print(f"# {note}")
