@@ -16,7 +16,7 @@ LEAST_ENERGY_MAX_EV = 50.0
 
 POSITIVE = {
     "scf": ("ecutwfc_Ry", "conv_thr_per_atom_Ry", "degauss_Ry", "mixing_beta", "electron_maxstep"),
-    "xspectra": ("gamma_eV", "n_points", "xerror", "xcheck_conv", "xniter", "r_paw_bohr"),
+    "xspectra": ("gamma_eV", "n_points", "xerror", "xcheck_conv", "xniter", "r_paw_bohr", "cut_desmooth_eV"),
     "rdf": ("r_max_angstrom", "n_bins"),
     "coordination": ("cutoff_si_o_angstrom", "cutoff_si_si_angstrom"),
 }
@@ -65,8 +65,9 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
             return message
     if xspectra["energy_min_eV"] > WIDEST_ENERGY_MIN_EV or xspectra["energy_max_eV"] < LEAST_ENERGY_MAX_EV:
         return (
-            f"`settings.xspectra` covers {xspectra['energy_min_eV']} to {xspectra['energy_max_eV']} eV, which leaves out "
-            f"a part of 1830-1880 eV: give at most {WIDEST_ENERGY_MIN_EV} and at least {LEAST_ENERGY_MAX_EV}."
+            f"`settings.xspectra` covers {xspectra['energy_min_eV']} to {xspectra['energy_max_eV']} eV, which "
+            f"leaves out a part of 1830-1880 eV: give at most {WIDEST_ENERGY_MIN_EV} and at least "
+            f"{LEAST_ENERGY_MAX_EV}."
         )
     if rdf["sigma_angstrom"] < 0:
         return f"`settings.rdf.sigma_angstrom` must not be negative, got {rdf['sigma_angstrom']!r}."
@@ -114,8 +115,6 @@ def xspectra_parameters(settings: Mapping[str, Any], overrides: Mapping[str, Any
     xspectra = settings["xspectra"]
     return {
         "input_xspectra": {
-            "calculation": "xanes_dipole",
-            "edge": "K",
             "xniter": xspectra["xniter"],
             "xcheck_conv": xspectra["xcheck_conv"],
             "xerror": xspectra["xerror"],
@@ -130,4 +129,5 @@ def xspectra_parameters(settings: Mapping[str, Any], overrides: Mapping[str, Any
             "cut_occ_states": xspectra["cut_occ_states"],
         },
         "pseudos": {"r_paw": xspectra["r_paw_bohr"]},
+        "cut_occ": {"cut_desmooth": xspectra["cut_desmooth_eV"]},
     }

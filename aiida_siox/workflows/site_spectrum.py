@@ -187,7 +187,8 @@ class SiteSpectrumWorkChain(WorkChain):
             self.ctx.xspectra_overrides = {"xniter": xniter}
             self.report(f"xspectra <{job.pk}> ran out of Lanczos iterations: again with xniter = {xniter}")
             return None
-        if not last and scratch_is_gone(self.ctx.scf.outputs.remote_folder):
+        missing = job.exit_status == codes.ERROR_PARENT_SCRATCH_MISSING.status
+        if not last and (missing or scratch_is_gone(self.ctx.scf.outputs.remote_folder)):
             self.report(f"the scratch of the SCF <{self.ctx.scf.pk}> is gone: the SCF is run anew, not from the cache")
             self.ctx.disable_cache = True
             self.ctx.scf = None
@@ -238,9 +239,10 @@ def last_job(process: orm.ProcessNode) -> orm.CalcJobNode | None:
 
 def interrupted(job: orm.ProcessNode | None) -> bool:
     """Return whether a job ended without its engine's last words: killed, or lost with the machine."""
-    return job is not None and (
-        job.is_excepted or (job.exit_message is not None and "incomplete" in job.exit_message.lower())
-    )
+    if job is None or job.is_excepted:
+        return job is not None
+    labels = [label for label, code in job.process_class.exit_codes.items() if code.status == job.exit_status]
+    return any(word in label for label in labels for word in ("INCOMPLETE", "OUTPUT_STDOUT_MISSING", "RETRIEVED"))
 
 
 def may_run_again(process: orm.ProcessNode) -> bool:

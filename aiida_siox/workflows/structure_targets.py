@@ -12,13 +12,13 @@ from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_siox.calculations.bader import BaderCalculation
 from aiida_siox.calculations.spectra import is_normalised, make_kpoints, normalise_kinds
-from aiida_siox.calculations.tables import collect
+from aiida_siox.calculations.tables import collect, site_label
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.structures import validate_structure
-from aiida_siox.workflows.lanes import SiteLaneWorkChain, deal
+from aiida_siox.workflows.lanes import SiteLaneWorkChain, deal, failure_node
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.settings import pw_parameters
 from aiida_siox.workflows.site_spectrum import (
@@ -28,7 +28,7 @@ from aiida_siox.workflows.site_spectrum import (
     may_run_again,
     validate_settings,
 )
-from aiida_siox.workflows.utils import clean_scratch, job_metadata, scratch_is_gone, validate_options
+from aiida_siox.workflows.utils import clean_scratch, job_metadata, output_namespace, scratch_is_gone, validate_options
 
 ENGINES = ("pw", "pp", "xspectra", "bader")
 
@@ -289,14 +289,11 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
 
     def collect(self) -> ExitCode | None:
         """Gather spectra and failures of all lanes into the table."""
-        from aiida_siox.calculations.tables import site_label
-        from aiida_siox.workflows.lanes import failure_node
-
         spectra: dict[str, Any] = {}
         failures: dict[str, Any] = {}
         for lane in self.ctx.lanes:
-            spectra.update(lane.outputs.get("spectra", {}) if "spectra" in lane.outputs else {})
-            failures.update(lane.outputs.get("failures", {}) if "failures" in lane.outputs else {})
+            spectra.update(output_namespace(lane, "spectra"))
+            failures.update(output_namespace(lane, "failures"))
         for site in self.ctx.sites:
             label = site_label(site)
             if label not in spectra and label not in failures:

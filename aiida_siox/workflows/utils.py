@@ -42,6 +42,11 @@ def validate_options(options: Any, engines: tuple[str, ...]) -> str | None:
     return None
 
 
+def output_namespace(process: orm.ProcessNode, name: str) -> dict[str, orm.Data]:
+    """Return the nodes of an output namespace by key; empty when the process attached none."""
+    return dict(process.outputs[name]) if name in process.outputs else {}
+
+
 def is_cached(node: orm.ProcessNode) -> bool:
     """Return whether a process was taken from the cache."""
     return CACHED_FROM in node.base.extras.all

@@ -1,0 +1,151 @@
+"""ConfigurationLaneWorkChain: configurations of a study, one after another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ToContext, WorkChain, if_, while_
+
+from aiida_siox.data.calibration import CalibrationData
+from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.workflows.calibration import CalibrationWorkChain
+from aiida_siox.workflows.lanes import failure_node
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from aiida_siox.workflows.site_spectrum import failure_message
+from aiida_siox.workflows.structure_targets import ENGINES as TARGET_ENGINES
+from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
+
+CALIBRATION = "calibration"
+#: Inputs that calibration and targets share with the lane under the same names.
+SHARED = ("settings", "max_concurrent", "clean_scratch", "atomic_data")
+
+
+def configuration_label(formula: str, seed: int) -> str:
+    """Return the key of a configuration in namespaces, ``Si8O4_1``."""
+    return f"{formula}_{seed}"
+
+
+class ConfigurationLaneWorkChain(WorkChain):
+    """Configurations one after another: melt-quench, then targets; the calibration may be one of the items."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define the process specification."""
+        super().define(spec)
+        spec.input("items", valid_type=orm.List, help="[formula, seed] in order; [`calibration`] stands for quartz.")
+        spec.input_namespace("codes", help="Codes by engine.")
+        for engine in ("lmp", "pw", "pp", "xspectra", "bader"):
+            spec.input(f"codes.{engine}", valid_type=orm.AbstractCode)
+        spec.input_namespace(
+            "melt_quench",
+            valid_type=orm.Dict,
+            dynamic=True,
+            help="By formula: `starting_cell`, `parameters` and `quality` of MeltQuenchWorkChain.",
+        )
+        spec.input("potential", valid_type=orm.SinglefileData, help="Interatomic potential.")
+        spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options by engine.")
+        spec.expose_inputs(CalibrationWorkChain, exclude=("codes", "options"))
+        spec.outline(
+            cls.setup,
+            while_(cls.has_next)(
+                cls.run_first_part,
+                cls.inspect_first_part,
+                if_(cls.has_structure)(cls.run_targets, cls.inspect_targets),
+            ),
+            cls.results,
+        )
+        spec.output_namespace("structures", valid_type=orm.StructureData, dynamic=True)
+        spec.output_namespace("qualities", valid_type=orm.Dict, dynamic=True)
+        spec.output_namespace("site_tables", valid_type=SiteTableData, dynamic=True)
+        spec.output_namespace("failures", valid_type=orm.Dict, dynamic=True)
+        spec.output("calibration", valid_type=CalibrationData, required=False)
+        spec.output("calibration_table", valid_type=SiteTableData, required=False)
+
+    def setup(self) -> None:
+        """Take the list."""
+        self.ctx.todo = [tuple(item) for item in self.inputs.items.get_list()]
+        for name in ("structures", "qualities", "site_tables", "failures"):
+            self.ctx[name] = {}
+        self.ctx.calibration = None
+
+    def has_next(self) -> bool:
+        """Return whether something is left."""
+        return bool(self.ctx.todo)
+
+    def run_first_part(self) -> ToContext:
+        """Submit the melt-quench of the next configuration, or the calibration."""
+        item = self.ctx.todo.pop(0)
+        self.ctx.structure = None
+        if item[0] == CALIBRATION:
+            self.ctx.label = CALIBRATION
+            inputs = {key: self.inputs[key] for key in ("target", "quartz")}
+            inputs.update(self.target_inputs(CALIBRATION))
+            return ToContext(first=self.submit(CalibrationWorkChain, **inputs))
+        formula, seed = item
+        self.ctx.label = configuration_label(formula, seed)
+        inputs = {
+            "code": self.inputs.codes.lmp,
+            "formula": orm.Str(formula),
+            "seed": orm.Int(seed),
+            "potential": self.inputs.potential,
+            **self.inputs.melt_quench[formula],
+            "options": dict(self.inputs.options.get("lmp", {})),
+            "metadata": {"call_link_label": f"melt_quench_{self.ctx.label}"},
+        }
+        return ToContext(first=self.submit(MeltQuenchWorkChain, **inputs))
+
+    def inspect_first_part(self) -> None:
+        """Keep the structure or the shift, or the reason why there is none."""
+        first, label = self.ctx.first, self.ctx.label
+        if label == CALIBRATION:
+            if first.is_finished_ok:
+                self.ctx.calibration = first
+            else:
+                self.fail(label, first)
+        elif "structure" in first.outputs:
+            self.ctx.structure = first.outputs.structure
+            self.ctx.structures[label] = first.outputs.structure
+            if "quality" in first.outputs:
+                self.ctx.qualities[label] = first.outputs.quality
+        else:
+            self.fail(label, first)
+
+    def fail(self, label: str, process: orm.ProcessNode) -> None:
+        """Record why a configuration has no structure or no table."""
+        self.report(f"{label} failed: {failure_message(process)}")
+        self.ctx.failures[label] = failure_node(-1, process)
+
+    def has_structure(self) -> bool:
+        """Return whether the current item is a configuration with a structure."""
+        return self.ctx.structure is not None
+
+    def target_inputs(self, label: str) -> dict[str, Any]:
+        """Return the inputs that calibration and targets have in common."""
+        inputs = {key: self.inputs[key] for key in SHARED}
+        inputs["codes"] = {engine: self.inputs.codes[engine] for engine in TARGET_ENGINES}
+        inputs["options"] = {key: value for key, value in self.inputs.options.items() if key in TARGET_ENGINES}
+        inputs["metadata"] = {"call_link_label": label}
+        return inputs
+
+    def run_targets(self) -> ToContext:
+        """Submit spectra and charges of the structure."""
+        inputs = self.target_inputs(f"targets_{self.ctx.label}")
+        return ToContext(targets=self.submit(StructureTargetsWorkChain, structure=self.ctx.structure, **inputs))
+
+    def inspect_targets(self) -> None:
+        """Keep the table, or the reason why there is none; a table with failed rows is kept."""
+        targets = self.ctx.targets
+        if "site_table" in targets.outputs:
+            self.ctx.site_tables[self.ctx.label] = targets.outputs.site_table
+        else:
+            self.fail(self.ctx.label, targets)
+
+    def results(self) -> None:
+        """Attach what there is."""
+        for name in ("structures", "qualities", "site_tables", "failures"):
+            if self.ctx[name]:
+                self.out(name, self.ctx[name])
+        if self.ctx.calibration is not None:
+            self.out("calibration", self.ctx.calibration.outputs.calibration)
+            self.out("calibration_table", self.ctx.calibration.outputs.site_table)

@@ -1,0 +1,313 @@
+"""StudyWorkChain: compositions × seeds → site tables → data set → two networks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ToContext, WorkChain, append_, if_
+
+from aiida_siox.calculations.tables import assemble
+from aiida_siox.calculations.training import TRAINING_VERSION, train
+from aiida_siox.data.calibration import CalibrationData
+from aiida_siox.data.dataset import DatasetData
+from aiida_siox.data.model import ModelData
+from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.science.composition import format_formula, parse_formula
+from aiida_siox.workflows.atomic_data import AtomicDataWorkChain
+from aiida_siox.workflows.calibration import CalibrationWorkChain
+from aiida_siox.workflows.configuration_lane import CALIBRATION, ConfigurationLaneWorkChain, configuration_label
+from aiida_siox.workflows.lanes import deal, divide
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from aiida_siox.workflows.protocol import SioxProtocolMixin
+from aiida_siox.workflows.site_spectrum import failure_message
+from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
+from aiida_siox.workflows.training import TrainingProtocol
+from aiida_siox.workflows.utils import output_namespace, validate_options
+
+ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
+MODELS = {"charge_model": "valence", "rdf_model": "rdf"}
+#: Cost of a site against the atoms of its cell (FACTS: xspectra goes as N^1.9); only the order of the work uses it.
+COST_EXPONENT = 1.9
+N_QUARTZ_ATOMS = 9
+
+
+def validate_items(node: orm.List, _: Any = None) -> str | None:
+    """Port validator: a list of [formula, seed] without repetition."""
+    items = node.get_list()
+    if not items:
+        return "`items` is empty: give at least one [formula, seed]."
+    seen = set()
+    for item in items:
+        if not (isinstance(item, list | tuple) and len(item) == 2 and isinstance(item[1], int)):
+            return f"`items` must hold [formula, seed] pairs, got {item!r}."
+        try:
+            label = configuration_label(format_formula(parse_formula(item[0])), item[1])
+        except ValueError as exception:
+            return f"`items`: {exception}"
+        if label in seen:
+            return f"`items` holds {label} twice."
+        seen.add(label)
+    return None
+
+
+class StudyWorkChain(SioxProtocolMixin, WorkChain):
+    """The whole study, in one provenance graph."""
+
+    _protocol_name = "study"
+    _protocol_children = {
+        "atomic_data": AtomicDataWorkChain,
+        "melt_quench": MeltQuenchWorkChain,
+        "structure_targets": StructureTargetsWorkChain,
+        "calibration": CalibrationWorkChain,
+        "training": TrainingProtocol,
+    }
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define the process specification."""
+        super().define(spec)
+        spec.input("items", valid_type=orm.List, validator=validate_items, help="[formula, seed] of each cell.")
+        spec.expose_inputs(ConfigurationLaneWorkChain, exclude=("items", "atomic_data", "codes", "options"))
+        spec.input_namespace("codes", help="Codes by engine.")
+        for engine in ENGINES:
+            spec.input(f"codes.{engine}", valid_type=orm.AbstractCode, help=f"Code of {engine}.")
+        spec.input(
+            "options",
+            valid_type=dict,
+            non_db=True,
+            default=dict,
+            validator=lambda value, _: validate_options(value, ENGINES),
+            help="Scheduler options by engine.",
+        )
+        spec.input("atomic_parameters", valid_type=orm.Dict, help="Parameters of AtomicDataWorkChain.")
+        spec.expose_inputs(
+            StructureTargetsWorkChain,
+            include=("atomic_data",),
+            namespace_options={"required": False, "populate_defaults": False},
+        )
+        spec.inputs["atomic_data"].required = False
+        spec.inputs["atomic_data"].populate_defaults = False
+        spec.input("calibration", valid_type=CalibrationData, required=False, help="Reused when given.")
+        spec.input("window", valid_type=orm.Dict, help="Grid of the data set on the calibrated axis.")
+        spec.input("training", valid_type=orm.Dict, required=False, help="Hyperparameters; without them no training.")
+        spec.outline(
+            if_(cls.lacks_atomic_data)(cls.run_atomic_data, cls.inspect_atomic_data),
+            cls.run_lanes,
+            cls.gather,
+            cls.assemble,
+            if_(cls.should_train)(cls.train),
+            cls.results,
+        )
+        spec.output_namespace("structures", valid_type=orm.StructureData, dynamic=True, help="By Si8O4_1.")
+        spec.output_namespace("qualities", valid_type=orm.Dict, dynamic=True, help="By Si8O4_1.")
+        spec.output_namespace("site_tables", valid_type=SiteTableData, dynamic=True, help="By Si8O4_1.")
+        spec.output_namespace("failures", valid_type=orm.Dict, dynamic=True, help="Configurations without a table.")
+        spec.output("calibration", valid_type=CalibrationData, required=False)
+        spec.output("calibration_table", valid_type=SiteTableData, required=False, help="The quartz site.")
+        spec.output("dataset", valid_type=DatasetData, required=False)
+        spec.output("charge_model", valid_type=ModelData, required=False)
+        spec.output("rdf_model", valid_type=ModelData, required=False)
+        spec.exit_code(301, "ERROR_ATOMIC_DATA_FAILED", message="The atomic data failed: {message}")
+        spec.exit_code(302, "ERROR_CALIBRATION_FAILED", message="The calibration failed, no data set: {message}")
+        spec.exit_code(303, "ERROR_NO_SITES", message="No configuration gave a site table; see `failures`.")
+        spec.exit_code(304, "ERROR_ASSEMBLY_FAILED", message="The data set could not be put together: {message}")
+        spec.exit_code(305, "ERROR_TRAINING_FAILED", message="The training failed: {message}")
+        spec.exit_code(
+            401,
+            "WARNING_INCOMPLETE",
+            message="{n_sites} sites and {n_configurations} configurations failed; the rest is in the data set.",
+        )
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        codes: Mapping[str, orm.AbstractCode],
+        protocol: str | None = None,
+        overrides: Any = None,
+        *,
+        compositions: Sequence[str] | None = None,
+        seeds: Sequence[int] | None = None,
+        max_concurrent: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        train: bool | None = None,
+        atomic_data: Mapping[str, Any] | None = None,
+        calibration: CalibrationData | None = None,
+    ) -> Any:
+        """Return a builder with the inputs of a protocol.
+
+        :param codes: ``lmp``, ``ld1``, ``pw``, ``pp``, ``xspectra`` and ``bader``.
+        :param overrides: mapping or yaml file with the keys of ``protocols/study.yaml`` and, under ``melt_quench``,
+            ``structure_targets``, ``calibration``, ``training`` and ``atomic_data``, those of the parts.
+        :param compositions: formulas; those of the protocol by default.
+        :param seeds: one configuration a formula and seed; those of the protocol by default.
+        :param max_concurrent: engine jobs of the whole study at one time.
+        :param options: scheduler options by engine.
+        :param train: whether to train the networks.
+        :param atomic_data: outputs of AtomicDataWorkChain to reuse.
+        :param calibration: to reuse; it must have been computed with the same settings.
+        :raises ValueError: for an unknown protocol or override key, a formula that is not possible, or a setting out
+            of range.
+        """
+        inputs = cls.get_protocol_inputs(protocol, overrides)
+        melt, targets = inputs["melt_quench"], inputs["structure_targets"]
+        formulas = compositions or inputs["compositions"] or melt["formulas"]
+        formulas = [format_formula(parse_formula(formula)) for formula in formulas]
+        seeds = seeds or inputs["seeds"] or melt["seeds"]
+        builder = cls.get_builder()
+        builder.items = orm.List([[formula, int(seed)] for formula in formulas for seed in seeds])
+        builder.codes = {engine: codes[engine] for engine in ENGINES}
+        melt_quench = {}
+        melt_overrides = _read(overrides).get("melt_quench")
+        for formula in formulas:
+            child = MeltQuenchWorkChain.get_builder_from_protocol(
+                codes["lmp"], formula, int(seeds[0]), protocol, melt_overrides
+            )
+            melt_quench[formula] = {key: child[key] for key in ("starting_cell", "parameters", "quality")}
+            builder.potential = child.potential
+        builder.melt_quench = melt_quench
+        builder.target = orm.Float(inputs["calibration"]["target_eV"])
+        builder.quartz = orm.Dict({"supercell": inputs["calibration"]["supercell"]})
+        builder.settings = orm.Dict(StructureTargetsWorkChain.settings_from(targets, protocol))
+        builder.clean_scratch = targets["clean_scratch"]
+        builder.max_concurrent = orm.Int(inputs["max_concurrent"] if max_concurrent is None else max_concurrent)
+        builder.atomic_parameters = orm.Dict(inputs["atomic_data"]["parameters"])
+        if atomic_data is not None:
+            builder.atomic_data = {key: atomic_data[key] for key in ("pseudos", "core_wavefunction", "energies")}
+        if calibration is not None:
+            builder.calibration = calibration
+        builder.window = orm.Dict(inputs["window"])
+        if inputs["train"] if train is None else train:
+            builder.training = orm.Dict(inputs["training"])
+        if options:
+            builder.options = {engine: dict(options[engine]) for engine in options}
+        return builder
+
+    def lacks_atomic_data(self) -> bool:
+        """Return whether the atomic data must be made."""
+        if "atomic_data" in self.inputs and "energies" in self.inputs.atomic_data:
+            self.ctx.atomic_data = self.inputs.atomic_data
+            return False
+        return True
+
+    def run_atomic_data(self) -> ToContext:
+        """Make pseudopotentials, core wavefunction and atomic energies."""
+        inputs = {
+            "code": self.inputs.codes.ld1,
+            "parameters": self.inputs.atomic_parameters,
+            "options": dict(self.inputs.options.get("ld1", {})),
+            "metadata": {"call_link_label": "atomic_data"},
+        }
+        return ToContext(atomic=self.submit(AtomicDataWorkChain, **inputs))
+
+    def inspect_atomic_data(self) -> ExitCode | None:
+        """Nothing can be computed without them."""
+        if not self.ctx.atomic.is_finished_ok:
+            return self.exit_codes.ERROR_ATOMIC_DATA_FAILED.format(message=failure_message(self.ctx.atomic))
+        outputs = self.ctx.atomic.outputs
+        self.ctx.atomic_data = {
+            "pseudos": dict(outputs.pseudos),
+            "core_wavefunction": outputs.core_wavefunction,
+            "energies": outputs.energies,
+        }
+        return None
+
+    def run_lanes(self) -> None:
+        """Deal configurations, and the calibration unless it was given, to lanes."""
+        items: list[list[Any]] = [list(item) for item in self.inputs.items.get_list()]
+        weights = []
+        for formula, _ in items:
+            counts = parse_formula(formula)
+            weights.append(counts["Si"] * sum(counts.values()) ** COST_EXPONENT)
+        if "calibration" not in self.inputs:
+            items.append([CALIBRATION])
+            weights.append(float(N_QUARTZ_ATOMS**COST_EXPONENT))
+        budgets = divide(self.inputs.max_concurrent.value, len(items))
+        for i, (budget, lane) in enumerate(zip(budgets, deal(items, weights, len(budgets)), strict=True)):
+            inputs = self.exposed_inputs(ConfigurationLaneWorkChain)
+            inputs.update(
+                items=orm.List(lane),
+                atomic_data=self.ctx.atomic_data,
+                codes={engine: code for engine, code in self.inputs.codes.items() if engine != "ld1"},
+                options=self.inputs.options,
+                max_concurrent=orm.Int(budget),
+                metadata={"call_link_label": f"lane_{i}"},
+            )
+            self.to_context(lanes=append_(self.submit(ConfigurationLaneWorkChain, **inputs)))
+
+    def gather(self) -> ExitCode | None:
+        """Attach everything the lanes have made, before anything can go wrong with it."""
+        for name in ("structures", "qualities", "site_tables", "failures"):
+            found: dict[str, Any] = {}
+            for lane in self.ctx.lanes:
+                found.update(output_namespace(lane, name))
+            self.ctx[name] = found
+            if found:
+                self.out(name, found)
+        self.ctx.calibration = self.inputs.get("calibration")
+        for lane in self.ctx.lanes:
+            if "calibration" in lane.outputs:
+                self.ctx.calibration = lane.outputs.calibration
+                self.out("calibration_table", lane.outputs.calibration_table)
+        if not self.ctx.site_tables:
+            return self.exit_codes.ERROR_NO_SITES
+        if self.ctx.calibration is None:
+            failure = self.ctx.failures.get(CALIBRATION)
+            reason = failure["reason"] if failure is not None else "the lane that held it stopped"
+            return self.exit_codes.ERROR_CALIBRATION_FAILED.format(message=reason)
+        self.out("calibration", self.ctx.calibration)
+        return None
+
+    def assemble(self) -> ExitCode | None:
+        """Stack the tables on the calibrated grid."""
+        try:
+            self.ctx.dataset = assemble(
+                calibration=self.ctx.calibration,
+                window=self.inputs.window,
+                version=orm.Int(SCIENCE_VERSION),
+                tables=self.ctx.site_tables,
+            )
+        except ValueError as exception:
+            return self.exit_codes.ERROR_ASSEMBLY_FAILED.format(message=str(exception))
+        self.out("dataset", self.ctx.dataset)
+        return None
+
+    def should_train(self) -> bool:
+        """Return whether networks are asked for."""
+        return "training" in self.inputs
+
+    def train(self) -> ExitCode | None:
+        """Train the charge and the RDF network."""
+        for label, target in MODELS.items():
+            model, node = train.run_get_node(
+                dataset=self.ctx.dataset,
+                target=orm.Str(target),
+                parameters=self.inputs.training,
+                version=orm.Int(TRAINING_VERSION),
+            )
+            if not node.is_finished_ok:
+                return self.exit_codes.ERROR_TRAINING_FAILED.format(message=node.exit_message)
+            self.out(label, model)
+        return None
+
+    def results(self) -> ExitCode | None:
+        """Say what is missing."""
+        attributes = [table.base.attributes for table in self.ctx.site_tables.values()]
+        n_sites = sum(entry.get("n_requested") - entry.get("n_done") for entry in attributes)
+        n_configurations = len(self.inputs.items.get_list()) - len(attributes)
+        if n_sites or n_configurations:
+            return self.exit_codes.WARNING_INCOMPLETE.format(n_sites=n_sites, n_configurations=n_configurations)
+        return None
+
+
+def _read(overrides: Any) -> dict[str, Any]:
+    """Return overrides given as a mapping or as the path of a yaml file."""
+    import pathlib
+
+    from aiida_siox.workflows.protocol import read_overrides
+
+    if isinstance(overrides, pathlib.Path):
+        return read_overrides(overrides)
+    return dict(overrides or {})

@@ -1,0 +1,34 @@
+"""Energies against the values measured with the real engines (α-quartz, c-Si)."""
+
+import pytest
+
+from aiida_siox.science.energies import core_correction, total_energy_offset, transition_energy
+
+GROUND_ATOM = (-579.674871, -46.329006)
+HOLE_ATOM = (-442.845440, -42.496530)
+
+
+def test_core_correction_of_silicon():
+    assert core_correction(*GROUND_ATOM, *HOLE_ATOM) == pytest.approx(1809.516, abs=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("ground", "hole", "expected"),
+    [(-391.10607781, -388.22426609, 1848.725), (-391.10607781, -387.63861346, 1856.693)],
+    ids=["quartz fch", "quartz xch"],
+)
+def test_transition_energy_of_quartz(ground, hole, expected):
+    assert transition_energy(ground, hole, core_correction(*GROUND_ATOM, *HOLE_ATOM)) == pytest.approx(
+        expected, abs=2e-3
+    )
+
+
+def test_treatments_put_the_same_threshold_on_one_axis():
+    """In fch the Fermi energy plays no role; in xch xspectra's zero is the Fermi energy and both cancel."""
+    assert total_energy_offset("fch", 1848.725, 2.6065, 3.6867) == pytest.approx(1851.3315)
+    assert total_energy_offset("xch", 1856.693, 7.9365, 7.9365) == pytest.approx(1856.693)
+
+
+def test_unknown_treatment_names_the_valid_ones():
+    with pytest.raises(ValueError, match=r"'half'.*fch, xch"):
+        total_energy_offset("half", 0, 0, 0)
