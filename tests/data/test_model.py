@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import pathlib
+import runpy
 
 import numpy as np
 import pytest
@@ -198,3 +200,19 @@ def test_archive_round_trip(tmp_path, aiida_profile):
     assert np.array_equal(imported.predict_on_grid(spectra), expected)
     assert imported.dataset_uuid is None
     assert imported.summary()["dataset_uuid"] is None
+
+
+@pytest.mark.parametrize("target", ["valence", "rdf"])
+def test_example(aiida_profile, target, tmp_path, monkeypatch, capsys):
+    model = make_model(target, epochs=2).store()
+    path = tmp_path / "spectrum.txt"
+    np.savetxt(path, np.column_stack([ENERGY, toy_arrays(1, 1)["spectra"][0]]), fmt="%.12f")
+    monkeypatch.setattr("sys.argv", ["predict.py", str(model.pk), str(path)])
+    example = pathlib.Path(__file__).parents[2] / "examples" / "predict.py"
+    runpy.run_path(str(example))
+    output = capsys.readouterr().out
+    assert output.startswith("valence" if target == "valence" else "g(R), broadened by 0.15")
+    assert "RMSE on test sites (random split)" in output
+    path.write_text("1840 1\n")
+    with pytest.raises(SystemExit, match="Refused: the spectrum has 1 points"):
+        runpy.run_path(str(example))
