@@ -40,10 +40,11 @@ class Ld1Parser(Parser):
         parsed = parse_ld1(text)
         for warning in parsed["warnings"]:
             self.logger.warning(warning)
-        if (error := parsed.pop("error")) is not None:
-            return codes.ERROR_ENGINE_STOPPED.format(message=error)
+        # an atom that does not converge also stops the engine later: name the cause
         if (not_converged := parsed.pop("not_converged")) is not None:
             return codes.ERROR_SCF_NOT_CONVERGED.format(message=not_converged)
+        if (error := parsed.pop("error")) is not None:
+            return codes.ERROR_ENGINE_STOPPED.format(message=error)
         missing = [key for key in REQUIRED if key not in parsed]
         if not parsed.pop("finished") or missing:
             message = f"no {', '.join(missing)}" if missing else "no end of the pseudopotential test"

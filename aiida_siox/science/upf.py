@@ -22,7 +22,7 @@ NO_DATE = "not recorded"
 
 ANGULAR_MOMENTUM = {"S": 0, "P": 1, "D": 2, "F": 3}
 
-_DATE_INFO = re.compile(r"^(\s*Generation date:\s*)\S.*$", re.MULTILINE)
+_DATE_INFO = re.compile(r"^([ \t]*Generation date:).*$", re.MULTILINE)
 _HEADER = re.compile(r"<PP_HEADER\b[^>]*?/?>", re.DOTALL)
 _ORBITAL = re.compile(r"^(\d)([SPDF])$")
 _GENERATION = re.compile(r"Generation configuration:\s*\n((?:\s*\d[A-Z]\s.*\n)+)")
@@ -117,7 +117,7 @@ def radial_mesh(upf: str) -> NDArray[np.float64]:
 
 def strip_date(upf: str) -> str:
     """Take the generation date out, so that equal inputs give equal files (and AiiDA can cache)."""
-    upf = _DATE_INFO.sub(rf"\g<1>{NO_DATE}", upf)
+    upf = _DATE_INFO.sub(rf"\g<1> {NO_DATE}", upf)
     return _HEADER.sub(lambda m: re.sub(r'(\bdate\s*=\s*)"[^"]*"', rf'\1"{NO_DATE}"', m.group(0)), upf, count=1)
 
 

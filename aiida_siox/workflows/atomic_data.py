@@ -54,6 +54,13 @@ def _validate_parameters(node: orm.Dict | None, _: Any) -> str | None:
     return None if node is None else check_atomic_parameters(node.get_dict())
 
 
+def _validate_code(code: orm.AbstractCode | None, _: Any) -> str | None:
+    plugin = None if code is None else code.default_calc_job_plugin
+    if plugin not in (None, "siox.ld1"):
+        return f"`code` must be ld1.x, but {code} is set up for the plugin `{plugin}`."
+    return None
+
+
 class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
     """PAW data sets of Si, O and Si with a 1s hole, the 1s wavefunction, and the atomic energies, all from ld1.x."""
 
@@ -64,7 +71,7 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
     def define(cls, spec: Any) -> None:
         """Define inputs, outputs, outline and exit codes."""
         super().define(spec)
-        spec.input("code", valid_type=orm.AbstractCode, help="Code of ld1.x.")
+        spec.input("code", valid_type=orm.AbstractCode, validator=_validate_code, help="Code of ld1.x.")
         spec.input(
             "parameters",
             valid_type=orm.Dict,

@@ -75,5 +75,6 @@ def parse_ld1(text: str) -> dict[str, Any]:
         if energy := _PSEUDO.search(test):
             result["pseudo_Ry"] = float(energy.group(1))
     messages = [f"{routine}: {message.strip()}" for routine, message in _MESSAGE.findall(text)]
-    result["warnings"] = messages + [line.strip() for line in _WARNING.findall(text)]
+    lines = [line.strip() for line in _WARNING.findall(text)]
+    result["warnings"] = messages + [line for line in lines if not any(line in message for message in messages)]
     return result
