@@ -1,0 +1,350 @@
+"""How far a process is: what runs, sites done, failed and left, and when it will end."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import re
+from typing import TYPE_CHECKING, Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SITE = "aiida.workflows:siox.site_spectrum"
+TARGETS = "aiida.workflows:siox.structure_targets"
+STUDY = "aiida.workflows:siox.study"
+CALIBRATION = "aiida.workflows:siox.calibration"
+
+#: What a user calls a job, by its plugin.
+JOBS = {
+    "siox.melt_quench": "LAMMPS melt-quench",
+    "siox.ld1": "ld1.x",
+    "siox.xspectra": "xspectra.x",
+    "siox.bader": "pp.x and Bader",
+    "quantumespresso.pw": "pw.x",
+}
+#: Seconds of one site on one core against N^1.9, N the atoms of the cell: before a site of this run has ended.
+SECONDS_PER_WEIGHT = 0.6
+COST_EXPONENT = 1.9
+#: The ground state and its Bader charges, as a part of the cost of a site.
+GROUND_STATE_PART = 0.5
+FINISHED = ("finished", "excepted", "killed")
+
+
+@dataclasses.dataclass
+class Called:
+    """What is read of one process under the root."""
+
+    pk: int
+    parent: int
+    link_label: str
+    process_type: str
+    label: str
+    state: str
+    exit_status: int | None
+    ctime: datetime.datetime
+    mtime: datetime.datetime
+    cached: bool
+    is_job: bool
+
+
+@dataclasses.dataclass
+class StudyProgress:
+    """State of a process at one moment.
+
+    :ivar pk: of the process.
+    :ivar kind: its entry point, such as ``siox.study``.
+    :ivar label: its label.
+    :ivar state: ``created``, ``running``, ``waiting``, ``finished``, ``excepted`` or ``killed``.
+    :ivar exit_status: None while it goes on.
+    :ivar exit_message: what it says of its end.
+    :ivar n_sites: sites that it will compute, the quartz site of the calibration among them.
+    :ivar n_done: sites with a spectrum.
+    :ivar n_failed: sites without.
+    :ivar n_running: sites being computed.
+    :ivar running: what the engines do now, one line a job.
+    :ivar n_jobs: engine jobs that have ended.
+    :ivar n_cached: those of them that were taken from the cache.
+    :ivar elapsed_s: seconds since it was submitted, up to its end.
+    :ivar remaining_s: estimate of the seconds left; None when there is no saying.
+    """
+
+    pk: int
+    kind: str
+    label: str
+    state: str
+    exit_status: int | None
+    exit_message: str
+    n_sites: int
+    n_done: int
+    n_failed: int
+    n_running: int
+    running: list[str]
+    n_jobs: int
+    n_cached: int
+    elapsed_s: float
+    remaining_s: float | None
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether nothing will change any more."""
+        return self.state in FINISHED
+
+    @property
+    def n_left(self) -> int:
+        """Sites that have neither a spectrum nor a failure."""
+        return max(0, self.n_sites - self.n_done - self.n_failed)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        return {**dataclasses.asdict(self), "n_left": self.n_left}
+
+
+def read_called(root: orm.ProcessNode) -> dict[int, Called]:
+    """Return all processes under a root: one query for each level of calls."""
+    found: dict[int, Called] = {}
+    level = [root.pk]
+    while level:
+        builder = orm.QueryBuilder()
+        builder.append(orm.ProcessNode, filters={"id": {"in": level}}, project="id", tag="caller")
+        builder.append(
+            orm.ProcessNode,
+            with_incoming="caller",
+            edge_filters={"type": {"in": [LinkType.CALL_CALC.value, LinkType.CALL_WORK.value]}},
+            edge_project="label",
+            project=[
+                "id", "process_type", "label", "attributes.process_state", "attributes.exit_status", "ctime", "mtime",
+                "extras._aiida_cached_from", "node_type",
+            ],
+        )  # fmt: skip
+        level = []
+        for parent, pk, process_type, label, state, status, ctime, mtime, cached, node_type, link in builder.all():
+            if pk in found:
+                continue
+            found[pk] = Called(
+                pk, parent, link, process_type or "", label, state or "created", status, ctime, mtime,
+                cached is not None, "calcjob" in node_type,
+            )  # fmt: skip
+            level.append(pk)
+    return found
+
+
+def count_atoms(formula: str) -> tuple[int, int]:
+    """Return the silicon atoms and all atoms of a formula such as ``Si8O4``."""
+    from aiida_siox.science.composition import parse_formula
+
+    counts = parse_formula(formula)
+    return counts["Si"], sum(counts.values())
+
+
+def expected_sites(node: orm.ProcessNode) -> list[tuple[int, int]]:
+    """Return what a process will compute as (sites, atoms) of each configuration, from its inputs."""
+    kind = node.process_type or ""
+    inputs = node.base.links.get_incoming(link_type=LinkType.INPUT_WORK).nested()
+    if kind == STUDY:
+        parts = [count_atoms(formula) for formula, _ in inputs["items"].get_list()]
+        if "calibration" not in inputs:
+            parts.append((1, 9))
+        return parts
+    if kind == CALIBRATION:
+        return [(1, 9)]
+    if kind == TARGETS:
+        symbols = [site.kind_name for site in inputs["structure"].sites]
+        n_silicon = sum(name.startswith("Si") for name in symbols)
+        return [(len(inputs["sites"].get_list()) if "sites" in inputs else n_silicon, len(symbols))]
+    if kind == SITE:
+        return [(1, len(inputs["structure"].sites))]
+    return []
+
+
+def place_of(item: Called, found: dict[int, Called]) -> tuple[str, str]:
+    """Return the configuration (``Si8O4_1``, ``calibration``) and the site (``site 7``) that a process works for."""
+    configuration = site = ""
+    current: Called | None = item
+    while current is not None:
+        match = re.fullmatch(r"site_0*(\d+)", current.link_label)
+        if match and not site:
+            site = f"site {match.group(1)}"
+        match = re.fullmatch(r"(?:targets_|melt_quench_)(\w+)|(calibration)", current.link_label)
+        if match and not configuration:
+            configuration = match.group(1) or match.group(2)
+        current = found.get(current.parent)
+    return configuration, site
+
+
+def describe_job(item: Called, found: dict[int, Called]) -> str:
+    """Return one line on a running job: engine, site, configuration."""
+    plugin = item.process_type.rpartition(":")[2]
+    name = JOBS.get(plugin, plugin)
+    configuration, site = place_of(item, found)
+    if plugin == "quantumespresso.pw":
+        name += " core-hole SCF" if site else " ground state"
+    of = " of ".join(part for part in (site, configuration) if part)
+    return f"{name}, {of}" if of else name
+
+
+def cost(n_atoms: int) -> float:
+    """Return the cost of a site relative to others."""
+    return float(n_atoms**COST_EXPONENT)
+
+
+def estimate(
+    parts: list[tuple[int, int]], sites: list[tuple[Called, int]], n_ground: int, lanes: int, now: datetime.datetime
+) -> float | None:
+    """Estimate the seconds that are left from the sites of this run that have ended.
+
+    :param parts: (sites, atoms) of each configuration.
+    :param sites: the site processes that exist, with the atoms of their cells.
+    :param n_ground: configurations whose ground state is done (they have sites).
+    :param lanes: engine jobs at one time.
+    """
+    total = sum(n * cost(atoms) for n, atoms in parts)
+    if not total:
+        return None
+    ended = [(item, atoms) for item, atoms in sites if item.state in FINISHED]
+    spent = sum((item.mtime - item.ctime).total_seconds() for item, _ in ended)
+    weight = sum(cost(atoms) for _, atoms in ended)
+    rate = spent / weight if weight and spent > 0 else SECONDS_PER_WEIGHT
+    left = (total - weight) * rate
+    for item, atoms in sites:
+        if item.state not in FINISHED:
+            left -= min((now - item.ctime).total_seconds(), 0.9 * cost(atoms) * rate)
+    ground = sorted((cost(atoms) for _, atoms in parts), reverse=True)[n_ground:]
+    left += GROUND_STATE_PART * rate * sum(ground)
+    return max(0.0, left / max(1, lanes))
+
+
+def atoms_of_configuration(label: str) -> int | None:
+    """Return the atoms of ``Si8O4_1`` or ``calibration``; None for anything else."""
+    if label == "calibration":
+        return 9
+    try:
+        return count_atoms(label.rsplit("_", 1)[0])[1]
+    except ValueError:
+        return None
+
+
+def study_progress(node: orm.ProcessNode) -> StudyProgress:
+    """Return how far a process is, with one query for each level of its calls.
+
+    :param node: a study, or any other process; only some WorkChains know how many sites are to come.
+    """
+    now = datetime.datetime.now(tz=datetime.UTC)
+    found = read_called(node)
+    state = node.process_state.value if node.process_state else "created"
+    parts = expected_sites(node)
+    only_atoms = parts[0][1] if len(parts) == 1 else 12
+    sites = []
+    for item in found.values():
+        if item.process_type == SITE:
+            atoms = atoms_of_configuration(place_of(item, found)[0])
+            sites.append((item, atoms or only_atoms))
+    done = [item for item, _ in sites if item.state == "finished" and item.exit_status == 0]
+    failed = [
+        item for item, _ in sites if item.state in FINISHED and not (item.state == "finished" and not item.exit_status)
+    ]
+    busy = [item for item, _ in sites if item.state not in FINISHED]
+    jobs = [item for item in found.values() if item.is_job]
+    ended = [item for item in jobs if item.state in FINISHED]
+    running = [describe_job(item, found) for item in jobs if item.state not in FINISHED]
+    for item in found.values():
+        if not item.is_job and item.state in ("running",) and not item.process_type.startswith("aiida.workflows"):
+            running.append(item.process_type.rpartition(".")[2].replace("_", " "))
+    over = state in FINISHED
+    lanes = node.inputs.max_concurrent.value if "max_concurrent" in node.inputs else 1
+    n_ground = len({place_of(item, found)[0] for item, _ in sites})
+    return StudyProgress(
+        pk=node.pk or 0,
+        kind=(node.process_type or "").rpartition(":")[2],
+        label=node.label,
+        state=state,
+        exit_status=node.exit_status,
+        exit_message=(node.exit_message or node.exception or "") if over else "",
+        n_sites=max(sum(n for n, _ in parts), len(sites)),
+        n_done=len(done),
+        n_failed=len(failed),
+        n_running=len(busy),
+        running=running,
+        n_jobs=len(ended),
+        n_cached=sum(item.cached for item in ended),
+        elapsed_s=((node.mtime if over else now) - node.ctime).total_seconds(),
+        remaining_s=None if over else estimate(parts, sites, n_ground, lanes, now),
+    )
+
+
+# --- as text -----------------------------------------------------------------------------------------------------
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as ``1 h 05 min``, ``7 min 03 s`` or ``12 s``."""
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    if whole >= 60:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole} s"
+
+
+def expected_end(progress: StudyProgress) -> str:
+    """Return the expected end as a clock time with the time left, or a dash."""
+    if progress.remaining_s is None:
+        return "-"
+    end = datetime.datetime.now().astimezone() + datetime.timedelta(seconds=progress.remaining_s)
+    return f"about {end:%H:%M} (in {duration(progress.remaining_s)})"
+
+
+def verdict(progress: StudyProgress) -> str:
+    """Return how a process stands in one word or sentence."""
+    if progress.state == "finished":
+        if progress.exit_status == 0:
+            return "finished"
+        return f"ended with exit status {progress.exit_status}: {progress.exit_message}"
+    if progress.state == "excepted":
+        return f"broke off: {progress.exit_message}"
+    return progress.state
+
+
+def one_line(progress: StudyProgress) -> str:
+    """Return the state as one line, for a terminal that cannot be redrawn."""
+    parts = [f"elapsed {duration(progress.elapsed_s)}"]
+    if progress.n_sites:
+        parts.append(f"sites {progress.n_done} done, {progress.n_failed} failed, {progress.n_left} left")
+    parts.append(f"{progress.n_jobs} jobs ended" + (f" ({progress.n_cached} cached)" if progress.n_cached else ""))
+    if progress.is_over:
+        parts.append(verdict(progress))
+    else:
+        parts.append("now: " + ("; ".join(progress.running) or "between jobs"))
+        parts.append(f"end {expected_end(progress)}")
+    return " | ".join(parts)
+
+
+def as_table(progress: StudyProgress) -> Table:
+    """Return the state as a rich table."""
+    from rich.markup import escape
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column()
+    name = f"{progress.kind} {progress.pk}" + (f" ({progress.label})" if progress.label else "")
+    table.add_row("process", escape(f"{name}: {verdict(progress)}"))
+    if progress.n_sites:
+        table.add_row("", ProgressBar(total=progress.n_sites, completed=progress.n_done + progress.n_failed, width=40))
+        failed = f"[red]{progress.n_failed} failed[/]" if progress.n_failed else "0 failed"
+        table.add_row(
+            "sites",
+            f"[green]{progress.n_done} done[/], {failed}, {progress.n_left} left "
+            f"({progress.n_running} running) of {progress.n_sites}",
+        )
+    cached = f", {progress.n_cached} of them from the cache" if progress.n_cached else ""
+    table.add_row("jobs", f"{progress.n_jobs} ended{cached}")
+    if not progress.is_over:
+        table.add_row("running", escape("\n".join(progress.running) or "between jobs"))
+    table.add_row("elapsed", duration(progress.elapsed_s))
+    if not progress.is_over:
+        table.add_row("expected end", expected_end(progress))
+    return table
