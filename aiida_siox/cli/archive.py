@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import pathlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -53,7 +55,7 @@ def export_archive(identifier: str, path: pathlib.Path, force: bool) -> None:
         raise click.ClickException(f"there is no folder {path.parent}.")
     partial = path.with_name(f".{path.name}.part")
     try:
-        with user_errors(f"the archive {path} cannot be written"), contextlib.redirect_stdout(sys.stderr):
+        with user_errors(f"the archive {path} cannot be written"), quiet():
             create_archive([node], partial, overwrite=True, **TRAVERSAL)
         partial.replace(path)
     except OSError as exception:
@@ -78,7 +80,7 @@ def import_archive(path: pathlib.Path, as_json: bool) -> None:
     # the file is looked at before a profile is made for it
     found = contents(path)
     ensure_profile()
-    with readable(path), contextlib.redirect_stdout(sys.stderr):
+    with readable(path), quiet():
         read(path, create_group=False)
     imported = {kind: sorted(pk_of(uuid) for uuid in uuids) for kind, uuids in found.items()}
     if as_json:
@@ -135,7 +137,20 @@ def profiles_exist() -> bool:
 
 
 @contextlib.contextmanager
-def readable(path: pathlib.Path) -> Any:
+def quiet() -> Iterator[None]:
+    """Keep AiiDA's own account of what it reads and writes to itself; warnings go to stderr."""
+    logger = logging.getLogger("aiida.export")
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def readable(path: pathlib.Path) -> Iterator[None]:
     """Turn what AiiDA says of a wrong archive into one message."""
     import tarfile
     import zipfile

@@ -20,6 +20,8 @@ from rich.table import Table
 
 #: Exit code of a command whose process failed, or succeeded in part only.
 EXIT_INCOMPLETE = 3
+#: Seconds between two looks at the children of a process that runs without a broker.
+POLL_INTERVAL = 0.2
 
 #: Labels of the JSON contract, with the name of the output namespace of a study where that differs.
 OUTPUT_LABELS = {
@@ -204,6 +206,19 @@ def finish(node: orm.ProcessNode, outputs: dict[str, Any] | None = None, complet
         click.get_current_context().exit(EXIT_INCOMPLETE)
 
 
+def local_runner() -> Any:
+    """Return the runner of this interpreter, one that needs no broker while the daemon is down.
+
+    The ZeroMQ broker lives with the daemon. Without it the runner looks at its children itself.
+    """
+    from aiida.engine.daemon.client import get_daemon_client
+    from aiida.manage import get_manager
+
+    if get_daemon_client().is_daemon_running:
+        return get_manager().get_runner()
+    return get_manager().get_runner(communicator=None, poll_interval=POLL_INTERVAL)
+
+
 def run_process(builder: Any) -> orm.WorkChainNode:
     """Run a process here and return its node, whatever came of it.
 
@@ -212,11 +227,10 @@ def run_process(builder: Any) -> orm.WorkChainNode:
     :raises click.ClickException: if the inputs are not valid.
     """
     from aiida.engine import run_get_node
-    from aiida.manage import get_manager
 
     with contextlib.redirect_stdout(sys.stderr):
         with user_errors():
-            process = get_manager().get_runner().instantiate_process(builder)
+            process = local_runner().instantiate_process(builder)
         node = process.node
         say(f"Running {describe(node)} {node.pk}; Ctrl-C stops it. `--submit` leaves it to the daemon.")
         try:

@@ -1,0 +1,259 @@
+"""``aiida-siox run``: what it refuses before anything starts, what it builds, and its JSON."""
+
+from __future__ import annotations
+
+import ase
+import ase.build
+import ase.io
+import numpy as np
+import pytest
+import yaml
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_siox.cli import common
+from aiida_siox.science.cells import alpha_quartz
+
+ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
+
+
+@pytest.fixture
+def codes(engine_code):
+    """Register the codes of all engines as ``aiida-siox setup`` does."""
+    found = {name: engine_code(name) for name in ENGINES}
+    for name, code in found.items():
+        code.base.extras.set_many({"siox_engine": name, "siox_registered": 0.0})
+    return found
+
+
+@pytest.fixture
+def quartz_file(tmp_path):
+    """Return a file with α-quartz."""
+    path = tmp_path / "quartz.xyz"
+    ase.io.write(path, alpha_quartz())
+    return path
+
+
+@pytest.fixture
+def nothing_runs(monkeypatch):
+    """Fail the test if any process is started."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a process was started")
+
+    for module in ("common", "run"):
+        for name in ("run_process", "submit_process"):
+            monkeypatch.setattr(f"aiida_siox.cli.{module}.{name}", refuse)
+
+
+@pytest.fixture
+def captured(monkeypatch):
+    """Take the builders that would be launched, instead of launching them."""
+    builders: list = []
+
+    def take(builder: object, submit: bool = False) -> None:
+        builders.append((builder, submit))
+
+    monkeypatch.setattr("aiida_siox.cli.run.launch", take)
+    return builders
+
+
+def write(path, atoms):
+    """Write a structure and return its path."""
+    ase.io.write(path, atoms)
+    return path
+
+
+def overlapping() -> ase.Atoms:
+    atoms = alpha_quartz()
+    atoms.positions[3] = atoms.positions[0] + 0.3
+    return atoms
+
+
+def open_cell() -> ase.Atoms:
+    atoms = alpha_quartz()
+    atoms.pbc = [True, True, False]
+    return atoms
+
+
+def no_silicon() -> ase.Atoms:
+    return ase.Atoms("O2", positions=[[0, 0, 0], [0, 0, 3]], cell=[6, 6, 6], pbc=True)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (no_silicon, "no Si"),
+        (overlapping, "atoms overlap"),
+        (open_cell, "periodic"),
+        (lambda: ase.build.bulk("GaAs", "zincblende", a=5.65), "has As, Ga"),
+        (lambda: ase.Atoms("SiO", positions=[[0, 0, 0], [0, 0, 2]]), "no three-dimensional cell"),
+    ],
+)
+def test_structure_refused(run_cli, codes, nothing_runs, tmp_path, make, message):
+    path = write(tmp_path / "cell.xyz", make())
+    assert message in run_cli("run", "structure", path, fails=True).stderr
+
+
+@pytest.mark.parametrize("name", ["cell.docx", "cell.cif", "cell.xyz", "POSCAR"])
+def test_unreadable_file(run_cli, codes, nothing_runs, tmp_path, name):
+    path = tmp_path / name
+    path.write_text("this is no structure\n" * 3)
+    message = run_cli("run", "structure", path, fails=True).stderr
+    assert "extended xyz" in message
+    assert name in message
+
+
+def test_structure_options_refused(run_cli, codes, nothing_runs, quartz_file, tmp_path):
+    def refused(*arguments: object) -> str:
+        return run_cli("run", "structure", quartz_file, *arguments, fails=True).stderr
+
+    assert "did you mean `extxyz`?" in refused("--format", "extxy")
+    assert "Silicon sites of this structure: [0, 1, 2]" in refused("--sites", "0,7")
+    assert "such as 0,3,7" in refused("--sites", "a")
+    assert "did you mean `fast`?" in refused("--protocol", "fats")
+    assert "--max-concurrent" in refused("--max-concurrent", "0")
+    overrides = tmp_path / "overrides.yaml"
+    overrides.write_text(yaml.safe_dump({"settings": {"scf": {"ecutwfc": 40.0}}}))
+    assert "did you mean `ecutwfc_Ry`?" in refused("--overrides", overrides)
+    overrides.write_text(yaml.safe_dump({"settings": {"treatment": "half"}}))
+    assert "`settings.treatment` must be one of" in refused("--overrides", overrides)
+    overrides.write_text("a: [1\n")
+    assert "not a readable yaml file" in refused("--overrides", overrides)
+    options = tmp_path / "options.yaml"
+    options.write_text(yaml.safe_dump({"pwx": {}}))
+    assert "`options` has no engine `pwx`" in refused("--options", options)
+    assert "no code for pw.x is registered" in refused("--computer", "nowhere")
+
+
+def test_missing_engine(run_cli, nothing_runs, quartz_file, monkeypatch):
+    monkeypatch.setattr("aiida_siox.cli.environment.find_code", lambda name, computer=None: None)
+    for arguments in (("structure", quartz_file), ("melt-quench", "Si8O4", "--seed", 1), ("study",)):
+        message = run_cli("run", *arguments, fails=True).stderr
+        assert "Engines are missing or wrong" in message
+        assert "aiida-siox setup" in message
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [("Si-8O4", "count -8"), ("O4", "no Si"), ("Si2O9", "more than SiO2"), ("Ge4", "element Ge")],
+)
+def test_impossible_composition(run_cli, codes, nothing_runs, formula, message):
+    assert message in run_cli("run", "melt-quench", formula, "--seed", 1, fails=True).stderr
+    for command in ("study", "dataset"):
+        assert message in run_cli("run", command, "--formula", formula, fails=True).stderr
+
+
+def test_seed_is_not_optional_and_not_zero(run_cli):
+    assert "--seed" in run_cli("run", "melt-quench", "Si8O4", fails=True).stderr
+    assert "--seed" in run_cli("run", "melt-quench", "Si8O4", "--seed", 0, fails=True).stderr
+
+
+def test_study_builder(run_cli, codes, captured):
+    run_cli(
+        "run", "study", "--compositions", "Si8O4,Si4O8", "--formula", "Si14", "--seeds", "1,2", "--max-concurrent", 3
+    )
+    builder, submit = captured[0]
+    assert not submit
+    assert sorted(map(tuple, builder.items.get_list())) == sorted(
+        (formula, seed) for formula in ("Si14", "Si8O4", "Si4O8") for seed in (1, 2)
+    )
+    assert builder.max_concurrent.value == 3
+    assert builder.training is not None
+    run_cli("run", "dataset", "--formula", "Si4O8", "--submit")
+    builder, submit = captured[1]
+    assert submit
+    assert "training" not in builder._inputs(prune=True)
+
+
+def test_study_refuses_a_formula_twice(run_cli, codes, nothing_runs):
+    assert "twice" in run_cli("run", "study", "--formula", "Si4O8", "--compositions", "Si4O8", fails=True).stderr
+
+
+def test_json_of_a_study(run_cli, codes, hand_made_study, monkeypatch):
+    monkeypatch.setattr(common, "run_process", lambda builder: hand_made_study.study)
+    outcome = run_cli("run", "study", "--json", fails=True)
+    assert outcome.exit_code == common.EXIT_INCOMPLETE
+    assert outcome.stdout.count("\n") == 1
+    assert "1 of 20 sites failed" in outcome.stderr
+    assert outcome.json == {
+        "process": hand_made_study.study.pk,
+        "exit_status": 401,
+        "outputs": {
+            "structure": {label: node.pk for label, node in hand_made_study.structures.items()},
+            "site_table": {label: node.pk for label, node in hand_made_study.tables.items()},
+            "calibration": hand_made_study.calibration.pk,
+            "dataset": hand_made_study.dataset.pk,
+            **{label: model.pk for label, model in hand_made_study.models.items()},
+        },
+    }
+    text = run_cli("run", "study", fails=True).stdout
+    assert "charge_model" in text
+    assert f"aiida-siox show {hand_made_study.study.pk}" in text
+
+
+def test_json_of_a_submission(run_cli, codes, monkeypatch):
+    node = orm.WorkChainNode().store()
+    monkeypatch.setattr(common, "submit_process", lambda builder: node)
+    outcome = run_cli("run", "melt-quench", "Si8O4", "--seed", 1, "--submit", "--json")
+    assert outcome.json == {"process": node.pk, "exit_status": None, "outputs": {}}
+    assert f"aiida-siox status {node.pk}" in run_cli("run", "melt-quench", "Si8O4", "--seed", 1, "--submit").stdout
+
+
+def test_submit_without_broker(run_cli, codes):
+    # the test profile has no broker
+    message = run_cli("run", "melt-quench", "Si8O4", "--seed", 1, "--submit", fails=True).stderr
+    assert "Error: " in message
+
+
+def test_same_file_is_the_same_node(run_cli, quartz_file, aiida_profile):
+    from aiida_siox.cli.run import read_structure, stored_structure
+
+    first, second = (stored_structure(read_structure(quartz_file)) for _ in range(2))
+    assert first.uuid == second.uuid
+    assert first.get_kind_names() == ["Si", "O"]
+
+
+def test_structure_file_of_several_frames(aiida_profile, tmp_path, capsys):
+    from aiida_siox.cli.run import read_structure
+
+    other = alpha_quartz()
+    other.set_cell(other.cell * 1.01, scale_atoms=True)
+    other.set_tags([1] * len(other))
+    path = tmp_path / "two.xyz"
+    ase.io.write(path, [alpha_quartz(), other])
+    node = read_structure(path)
+    np.testing.assert_allclose(node.cell, other.cell, atol=1e-6)
+    assert node.get_kind_names() == ["Si", "O"]
+    assert "2 structures" in capsys.readouterr().err
+
+
+def test_calibration_is_found_again(hand_made_study):
+    from aiida_siox.cli.run import obtain_calibration
+
+    def never() -> None:
+        raise AssertionError("the calibration was computed again")
+
+    assert obtain_calibration(hand_made_study.tables["Si4O4_1"], never) == hand_made_study.calibration.pk
+
+
+@pytest.fixture
+def tiny_melt(tmp_path):
+    """Return a file of overrides that make a melt-quench of seconds."""
+    path = tmp_path / "melt.yaml"
+    path.write_text(yaml.safe_dump({"parameters": {"melt_time_ps": 0.5, "quench_time_ps": 1.0}}))
+    return path
+
+
+@pytest.mark.engine
+def test_melt_quench_runs(run_cli, codes, tiny_melt):
+    outcome = run_cli("run", "melt-quench", "Si4O8", "--seed", 3, "--overrides", tiny_melt, "--json")
+    shown = outcome.json
+    assert outcome.stdout.count("\n") == 1
+    assert set(shown) == {"process", "exit_status", "outputs"}
+    assert shown["exit_status"] == 0
+    assert set(shown["outputs"]) == {"structure", "quality"}
+    assert orm.load_node(shown["outputs"]["structure"]).get_formula() == "O8Si4"
+    process = orm.load_node(shown["process"])
+    links = process.base.links.get_outgoing(link_type=LinkType.RETURN)
+    assert links.get_node_by_label("structure").pk == shown["outputs"]["structure"]

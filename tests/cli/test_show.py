@@ -1,0 +1,129 @@
+"""``aiida-siox show``: the JSON contract, literally, and the tables for reading."""
+
+from __future__ import annotations
+
+import pytest
+from aiida import orm
+
+from tests.cli.conftest import SHIFT, make_table, quartz_like
+
+TABLE_KEYS = {
+    *("type", "formula", "structure_uuid", "protocol", "treatment", "calibration", "axis", "energy_eV"),
+    *("r_angstrom", "sigma_angstrom", "sites"),
+}
+SITE_KEYS = {"index", "status", "reason", "n_oxygen", "n_silicon", "valence_e", "energies", "spectrum", "rdf"}
+ENERGY_KEYS = {"ground_Ry", "hole_Ry", "core_correction_eV", "transition_eV", "energy_zero_eV", "fermi_eV"}
+MODEL_KEYS = {
+    *("type", "target", "dataset_uuid", "n_train", "n_test", "rmse", "r2", "rmse_no_skill", "seed", "window_eV"),
+}
+
+
+def test_site_table_json(run_cli, hand_made_study):
+    table = hand_made_study.tables["Si4O4_1"]
+    shown = run_cli("show", table.pk, "--json").json
+    assert set(shown) >= TABLE_KEYS
+    assert shown["type"] == "site_table"
+    assert shown["structure_uuid"] == hand_made_study.structures["Si4O4_1"].uuid
+    assert shown["calibration"] == {"uuid": hand_made_study.calibration.uuid, "shift_eV": SHIFT}
+    assert shown["axis"] == "calibrated"
+    assert shown["energy_eV"][0] == pytest.approx(table.energy[0] + SHIFT)
+    assert [site["index"] for site in shown["sites"]] == [0, 1, 2, 3]
+    for site in shown["sites"]:
+        assert set(site) >= SITE_KEYS
+        assert set(site["energies"]) == ENERGY_KEYS
+        assert len(site["rdf"]) == len(shown["r_angstrom"])
+    good, failed = shown["sites"][0], shown["sites"][2]
+    assert good["status"] == "done"
+    assert good["reason"] is None
+    assert len(good["spectrum"]) == len(shown["energy_eV"])
+    assert failed["status"] == "failed"
+    assert "not converged" in failed["reason"]
+    assert failed["spectrum"] is None
+    assert set(failed["energies"].values()) == {None}
+
+
+def test_site_table_without_calibration(run_cli, aiida_profile):
+    table, collect = make_table(quartz_like(4).store(), 4, seed=7)
+    table.base.attributes.set("settings_digest", "other")
+    collect.store()
+    table.store()
+    shown = run_cli("show", table.uuid, "--json").json
+    assert shown["calibration"] is None
+    assert shown["axis"] == "total energy"
+    assert shown["energy_eV"][0] == pytest.approx(table.energy[0])
+
+
+def test_site_table_text(run_cli, hand_made_study):
+    text = run_cli("show", hand_made_study.tables["Si4O4_1"].pk).stdout
+    assert "protocol fast" in text
+    assert "white line" in text
+    assert "Site 2 failed: xspectra.x" in text
+    assert "core_correction_eV" not in text
+    with_energies = run_cli("show", hand_made_study.tables["Si4O4_1"].pk, "--energies").stdout
+    assert "core_correction_eV" in with_energies
+    assert "1809.516" in with_energies
+
+
+@pytest.mark.parametrize(("label", "target"), [("charge_model", "valence"), ("rdf_model", "rdf")])
+def test_model_json(run_cli, hand_made_study, label, target):
+    shown = run_cli("show", hand_made_study.models[label].pk, "--json").json
+    assert set(shown) >= MODEL_KEYS
+    assert shown["type"] == "model"
+    assert shown["target"] == target
+    assert shown["dataset_uuid"] == hand_made_study.dataset.uuid
+    assert shown["n_train"] + shown["n_test"] == 19
+    assert shown["window_eV"] == [1830.0, 1880.0]
+    assert "rmse" in run_cli("show", hand_made_study.models[label].pk).stdout
+
+
+def test_study_json(run_cli, hand_made_study):
+    shown = run_cli("show", hand_made_study.study.pk, "--json").json
+    assert shown["type"] == "study"
+    assert shown["state"] == "finished"
+    assert shown["exit_status"] == 401
+    assert shown["protocol"] == "fast"
+    assert shown["tables"] == {label: table.pk for label, table in hand_made_study.tables.items()}
+    assert shown["dataset"] == hand_made_study.dataset.pk
+    assert shown["models"] == {
+        "charge": hand_made_study.models["charge_model"].pk,
+        "rdf": hand_made_study.models["rdf_model"].pk,
+    }
+    assert isinstance(shown["timings"], list)
+    assert any("Si4O4_1" in failure["where"] for failure in shown["failures"])
+
+
+def test_study_text(run_cli, hand_made_study):
+    text = run_cli("show", hand_made_study.study.pk).stdout
+    assert "3/4" in text
+    assert "Failures" in text
+
+
+@pytest.mark.parametrize("name", ["calibration", "dataset"])
+def test_other_nodes(run_cli, hand_made_study, name):
+    node = getattr(hand_made_study, name)
+    assert run_cli("show", node.pk, "--json").json["type"] == name
+    assert run_cli("show", node.pk).stdout
+
+
+def test_structure(run_cli, hand_made_study):
+    shown = run_cli("show", hand_made_study.structures["Si4O4_1"].pk, "--json").json
+    assert shown["type"] == "structure"
+    assert shown["formula"] == "Si4O4"
+    assert len(shown["positions_angstrom"]) == 8
+
+
+def test_process(run_cli, hand_made_study):
+    shown = run_cli("show", hand_made_study.dataset.creator.pk, "--json").json
+    assert shown["type"] == "process"
+    assert shown["exit_status"] == 0
+    assert shown["outputs"] == {"result": hand_made_study.dataset.pk}
+
+
+@pytest.mark.parametrize("identifier", ["999999", "not-a-node", "00000000-0000-0000-0000-000000000000"])
+def test_unknown_node(run_cli, hand_made_study, identifier):
+    assert "there is no node" in run_cli("show", identifier, fails=True).stderr
+
+
+def test_node_of_another_kind(run_cli, hand_made_study):
+    node = orm.Int(3).store()
+    assert "`show` knows" in run_cli("show", node.pk, fails=True).stderr

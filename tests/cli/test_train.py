@@ -1,0 +1,61 @@
+"""``aiida-siox train``."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from aiida import orm
+
+
+@pytest.fixture
+def short(tmp_path):
+    """Return a file of overrides that make the training short."""
+    path = tmp_path / "short.yaml"
+    path.write_text(yaml.safe_dump({"epochs": 10}))
+    return path
+
+
+def test_both_targets_json(run_cli, hand_made_study, short):
+    shown = run_cli("train", hand_made_study.dataset.pk, "--overrides", short, "--seed", 7, "--json").json
+    assert shown["exit_status"] == 0
+    assert set(shown["outputs"]) == set(shown["process"]) == {"charge_model", "rdf_model"}
+    model = orm.load_node(shown["outputs"]["charge_model"])
+    assert str(model.target) == "valence"
+    assert model.base.attributes.get("seed") == 7
+    assert model.base.attributes.get("hyperparameters")["epochs"] == 10
+    # the protocol that the data set was computed with decides what the overrides do not say
+    assert model.base.attributes.get("hyperparameters")["patience"] == 60
+    assert "rmse" in shown["scores"]["charge_model"]["random"]
+
+
+def test_one_target_text(run_cli, hand_made_study, short):
+    text = run_cli("train", hand_made_study.dataset.uuid, "--target", "rdf", "--overrides", short).stdout
+    assert "rdf: model" in text
+    assert "rmse_no_skill" in text
+    assert "grouped" in text
+    assert "valence: model" not in text
+
+
+def test_wrong_override_key(run_cli, hand_made_study, tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text("epoch: 10\n")
+    message = run_cli("train", hand_made_study.dataset.pk, "--overrides", path, fails=True).stderr
+    assert "did you mean `epochs`?" in message
+
+
+def test_wrong_protocol_and_node(run_cli, hand_made_study):
+    assert "`fast`" in run_cli("train", hand_made_study.dataset.pk, "--protocol", "fats", fails=True).stderr
+    message = run_cli("train", hand_made_study.calibration.pk, fails=True).stderr
+    assert "is a CalibrationData, but a DatasetData is needed" in message
+
+
+def test_data_set_too_small(run_cli, hand_made_study):
+    dataset = hand_made_study.dataset.clone()
+    for name in ("spectra", "valence_e", "rdf", "n_oxygen", "n_silicon", "site_index", "configuration"):
+        dataset.set_array(name, dataset.get_array(name)[:1])
+    dataset.store()
+    outcome = run_cli("train", dataset.pk, "--target", "valence", "--json", fails=True)
+    assert outcome.exit_code == 3
+    assert outcome.json["exit_status"] == 202
+    assert outcome.json["outputs"] == {}
+    assert "no valence network" in outcome.stderr
