@@ -1,0 +1,291 @@
+"""``aiida-siox demo``: the study of the ``fast`` protocol, watched until its report is written."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+import psutil
+
+from aiida_siox.cli.common import EXIT_INCOMPLETE, with_profile
+from aiida_siox.cli.daemon import config_folder_of, daemon_processes, ensure_daemon, is_healthy
+from aiida_siox.cli.environment import ENGINES, get_codes
+
+if TYPE_CHECKING:
+    from aiida import orm
+
+LABEL = "aiida-siox demo"
+REPORT = "siox-demo-report.html"
+#: Seconds between two lines where the terminal cannot be redrawn, between two looks at memory, and at the daemon.
+LINE_INTERVAL = 15.0
+MEMORY_INTERVAL = 5.0
+HEALTH_INTERVAL = 30.0
+
+
+@click.command()
+@click.option("--formula", "formulas", multiple=True, help="Composition; may be given more than once. [protocol's]")
+@click.option("--seed", "seeds", multiple=True, type=int, help="Seed of the melt-quench. [protocol's]")
+@click.option("--workers", default=1, show_default=True, help="Workers of the daemon, when it has to be started.")
+@click.option(
+    "--report", "report_path", type=click.Path(dir_okay=False, path_type=pathlib.Path), default=REPORT,
+    show_default=True, help="Where the report is written.",
+)  # fmt: skip
+@with_profile
+def demo(formulas: tuple[str, ...], seeds: tuple[int, ...], workers: int, report_path: pathlib.Path) -> None:
+    """Run the study of the `fast` protocol, from compositions to a report.
+
+    It is handed to AiiDA's daemon; what is shown is only a view. Ctrl-C leaves it running, the next call shows it
+    again. After everything was killed, the next call goes on where it was. A study that has ended is submitted again:
+    all calculations come from AiiDA's cache.
+    """
+    codes = get_codes(ENGINES)
+    study = running_study()
+    done = {"running": "is running", "started": "started", "revived": "was broken off: started again"}[
+        ensure_daemon(workers)
+    ]
+    click.echo(f"daemon: {done}")
+    if study is not None:
+        click.echo(f"study {study.pk}: goes on where it was")
+    else:
+        study = submit_study(codes, formulas, seeds)
+    warm_up = start_warm_up()
+    memory = MemoryUse()
+    try:
+        watch(study, memory, workers)
+    except KeyboardInterrupt:
+        click.echo(
+            f"\nDetached. Study {study.pk} goes on in the background.\n"
+            f"Look at it again with {again()}, or `aiida-siox status {study.pk}`; stop it with "
+            f"`verdi process kill {study.pk}`."
+        )
+        raise SystemExit(0)
+    finally:
+        if warm_up is not None and warm_up.poll() is not None:
+            warm_up.wait()
+    raise SystemExit(conclude(study, memory, report_path))
+
+
+def again() -> str:
+    """Return the command that re-attaches, as the user started it."""
+    return "`make demo`" if os.environ.get("MAKELEVEL") else "`aiida-siox demo`"
+
+
+def demo_studies() -> list[orm.WorkChainNode]:
+    """Return the studies that this command submitted, newest first."""
+    from aiida import orm
+
+    builder = orm.QueryBuilder()
+    builder.append(
+        orm.WorkChainNode, filters={"label": LABEL, "process_type": "aiida.workflows:siox.study"}, tag="study"
+    )
+    builder.order_by({"study": [{"ctime": "desc"}]})
+    return list(builder.all(flat=True))
+
+
+def running_study() -> orm.WorkChainNode | None:
+    """Return the study that has not ended yet."""
+    return next((study for study in demo_studies() if not study.is_terminated), None)
+
+
+def submit_study(
+    codes: dict[str, Any], formulas: tuple[str, ...] = (), seeds: tuple[int, ...] = ()
+) -> orm.WorkChainNode:
+    """Hand the study to the daemon and say what it is."""
+    from aiida.engine import submit
+
+    from aiida_siox.workflows.study import StudyWorkChain
+
+    finished = [study for study in demo_studies() if study.is_finished]
+    try:
+        builder = StudyWorkChain.get_builder_from_protocol(
+            codes=codes, protocol="fast", compositions=list(formulas) or None, seeds=list(seeds) or None
+        )
+    except ValueError as exception:
+        raise click.ClickException(str(exception))
+    builder.metadata.label = LABEL
+    study = cast("orm.WorkChainNode", submit(builder))
+    cells = ", ".join(f"{formula} (seed {seed})" for formula, seed in study.inputs["items"].get_list())
+    click.echo(f"study {study.pk}: submitted, protocol fast, {cells}")
+    if finished:
+        click.echo(
+            f"study {finished[0].pk} has ended before: what it computed is taken from AiiDA's cache, only what failed "
+            "or differs is computed"
+        )
+    return study
+
+
+def start_warm_up() -> subprocess.Popen[bytes] | None:
+    """Compile what siox-bader needs while the first engines run; later calls find it compiled."""
+    script = pathlib.Path(sys.executable).parent / ENGINES["bader"].executable
+    if not script.exists():
+        return None
+    return subprocess.Popen(
+        ["nice", "-n", "19", str(script), "--warm-up"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+@dataclasses.dataclass
+class MemoryUse:
+    """Proportional set size of everything that runs for this AiiDA configuration: daemon, engines, this command.
+
+    Engines detach from the daemon, but inherit AIIDA_PATH from it: by that they are found.
+
+    :ivar peak: bytes, the largest sum of a sample.
+    """
+
+    peak: int = 0
+    _known: dict[tuple[int, float], bool] = dataclasses.field(default_factory=dict)
+
+    def sample(self) -> int:
+        """Add up the memory of all processes now, and keep the peak."""
+        from aiida.manage import get_config
+
+        folder = pathlib.Path(get_config().dirpath).resolve()
+        total = 0
+        known: dict[tuple[int, float], bool] = {}
+        for process in psutil.process_iter():
+            try:
+                key = (process.pid, process.create_time())
+                ours = self._known.get(key)
+                # A process that was just forked has its parent's environment until it starts its own program.
+                if ours is None or not ours:
+                    ours = process.pid == os.getpid() or (
+                        "AIIDA_PATH" in process.environ() and config_folder_of(process) == folder
+                    )
+                known[key] = ours
+                if ours:
+                    info = process.memory_full_info()
+                    total += getattr(info, "pss", info.uss)
+            except psutil.Error:
+                continue
+        self._known = known
+        self.peak = max(self.peak, total)
+        return total
+
+
+def watch(study: orm.WorkChainNode, memory: MemoryUse, workers: int) -> None:
+    """Show how far the study is until it has ended, and keep its daemon alive."""
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from aiida_siox.cli.progress import as_table, one_line, study_progress
+
+    console = Console(highlight=False)
+    next_memory = next_line = 0.0
+    next_health = time.monotonic() + HEALTH_INTERVAL
+    with contextlib.ExitStack() as stack:
+        live = None
+        if console.is_terminal:
+            live = stack.enter_context(Live(console=console, refresh_per_second=2))
+        while True:
+            state = study_progress(study)
+            now = time.monotonic()
+            if now >= next_memory:
+                memory.sample()
+                next_memory = now + MEMORY_INTERVAL
+            if live is not None:
+                hint = Text("Ctrl-C leaves it running in the background", style="dim")
+                live.update(Group(as_table(state), hint))
+            elif now >= next_line or state.is_over:
+                click.echo(one_line(state))
+                next_line = now + LINE_INTERVAL
+            if state.is_over:
+                return
+            if now >= next_health:
+                keep_alive(workers)
+                next_health = time.monotonic() + HEALTH_INTERVAL
+            time.sleep(1.0 if live is not None else 2.0)
+
+
+def keep_alive(workers: int) -> None:
+    """Start a daemon again that broke; leave one alone that somebody has stopped.
+
+    :raises click.ClickException: when there is none any more.
+    """
+    from aiida.engine.daemon.client import get_daemon_client
+
+    client = get_daemon_client()
+    if is_healthy(client):
+        return
+    if not any(daemon_processes(client).values()):
+        raise click.ClickException(f"The daemon was stopped. The study goes on with {again()}.")
+    ensure_daemon(workers)
+
+
+def stop_idle_daemon() -> None:
+    """Stop the daemon when nothing is left for it to do."""
+    from aiida.common.exceptions import AiidaException
+    from aiida.engine.daemon.client import get_daemon_client
+    from aiida.engine.processes.control import get_active_processes
+
+    if get_active_processes(project="id"):
+        return
+    with contextlib.suppress(AiidaException):
+        get_daemon_client().stop_daemon(wait=True, timeout=20)
+
+
+def conclude(study: orm.WorkChainNode, memory: MemoryUse, report_path: pathlib.Path) -> int:
+    """Write the report and say where it is, what the study cost, and what to try next.
+
+    :returns: exit status of the command.
+    """
+    from aiida_siox.cli.progress import duration, study_progress, verdict
+    from aiida_siox.report import write_report
+    from aiida_siox.report.timing import cpu_utilisation
+
+    state = study_progress(study)
+    click.echo("")
+    click.echo(
+        f"study {study.pk} (protocol fast): {verdict(state)}; {state.n_done} sites done, {state.n_failed} failed, "
+        f"in {duration(state.elapsed_s)}"
+    )
+    if state.n_cached:
+        click.echo(f"{state.n_cached} of {state.n_jobs} engine jobs were taken from the cache")
+    click.echo(str(cpu_utilisation(study, os.cpu_count() or 1)))
+    click.echo(f"peak memory of daemon and engines while this was shown: {memory.peak / 2**30:.2f} GiB (PSS)")
+    stop_idle_daemon()
+    if not study.is_finished:
+        click.echo(f"See `verdi process report {study.pk}`; the next {again()} starts over with what is in the cache.")
+        return 1
+    path = report_path.resolve()
+    write_report(study, path)
+    click.echo(f"report: {path}")
+    print_next(study)
+    return 0 if study.is_finished_ok else EXIT_INCOMPLETE
+
+
+def print_next(study: orm.WorkChainNode) -> None:
+    """Print three commands to try, ready to be pasted."""
+    from aiida.common.links import LinkType
+
+    outputs = study.base.links.get_outgoing(link_type=LinkType.RETURN).nested()
+    scripts = pathlib.Path(sys.executable).parent
+    click.echo("\nNext, three commands to try:")
+    if "AIIDA_PATH" in os.environ:
+        # The demo has its own AiiDA configuration: without this line the commands look into the user's.
+        click.echo(
+            f"  export AIIDA_PATH={shlex.quote(os.environ['AIIDA_PATH'])} PATH={shlex.quote(str(scripts))}:$PATH"
+        )
+    tables = outputs.get("site_tables", {})
+    commands = [f"aiida-siox show {study.pk}"]
+    if tables:
+        commands.append(f"aiida-siox show {next(iter(tables.values())).pk}")
+    commands.append(f"aiida-siox export {study.pk} study.aiida")
+    if "charge_model" in outputs:
+        commands.insert(2, f"verdi node graph generate {outputs['charge_model'].pk}")
+        commands = commands[:3]
+    for command in commands:
+        click.echo(f"  {command}")
