@@ -75,21 +75,20 @@ def collect(
     bader_parameters: orm.Dict,
     ground_parameters: orm.Dict,
     core_wavefunction: orm.SinglefileData,
-    pseudos: dict,
     version: orm.Int,
-    spectra: dict,
-    failures: dict,
+    **nested: Any,
 ) -> dict:
     """Return the SiteTableData of a configuration (``site_table``) and a SiteData for every site (``sites``).
 
     :param structure: normalised structure, n_atoms.
     :param sites: indices of the requested silicon sites.
     :param charges: ``electrons`` (n_atoms,) of the Bader basins, ground state.
-    :param pseudos: UPF nodes of the kinds; the valence of Si comes from the ground-state one.
-    :param spectra: SpectrumData nodes by ``site_0007``.
-    :param failures: Dict nodes of ``record_failure`` by the same keys; every requested site is in one of the two.
+    :param nested: namespaces, which a calcfunction takes as keywords only. ``pseudos``: UPF nodes of the kinds; the
+        valence of Si comes from the ground-state one. ``spectra``: SpectrumData nodes by ``site_0007``. ``failures``:
+        Dict nodes of ``record_failure`` by the same keys; every requested site is in one of the two.
     """
     del version
+    pseudos, spectra, failures = (nested.get(name, {}) for name in ("pseudos", "spectra", "failures"))
     values = settings.get_dict()
     atoms = structure.get_ase()
     atoms.set_tags(0)
@@ -201,15 +200,16 @@ def collect(
 
 
 @calcfunction
-def assemble(calibration: CalibrationData, window: orm.Dict, version: orm.Int, tables: dict) -> DatasetData:
+def assemble(calibration: CalibrationData, window: orm.Dict, version: orm.Int, **nested: Any) -> DatasetData:
     """Return the finished sites of several tables on a common calibrated grid.
 
     :param calibration: its shift brings the total-energy axes of the tables to the measured one.
     :param window: ``energy_min_eV``, ``energy_max_eV`` (calibrated) and ``n_points``.
-    :param tables: SiteTableData by label.
+    :param nested: the namespace ``tables``: SiteTableData by label.
     :raises ValueError: if settings digests differ, a configuration comes twice, or no site is finished.
     """
     del version
+    tables: dict[str, SiteTableData] = nested["tables"]
     limits = window.get_dict()
     low, high, n_points = float(limits["energy_min_eV"]), float(limits["energy_max_eV"]), int(limits["n_points"])
     grid = np.linspace(low, high, n_points)
