@@ -103,7 +103,7 @@ class BaderCalculation(CalcJob):
         spec.output(
             "output_parameters",
             valid_type=orm.Dict,
-            help="program, version, method, pp_version, n_electrons (also _expected, _unassigned, _non_nuclear), times.",
+            help="program, version, method, pp_version, n_electrons (also expected, unassigned, non_nuclear), times.",
         )
         spec.default_output_node = "output_parameters"
 

@@ -189,7 +189,7 @@ def bader_charges(charge: Cube, reference: Cube | None = None) -> BaderCharges:
     basin_electrons = np.bincount(flat, weights=charge.values.ravel(), minlength=n_maxima) * charge.voxel_volume
     basin_volumes = np.bincount(flat, minlength=n_maxima) * charge.voxel_volume
 
-    def per_atom(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    def per_atom(values: NDArray[Any]) -> NDArray[np.float64]:
         total = np.zeros(n_atoms)
         np.add.at(total, atoms, values)
         return total
