@@ -25,7 +25,7 @@ REQUIRED: dict[str, dict[str, type]] = {
         "terminator": bool,
         "cut_occ_states": bool,
     },
-    "pseudos": {"r_paw": float},
+    "pseudos": {},
     "cut_occ": {},
 }
 """Keys that must be given: the engine's own defaults (50 iterations, 0.1 eV, 0 to 10 eV) suit nothing."""
@@ -33,7 +33,7 @@ REQUIRED: dict[str, dict[str, type]] = {
 OPTIONAL: dict[str, dict[str, type]] = {
     "input_xspectra": {"xcoordcrys": bool, "show_status": bool},
     "plot": {},
-    "pseudos": {},
+    "pseudos": {"r_paw": float},
     "cut_occ": {
         "cut_desmooth": float,
         "cut_ierror": float,
@@ -121,8 +121,9 @@ def check_parameters(parameters: dict[str, Any]) -> str | None:
         return f"`input_xspectra.xerror` must lie between 0 and 1, got {run['xerror']}."
     if run["xcheck_conv"] < 2 or run["xniter"] < run["xcheck_conv"]:
         return f"`xcheck_conv` must be at least 2 and at most `xniter`, got {run['xcheck_conv']} of {run['xniter']}."
-    if not 0 < parameters["pseudos"]["r_paw"] <= 5:
-        return f"`pseudos.r_paw` is a radius in bohr between 0 and 5, got {parameters['pseudos']['r_paw']}."
+    radius = parameters.get("pseudos", {}).get("r_paw")
+    if radius is not None and not 0 < radius <= 5:
+        return f"`pseudos.r_paw` is a radius in bohr between 0 and 5, got {radius}."
     step = energy_step(plot)
     if plot["cut_occ_states"] and smoothing(parameters) < step * (1 - 1e-9):
         return (
@@ -250,7 +251,8 @@ class XspectraCalculation(CalcJob):
             "parameters",
             valid_type=orm.Dict,
             validator=_validate_parameters,
-            help="Namelists `input_xspectra`, `plot`, `pseudos` (`r_paw` of the absorber, bohr) and `cut_occ`.",
+            help="Namelists `input_xspectra`, `plot`, `pseudos` and `cut_occ`. `r_paw` is the radius in bohr "
+            "of the absorber's p projectors, 1.5 times their cutoff radius by default.",
         )
         spec.input(
             "polarisations",
@@ -349,8 +351,10 @@ class XspectraCalculation(CalcJob):
             "xonly_plot": False,
         }
         namelists["plot"] |= {"gamma_mode": "constant", "xanes_file": names["spectrum"]}
-        radius = namelists["pseudos"].pop("r_paw")
-        namelists["pseudos"] |= {"filecore": self.CORE_FILE, f"r_paw({xiabs})": float(radius)}
+        namelists["pseudos"]["filecore"] = self.CORE_FILE
+        if "r_paw" in namelists["pseudos"]:
+            # The index of r_paw is the angular momentum of the projector, not the species: 1 for a K edge.
+            namelists["pseudos"]["r_paw(1)"] = float(namelists["pseudos"].pop("r_paw"))
         lines = []
         for name, content in namelists.items():
             lines.append(f"&{name}\n")
