@@ -64,7 +64,7 @@ class ConfigurationLaneWorkChain(WorkChain):
 
     def setup(self) -> None:
         """Take the list."""
-        self.ctx.todo = [tuple(item) for item in self.inputs.items.get_list()]
+        self.ctx.todo = [tuple(item) for item in self.inputs["items"].get_list()]
         for name in ("structures", "qualities", "site_tables", "failures"):
             self.ctx[name] = {}
         self.ctx.calibration = None
