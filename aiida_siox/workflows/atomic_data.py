@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiida import orm
-from aiida.common import AttributeDict
 from aiida.common.exceptions import IntegrityError
-from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain
+from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, while_
 from aiida_pseudo.data.pseudo.upf import UpfData
 from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily
 
@@ -86,7 +85,7 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
             help="1s of the ground-state atom, as xspectra.x reads it.",
         )
         spec.output("energies", valid_type=orm.Dict, help="Atomic total energies (Ry) and the core correction (eV).")
-        spec.outline(cls.run_atoms, cls.inspect_atoms, cls.collect, cls.store_families)
+        spec.outline(cls.setup, while_(cls.has_next)(cls.run_next), cls.inspect_atoms, cls.collect, cls.store_families)
         spec.exit_code(
             301,
             "ERROR_SUB_PROCESS_FAILED",
@@ -123,21 +122,26 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
         builder.options = dict(options or {})
         return builder
 
-    def run_atoms(self) -> ToContext:
-        """Run the three atoms, all at once: each takes about a second."""
+    def setup(self) -> None:
+        """Take the atoms."""
         self.ctx.parameters = split_parameters(self.inputs.parameters)
-        running = {}
-        for run in RUNS:
-            builder = AttributeDict(
-                {
-                    "code": self.inputs.code,
-                    "parameters": self.ctx.parameters[run],
-                    "metadata": {**job_metadata(self.inputs.options, run), "call_link_label": run},
-                }
-            )
-            running[run] = self.submit(self._process_class, **builder)
-            self.report(f"launching ld1.x<{running[run].pk}> for `{run}`")
-        return ToContext(**running)
+        self.ctx.todo = list(RUNS)
+
+    def has_next(self) -> bool:
+        """Return whether an atom is left."""
+        return bool(self.ctx.todo)
+
+    def run_next(self) -> ToContext:
+        """Run the next atom; one at a time, so that a study never has more engine jobs than it was allowed."""
+        run = self.ctx.todo.pop(0)
+        process = self.submit(
+            self._process_class,
+            code=self.inputs.code,
+            parameters=self.ctx.parameters[run],
+            metadata={**job_metadata(self.inputs.options, run), "call_link_label": run},
+        )
+        self.report(f"launching ld1.x<{process.pk}> for `{run}`")
+        return ToContext(**{run: process})
 
     def inspect_atoms(self) -> ExitCode | None:
         """Stop with the reasons of all atoms that failed."""

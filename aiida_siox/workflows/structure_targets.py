@@ -308,10 +308,9 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
                 bader_parameters=self.ctx.bader.outputs.output_parameters,
                 ground_parameters=self.ctx.ground.outputs.output_parameters,
                 core_wavefunction=self.inputs.atomic_data.core_wavefunction,
-                pseudos=dict(self.inputs.atomic_data.pseudos),
                 version=orm.Int(SCIENCE_VERSION),
-                spectra=spectra,
-                failures=failures,
+                pseudos=dict(self.inputs.atomic_data.pseudos),
+                **{key: nodes for key, nodes in (("spectra", spectra), ("failures", failures)) if nodes},
             )
         except ValueError as exception:
             return self.exit_codes.ERROR_COLLECT_FAILED.format(message=str(exception))

@@ -216,7 +216,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
 
     def run_lanes(self) -> None:
         """Deal configurations, and the calibration unless it was given, to lanes."""
-        items: list[list[Any]] = [list(item) for item in self.inputs.items.get_list()]
+        items: list[list[Any]] = [list(item) for item in self.inputs["items"].get_list()]
         weights = []
         for formula, _ in items:
             counts = parse_formula(formula)
@@ -267,7 +267,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
                 calibration=self.ctx.calibration,
                 window=self.inputs.window,
                 version=orm.Int(SCIENCE_VERSION),
-                tables=self.ctx.site_tables,
+                **self.ctx.site_tables,
             )
         except ValueError as exception:
             return self.exit_codes.ERROR_ASSEMBLY_FAILED.format(message=str(exception))
@@ -296,7 +296,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         """Say what is missing."""
         attributes = [table.base.attributes for table in self.ctx.site_tables.values()]
         n_sites = sum(entry.get("n_requested") - entry.get("n_done") for entry in attributes)
-        n_configurations = len(self.inputs.items.get_list()) - len(attributes)
+        n_configurations = len(self.inputs["items"].get_list()) - len(attributes)
         if n_sites or n_configurations:
             return self.exit_codes.WARNING_INCOMPLETE.format(n_sites=n_sites, n_configurations=n_configurations)
         return None
