@@ -112,7 +112,7 @@ def submit_study(
         raise click.ClickException(str(exception))
     builder.metadata.label = LABEL
     study = cast("orm.WorkChainNode", submit(builder))
-    cells = ", ".join(f"{formula} (seed {seed})" for formula, seed in study.inputs["items"].get_list())
+    cells = ", ".join(f"{formula} (seed {seed})" for formula, seed in study.inputs["configurations"].get_list())
     click.echo(f"study {study.pk}: submitted, protocol fast, {cells}")
     if finished:
         click.echo(

@@ -33,7 +33,9 @@ class ConfigurationLaneWorkChain(WorkChain):
     def define(cls, spec: Any) -> None:
         """Define the process specification."""
         super().define(spec)
-        spec.input("items", valid_type=orm.List, help="[formula, seed] in order; [`calibration`] stands for quartz.")
+        spec.input(
+            "configurations", valid_type=orm.List, help="[formula, seed] in order; [`calibration`] stands for quartz."
+        )
         spec.input_namespace("codes", help="Codes by engine.")
         for engine in ("lmp", "pw", "pp", "xspectra", "bader"):
             spec.input(f"codes.{engine}", valid_type=orm.AbstractCode)
@@ -64,7 +66,7 @@ class ConfigurationLaneWorkChain(WorkChain):
 
     def setup(self) -> None:
         """Take the list."""
-        self.ctx.todo = [tuple(item) for item in self.inputs["items"].get_list()]
+        self.ctx.todo = [tuple(item) for item in self.inputs.configurations.get_list()]
         for name in ("structures", "qualities", "site_tables", "failures"):
             self.ctx[name] = {}
         self.ctx.calibration = None

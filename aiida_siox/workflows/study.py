@@ -38,17 +38,17 @@ def validate_items(node: orm.List, _: Any = None) -> str | None:
     """Port validator: a list of [formula, seed] without repetition."""
     items = node.get_list()
     if not items:
-        return "`items` is empty: give at least one [formula, seed]."
+        return "`configurations` is empty: give at least one [formula, seed]."
     seen = set()
     for item in items:
         if not (isinstance(item, list | tuple) and len(item) == 2 and isinstance(item[1], int)):
-            return f"`items` must hold [formula, seed] pairs, got {item!r}."
+            return f"`configurations` must hold [formula, seed] pairs, got {item!r}."
         try:
             label = configuration_label(format_formula(parse_formula(item[0])), item[1])
         except ValueError as exception:
-            return f"`items`: {exception}"
+            return f"`configurations`: {exception}"
         if label in seen:
-            return f"`items` holds {label} twice."
+            return f"`configurations` holds {label} twice."
         seen.add(label)
     return None
 
@@ -69,8 +69,10 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
     def define(cls, spec: Any) -> None:
         """Define the process specification."""
         super().define(spec)
-        spec.input("items", valid_type=orm.List, validator=validate_items, help="[formula, seed] of each cell.")
-        spec.expose_inputs(ConfigurationLaneWorkChain, exclude=("items", "atomic_data", "codes", "options"))
+        spec.input(
+            "configurations", valid_type=orm.List, validator=validate_items, help="[formula, seed] of each cell."
+        )
+        spec.expose_inputs(ConfigurationLaneWorkChain, exclude=("configurations", "atomic_data", "codes", "options"))
         spec.input_namespace("codes", help="Codes by engine.")
         for engine in ENGINES:
             spec.input(f"codes.{engine}", valid_type=orm.AbstractCode, help=f"Code of {engine}.")
@@ -157,7 +159,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         formulas = [format_formula(parse_formula(formula)) for formula in formulas]
         seeds = seeds or inputs["seeds"] or melt["seeds"]
         builder = cls.get_builder()
-        builder.items = orm.List([[formula, int(seed)] for formula in formulas for seed in seeds])
+        builder.configurations = orm.List([[formula, int(seed)] for formula in formulas for seed in seeds])
         builder.codes = {engine: codes[engine] for engine in ENGINES}
         melt_quench = {}
         melt_overrides = _read(overrides).get("melt_quench")
@@ -216,7 +218,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
 
     def run_lanes(self) -> None:
         """Deal configurations, and the calibration unless it was given, to lanes."""
-        items: list[list[Any]] = [list(item) for item in self.inputs["items"].get_list()]
+        items: list[list[Any]] = [list(item) for item in self.inputs.configurations.get_list()]
         weights = []
         for formula, _ in items:
             counts = parse_formula(formula)
@@ -228,7 +230,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         for i, (budget, lane) in enumerate(zip(budgets, deal(items, weights, len(budgets)), strict=True)):
             inputs = self.exposed_inputs(ConfigurationLaneWorkChain)
             inputs.update(
-                items=orm.List(lane),
+                configurations=orm.List(lane),
                 atomic_data=self.ctx.atomic_data,
                 codes={engine: code for engine, code in self.inputs.codes.items() if engine != "ld1"},
                 options=self.inputs.options,
@@ -296,7 +298,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         """Say what is missing."""
         attributes = [table.base.attributes for table in self.ctx.site_tables.values()]
         n_sites = sum(entry.get("n_requested") - entry.get("n_done") for entry in attributes)
-        n_configurations = len(self.inputs["items"].get_list()) - len(attributes)
+        n_configurations = len(self.inputs.configurations.get_list()) - len(attributes)
         if n_sites or n_configurations:
             return self.exit_codes.WARNING_INCOMPLETE.format(n_sites=n_sites, n_configurations=n_configurations)
         return None

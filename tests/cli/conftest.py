@@ -186,7 +186,7 @@ def hand_made_study(aiida_profile) -> HandMadeStudy:
     study.process_type = "aiida.workflows:siox.study"
     study.set_process_label("StudyWorkChain")
     items = [[f"Si4O{n}", 1] for n in (0, 2, 4, 6, 8)]
-    study.base.links.add_incoming(orm.List(items).store(), LinkType.INPUT_WORK, "items")
+    study.base.links.add_incoming(orm.List(items).store(), LinkType.INPUT_WORK, "configurations")
     study.store()
     tables, structures = {}, {}
     for formula, seed in items:

@@ -155,7 +155,7 @@ def test_study_builder(run_cli, codes, captured):
     )
     builder, submit = captured[0]
     assert not submit
-    assert sorted(map(tuple, builder.items.get_list())) == sorted(
+    assert sorted(map(tuple, builder.configurations.get_list())) == sorted(
         (formula, seed) for formula in ("Si14", "Si8O4", "Si4O8") for seed in (1, 2)
     )
     assert builder.max_concurrent.value == 3
