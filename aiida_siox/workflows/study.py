@@ -269,7 +269,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
                 calibration=self.ctx.calibration,
                 window=self.inputs.window,
                 version=orm.Int(SCIENCE_VERSION),
-                **self.ctx.site_tables,
+                tables=self.ctx.site_tables,
             )
         except ValueError as exception:
             return self.exit_codes.ERROR_ASSEMBLY_FAILED.format(message=str(exception))
