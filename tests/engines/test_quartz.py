@@ -1,0 +1,90 @@
+"""α-quartz through ``aiida-siox run structure``, in a profile of its own, against the regression values.
+
+Values: Quantum ESPRESSO 6.7, 50/400 Ry, SCF mesh 1×1×1, xspectra mesh 2×2×2, PAW sets of ld1.x 6.7 (docs/topics).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from aiida_siox.science.cells import alpha_quartz
+from aiida_siox.science.spectra import maximum_position
+
+SETTINGS = {
+    "scf": {"ecutwfc_Ry": 50.0, "ecutrho_Ry": 400.0, "conv_thr_per_atom_Ry": 1.0e-9, "kpoints_mesh": [1, 1, 1]},
+    "xspectra": {"kpoints_mesh": [2, 2, 2], "xerror": 1.0e-3},
+}
+GROUND_RY = -391.1061
+HOLE_RY = {"fch": -388.2243, "xch": -387.6386}
+TRANSITION_EV = {"fch": 1848.725, "xch": 1856.693}
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    """Return a function that runs ``aiida-siox`` with arguments in a fresh profile and returns its stdout."""
+    folder = tmp_path_factory.mktemp("quartz")
+    beside = pathlib.Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "AIIDA_PATH": str(folder),
+        "OMP_NUM_THREADS": "1",
+        "PATH": f"{beside}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    def run(*arguments: str | pathlib.Path) -> str:
+        result = subprocess.run(
+            [beside / "aiida-siox", *arguments],
+            env=environment,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    run("setup")
+    return run
+
+
+@pytest.fixture(scope="module")
+def quartz_file(tmp_path_factory):
+    """Return a CIF file of the 9-atom cell."""
+    path = tmp_path_factory.mktemp("structures") / "quartz.cif"
+    alpha_quartz().write(path)
+    return path
+
+
+@pytest.mark.engine
+@pytest.mark.xdist_group("quartz")
+@pytest.mark.parametrize("treatment", ["fch", "xch"])
+def test_quartz_reproduces_the_regression_values(command, quartz_file, tmp_path, treatment):
+    overrides = tmp_path / "overrides.yaml"
+    overrides.write_text(yaml.safe_dump({"settings": {**SETTINGS, "treatment": treatment}}))
+    stdout = command("run", "structure", quartz_file, "--sites", "0", "--overrides", overrides, "--json")
+    ended = json.loads(stdout.splitlines()[-1])
+    assert ended["exit_status"] == 0
+    table = json.loads(command("show", str(ended["outputs"]["site_table"]), "--json"))
+    assert (table["axis"], table["calibration"], table["treatment"]) == ("total energy", None, treatment)
+    (site,) = table["sites"]
+    energies = site["energies"]
+    assert energies["ground_Ry"] == pytest.approx(GROUND_RY, abs=5e-4)
+    assert energies["hole_Ry"] == pytest.approx(HOLE_RY[treatment], abs=5e-4)
+    assert energies["core_correction_eV"] == pytest.approx(1809.516, abs=2e-3)
+    assert energies["transition_eV"] == pytest.approx(TRANSITION_EV[treatment], abs=5e-3)
+    assert site["valence_e"] == pytest.approx(3.17, abs=0.03)
+    assert (site["n_oxygen"], site["n_silicon"]) == (4, 0)
+    spectrum = np.array(site["spectrum"])
+    assert maximum_position(table["energy_eV"], spectrum) == pytest.approx(1859.6, abs=0.15)
+    # nothing absorbs 10 eV below the edge, and the oscillations 35 eV above it are weaker than the white line
+    energy = np.array(table["energy_eV"])
+    assert spectrum[energy < 1848].max() < 0.02 * spectrum.max()
+    assert 0.05 * spectrum.max() < spectrum[energy > 1890].mean() < 0.6 * spectrum.max()
