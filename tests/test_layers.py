@@ -1,0 +1,113 @@
+"""The layers of the package: what may import what, and that every entry point loads."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+PACKAGE = pathlib.Path(__file__).parent.parent / "aiida_siox"
+
+#: For each layer the top-level packages and own subpackages that it must not import, even inside functions.
+FORBIDDEN = {
+    "science": {"aiida", "torch", "aiida_quantumespresso", "aiida_lammps", "click", "rich"},
+    "learning": {"aiida", "aiida_quantumespresso", "aiida_lammps", "click", "rich"},
+    "parsers/raw": {"aiida", "torch", "aiida_quantumespresso", "aiida_lammps"},
+}
+ABOVE = {
+    "science": {"learning", "data", "calculations", "parsers", "workflows", "cli", "report"},
+    "learning": {"data", "calculations", "parsers", "workflows", "cli", "report"},
+    "data": {"calculations", "parsers", "workflows", "cli", "report"},
+    "calculations": {"workflows", "cli", "report"},
+    "parsers": {"workflows", "cli", "report"},
+    "workflows": {"cli", "report"},
+    "report": {"cli"},
+}
+ENTRY_POINTS = sorted(
+    (
+        entry_point
+        for entry_point in importlib.metadata.distribution("aiida-siox").entry_points
+        if entry_point.group.startswith("aiida.") or entry_point.group == "console_scripts"
+    ),
+    key=lambda entry_point: (entry_point.group, entry_point.name),
+)
+
+
+def imported_names(path: pathlib.Path) -> set[str]:
+    """Return the full names of all modules that a file imports, at its top or inside functions."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            if node.level:
+                parts = path.relative_to(PACKAGE.parent).with_suffix("").parts[: -node.level]
+                module = ".".join((*parts, module)).rstrip(".")
+            names.add(module)
+            names |= {f"{module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("layer", FORBIDDEN)
+def test_layer_does_not_import(layer):
+    """Science and learning know nothing of AiiDA, science nothing of torch, raw parsers neither."""
+    for path in sorted((PACKAGE / layer).rglob("*.py")):
+        wrong = {name for name in imported_names(path) if name.split(".")[0] in FORBIDDEN[layer]}
+        assert not wrong, f"{path.relative_to(PACKAGE)} imports {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("layer", ABOVE)
+def test_no_import_runs_upwards(layer):
+    """No module imports from a layer above its own."""
+    for path in sorted((PACKAGE / layer).rglob("*.py")):
+        own = {name.split(".")[1] for name in imported_names(path) if name.startswith("aiida_siox.")}
+        assert not own & ABOVE[layer], f"{path.relative_to(PACKAGE)} imports from {sorted(own & ABOVE[layer])}"
+
+
+def test_bader_script_needs_neither_aiida_nor_torch():
+    """`siox-bader` runs where only baderkit is installed beside it."""
+    code = (
+        "import sys, aiida_siox.science.bader_script\n"
+        "heavy = {'aiida', 'torch', 'click', 'rich'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_entry_points_are_declared():
+    """The plugin declares what the design names."""
+    names = {(entry_point.group, entry_point.name) for entry_point in ENTRY_POINTS}
+    assert {
+        ("aiida.calculations", "siox.xspectra"),
+        ("aiida.data", "siox.site_table"),
+        ("aiida.parsers", "siox.ld1"),
+        ("aiida.workflows", "siox.study"),
+        ("console_scripts", "aiida-siox"),
+        ("console_scripts", "siox-bader"),
+    } <= names
+
+
+@pytest.mark.parametrize("entry_point", ENTRY_POINTS, ids=lambda entry_point: f"{entry_point.group}:{entry_point.name}")
+def test_entry_point_loads(entry_point):
+    """Each entry point can be imported and is what its group says."""
+    from aiida.engine import CalcJob, WorkChain
+    from aiida.orm import Data
+    from aiida.parsers import Parser
+
+    loaded = entry_point.load()
+    kinds = {
+        "aiida.calculations": CalcJob,
+        "aiida.parsers": Parser,
+        "aiida.data": Data,
+        "aiida.workflows": WorkChain,
+    }
+    if entry_point.group in kinds:
+        assert issubclass(loaded, kinds[entry_point.group])
+    else:
+        assert callable(loaded)
