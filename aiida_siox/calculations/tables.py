@@ -132,7 +132,7 @@ def collect(
             failure = failures[label].get_dict()
             reasons[str(index)] = "\n".join(filter(None, [failure["reason"], failure["last_lines"]]))
 
-    physical = {key: value for key, value in values.items() if key != "protocol"}
+    physical = {key: value for key, value in values.items() if key not in ("protocol", "changed")}
     atomic = {kind: node.base.attributes.get("md5") for kind, node in pseudos.items()}
     atomic["core_wavefunction"] = mapping_digest({"text": core_wavefunction.get_content()})
     digest = mapping_digest({"settings": physical, "atomic_data": atomic, "engines": engines})
@@ -140,6 +140,7 @@ def collect(
         "formula": format_formula(counts),
         "x": composition_x(counts),
         "protocol": values.get("protocol", "custom"),
+        "changed": values.get("changed", []),
         "treatment": values["treatment"],
         "sigma_angstrom": rdf_settings["sigma_angstrom"],
         "gamma_eV": values["xspectra"]["gamma_eV"],
@@ -264,7 +265,7 @@ def assemble(calibration: CalibrationData, window: orm.Dict, version: orm.Int, *
         dataset.set_array(key, np.concatenate(parts))
     attributes = {
         key: first.base.attributes.get(key)
-        for key in ("protocol", "treatment", "sigma_angstrom", "gamma_eV", "settings_digest")
+        for key in ("protocol", "changed", "treatment", "sigma_angstrom", "gamma_eV", "settings_digest")
     }
     contents = mapping_digest(
         {

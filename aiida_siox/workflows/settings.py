@@ -14,6 +14,9 @@ from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, check_overrides
 WIDEST_ENERGY_MIN_EV = -25.0
 LEAST_ENERGY_MAX_EV = 50.0
 
+#: Keys that say where settings come from and change nothing that is computed.
+LABELS = ("protocol", "changed")
+
 POSITIVE = {
     "scf": ("ecutwfc_Ry", "conv_thr_per_atom_Ry", "degauss_Ry", "mixing_beta", "electron_maxstep"),
     "xspectra": ("gamma_eV", "n_points", "xerror", "xcheck_conv", "xniter", "r_paw_bohr", "cut_desmooth_eV"),
@@ -33,11 +36,22 @@ def _mesh_error(path: str, stage: Mapping[str, Any]) -> str | None:
     return None
 
 
+def changed_keys(defaults: Mapping[str, Any], settings: Mapping[str, Any], path: str = "") -> list[str]:
+    """Return the dotted keys whose values differ from the defaults, sorted."""
+    changed = []
+    for key, value in settings.items():
+        full = f"{path}.{key}" if path else key
+        if isinstance(value, Mapping) and isinstance(defaults.get(key), Mapping):
+            changed += changed_keys(defaults[key], value, full)
+        elif value != defaults.get(key):
+            changed.append(full)
+    return sorted(changed)
+
+
 def settings_error(settings: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the settings, naming the key, the value and the remedy, or None."""
     defaults = yaml.safe_load((PROTOCOL_FOLDER / "structure_targets.yaml").read_text())["default_inputs"]["settings"]
-    settings = dict(settings)
-    settings.pop("protocol", None)
+    settings = {key: value for key, value in settings.items() if key not in LABELS}
     missing = [key for key in defaults if key not in settings]
     for key, section in defaults.items():
         if isinstance(section, dict) and isinstance(settings.get(key), Mapping):

@@ -20,7 +20,7 @@ from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.structures import validate_structure
 from aiida_siox.workflows.lanes import SiteLaneWorkChain, deal, failure_node
 from aiida_siox.workflows.protocol import SioxProtocolMixin
-from aiida_siox.workflows.settings import pw_parameters
+from aiida_siox.workflows.settings import changed_keys, pw_parameters
 from aiida_siox.workflows.site_spectrum import (
     define_atomic_data,
     failure_message,
@@ -172,8 +172,10 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
 
     @classmethod
     def settings_from(cls, inputs: Mapping[str, Any], protocol: str | None) -> dict[str, Any]:
-        """Return the settings of protocol inputs, with the name of the protocol they began as."""
-        return {"protocol": protocol or cls.get_default_protocol(), **inputs["settings"]}
+        """Return the settings of protocol inputs, with the protocol they began as and the keys that were changed."""
+        name = protocol or cls.get_default_protocol()
+        changed = changed_keys(cls.get_protocol_inputs(name)["settings"], inputs["settings"])
+        return {"protocol": name, "changed": changed, **inputs["settings"]}
 
     def setup(self) -> None:
         """Normalise the kinds and take the sites."""
