@@ -134,17 +134,3 @@ def test_bader_code_that_fails(run, computer, tmp_path):
     assert node.exit_status == BaderCalculation.exit_codes.ERROR_BADER_INCOMPLETE.status
     assert "no memory left" in node.exit_message
     assert not node.base.caching.is_valid_cache
-
-
-def test_wrong_number_of_electrons(run):
-    node = run(n_electrons=orm.Float(47.0))
-    assert node.exit_status == BaderCalculation.exit_codes.ERROR_ELECTRON_COUNT.status
-    assert "charges" in node.outputs
-    assert not node.base.caching.is_valid_cache
-
-
-def test_charges_of_another_structure(run, quartz_structure):
-    other = quartz_structure.clone()
-    other.reset_sites_positions([site.position for site in reversed(quartz_structure.sites)])
-    node = run(structure=other)
-    assert node.exit_status == BaderCalculation.exit_codes.ERROR_ATOMS_DIFFER.status
