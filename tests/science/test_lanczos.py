@@ -1,0 +1,180 @@
+"""Spectra from Lanczos coefficients: exact chains, the cut of the occupied states, and xspectra's own files."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+
+from aiida_siox.parsers.raw.xspectra import parse_save_file, parse_spectrum
+from aiida_siox.science.lanczos import (
+    INVERSE_FINE_STRUCTURE,
+    RYDBERG_EV,
+    LanczosCoefficients,
+    graded_log_nodes,
+    green_function,
+    spectrum_from_coefficients,
+    terminator,
+)
+
+
+@pytest.fixture(scope="module")
+def engine(fixtures_path):
+    """Return coefficients, energies, cross-section and energy zero of a real run of xspectra.x 6.7."""
+    folder = fixtures_path / "xspectra" / "c_axis"
+    saved = parse_save_file(gzip.decompress((folder / "lanczos_0.sav.gz").read_bytes()).decode())
+    energy, sigma = parse_spectrum(gzip.decompress((folder / "xanes_0.dat.gz").read_bytes()).decode())
+    coefficients = LanczosCoefficients(
+        **{key: saved[key] for key in ("a", "b", "norm", "n_iterations", "core_energy_eV")},
+        weights=np.array([2.0]),
+        check_interval=50,
+        gamma_eV=0.8,
+    )
+    return coefficients, energy, sigma, saved["fermi_energy_eV"]
+
+
+def chain(n: int = 400, a: float = 1.0, b: float = 0.5) -> LanczosCoefficients:
+    """Return a chain of constant coefficients, whose spectrum is a half circle of radius 2b around a."""
+    return LanczosCoefficients(
+        a=np.full((1, n), a),
+        b=np.full((1, n), b),
+        norm=np.ones(1),
+        n_iterations=np.array([n]),
+        weights=np.array([2.0]),
+        core_energy_eV=1839.0,
+        check_interval=10,
+        gamma_eV=0.01,
+    )
+
+
+def half_circle(x, a=1.0, b=0.5):
+    """Return π times the density of states of the endless chain."""
+    return np.sqrt(np.maximum(4 * b * b - (x - a) ** 2, 0.0)) / (2 * b * b)
+
+
+def prefactor(energy_Ry):
+    return 2 * 4 * np.pi / INVERSE_FINE_STRUCTURE * (energy_Ry + 1839.0 / RYDBERG_EV)
+
+
+def test_engine_spectrum_is_reproduced(engine):
+    """Same cut, same normalisation: the rest is the eight decimals of the file."""
+    coefficients, energy, sigma, zero = engine
+    ours = spectrum_from_coefficients(coefficients, energy, zero, smooth_eV=0.1)
+    assert np.abs(ours - sigma).max() < 5e-6 * sigma.max()
+
+
+def test_cut_matters(engine):
+    """Without the cut, the valence band is there."""
+    coefficients, energy, sigma, zero = engine
+    ours = spectrum_from_coefficients(coefficients, energy, zero, cut_occupied=False)
+    occupied = energy < -1
+    assert ours[occupied].max() > 5 * sigma[occupied].max()
+    assert np.abs(ours - sigma)[energy > 40].max() < 0.02 * sigma.max()
+
+
+def test_grid_does_not_matter(engine):
+    """The cross-section at an energy does not depend on the other energies that are asked for."""
+    coefficients, energy, _, zero = engine
+    full = spectrum_from_coefficients(coefficients, energy, zero, smooth_eV=0.1)
+    part = spectrum_from_coefficients(coefficients, energy[150:200], zero, smooth_eV=0.1)
+    np.testing.assert_allclose(part, full[150:200], rtol=1e-12)
+
+
+def test_smoothing_only_bridges(engine):
+    """The exact function is continuous at the energy zero: a narrower bridge changes next to nothing."""
+    coefficients, _, sigma, zero = engine
+    energy = np.linspace(-2, 2, 81)
+    wide, narrow = (spectrum_from_coefficients(coefficients, energy, zero, smooth_eV=s) for s in (0.1, 0.02))
+    assert np.abs(wide - narrow).max() < 1e-4 * sigma.max()
+
+
+def test_endless_chain_is_a_half_circle():
+    energy = np.linspace(0.2, 1.8, 33)
+    sigma = spectrum_from_coefficients(chain(), energy * RYDBERG_EV, 0.0, gamma_eV=0.01, cut_occupied=False)
+    np.testing.assert_allclose(sigma, prefactor(energy) * half_circle(energy), rtol=5e-3)
+
+
+def test_cut_is_the_convolution_of_what_lies_above():
+    """Against the definition: the Lorentzian convolution of the half circle above the energy zero, by quadrature."""
+    zero, gamma = 0.8, 0.06
+    energy = np.array([-0.5, -0.2, 0.1, 0.4, 0.9, 1.5])
+    sigma = spectrum_from_coefficients(
+        chain(), energy * RYDBERG_EV, zero * RYDBERG_EV, gamma_eV=gamma * RYDBERG_EV, smooth_eV=1e-3
+    )
+    expected = [
+        quad(lambda x, e=e: half_circle(x) * gamma / np.pi / ((zero + e - x) ** 2 + gamma**2), zero, 2.0, limit=400)[0]
+        for e in energy
+    ]
+    np.testing.assert_allclose(sigma, prefactor(zero + energy) * np.array(expected), rtol=2e-6)
+
+
+def test_green_function_of_a_matrix():
+    """Without terminator the chain is a tridiagonal matrix, and G its resolvent."""
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(size=12), rng.uniform(0.3, 0.9, size=12)
+    z = np.array([0.3 + 0.2j, -1.0 + 0.05j])
+    matrix = np.diag(a[:11]) + np.diag(b[:10], 1) + np.diag(b[:10], -1)
+    expected = [np.linalg.inv(matrix - value * np.eye(11))[0, 0] for value in z]
+    np.testing.assert_allclose(green_function(a, b, z, 4, use_terminator=False), expected, rtol=1e-12)
+
+
+def test_terminator_is_self_consistent_and_absorbs():
+    z = np.linspace(-2, 4, 61) + 0.05j
+    tail = terminator(1.0, 0.5, z)
+    np.testing.assert_allclose(tail, 1.0 - z - 0.25 / tail, rtol=1e-12)
+    assert np.all(tail.imag < 0)
+
+
+def test_graded_nodes_integrate_a_peak():
+    gamma, near = 0.05, 1e-3
+    t, weights = graded_log_nodes(gamma, near)
+    peak = (weights * near / ((t - gamma) ** 2 + near**2)).sum()
+    assert peak == pytest.approx(np.pi / 2 + np.arctan(gamma / near), rel=1e-5)
+
+
+def test_finer_broadening_than_converged_is_refused(engine):
+    coefficients, energy, _, zero = engine
+    with pytest.raises(ValueError, match=r"half width of 0\.8 eV"):
+        spectrum_from_coefficients(coefficients, energy, zero, gamma_eV=0.79)
+
+
+@pytest.mark.parametrize("energy", [np.array([1.0]), np.array([1.0, 0.5]), np.ones((2, 2))])
+def test_unordered_energies_are_refused(engine, energy):
+    coefficients, _, _, zero = engine
+    with pytest.raises(ValueError, match="ascending"):
+        spectrum_from_coefficients(coefficients, energy, zero)
+
+
+def test_polarisation_from_stacked_arrays(engine):
+    """What the parser stacks comes apart again, with zeros behind a shorter chain."""
+    one = engine[0]
+    arrays = {
+        "a": np.array([np.pad(one.a, ((0, 0), (0, 7))), np.zeros((1, one.a.shape[1] + 7))]),
+        "b": np.array([np.pad(one.b, ((0, 0), (0, 7))), np.zeros((1, one.b.shape[1] + 7))]),
+        "norm": np.array([one.norm, one.norm]),
+        "n_iterations": np.array([one.n_iterations, one.n_iterations]),
+        "weights": one.weights,
+    }
+    attributes = {"core_energy_eV": 1839.0, "check_interval": 50, "gamma_eV": 0.8}
+    again = LanczosCoefficients.from_arrays(arrays, attributes, 0)
+    energy = np.linspace(-5, 30, 50)
+    np.testing.assert_array_equal(
+        spectrum_from_coefficients(again, energy, 2.5), spectrum_from_coefficients(one, energy, 2.5)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights": np.ones(3)}, "one weight for each k point"),
+        ({"n_iterations": np.array([4000])}, "4000 iterations are stated"),
+        ({"n_iterations": np.array([20])}, "too few for a terminator"),
+        ({"b": np.zeros((1, 3))}, "do not fit together"),
+    ],
+)
+def test_inconsistent_coefficients_are_refused(engine, change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(engine[0], **change)
