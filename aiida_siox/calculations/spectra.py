@@ -150,7 +150,7 @@ def assemble_spectrum(
             "treatment": treatment,
             "structure_digest": digest_of(structure),
             "gamma_eV": settings.get_dict()["xspectra"]["gamma_eV"],
-            "polarisations": xspectra.get("polarisations"),
+            "polarisations": lanczos.get_array("polarisations").tolist(),
             "energies": energies,
             "engines": {"pw": engine_name(hole), "xspectra": str(xspectra.get("version"))},
         }

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aiida_siox.science import energies as en
 from aiida_siox.science import spectra as sp
+from aiida_siox.science.lanczos import LanczosCoefficients, spectrum_from_coefficients
 
 Array = NDArray[np.float64]
 
@@ -69,6 +70,32 @@ class SpectrumData(ArrayData):
         energy = self.energy
         inside = (energy >= low) & (energy <= high)
         return energy[inside], self.mean[inside]
+
+    def coefficients(self, polarisation: int) -> LanczosCoefficients:
+        """Return the Lanczos coefficients of one polarisation."""
+        arrays = {name: self.get_array(name) for name in ("a", "b", "norm", "n_iterations", "weights")}
+        return LanczosCoefficients.from_arrays(arrays, self.base.attributes.all, polarisation)
+
+    def broadened(self, gamma: float) -> Array:
+        """Return the polarisation mean with another Lorentzian half width in eV, from the stored coefficients.
+
+        :returns: shape (n,), on :attr:`energy`.
+        :raises ValueError: for a half width below the one for which the coefficients converged.
+        """
+        attributes = self.base.attributes
+        spectra = [
+            spectrum_from_coefficients(
+                self.coefficients(i),
+                self.get_array("energy_xspectra"),
+                attributes.get("energy_zero_eV"),
+                gamma_eV=gamma,
+                cut_occupied=attributes.get("cut_occ_states"),
+                smooth_eV=attributes.get("smooth_eV"),
+                use_terminator=attributes.get("terminator"),
+            )
+            for i in range(len(self.get_array("norm")))
+        ]
+        return np.asarray(np.mean(spectra, axis=0))
 
     @property
     def white_line(self) -> float:
