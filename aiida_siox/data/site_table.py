@@ -24,9 +24,9 @@ class SiteTableData(ArrayData):
     Arrays, n sites: ``energy_eV`` (n_e,) on the total-energy axis; ``spectra`` (n, n_e); ``r_angstrom`` (n_r,);
     ``rdf`` (n, n_r); ``index``, ``n_oxygen``, ``n_silicon``, ``done`` (n,); ``valence_e`` (n,); ``energies`` (n, 6)
     with the columns :data:`ENERGY_COLUMNS`. What a failed site lacks is NaN.
-    Attributes: ``formula``, ``x``, ``protocol``, ``changed`` (settings that differ from the protocol),
-    ``treatment``, ``sigma_angstrom``, ``gamma_eV``, ``settings``, ``engines``, ``settings_digest``, ``structure_digest``, ``n_silicon_total``, ``n_requested``, ``n_done``,
-    ``reasons`` (site index as text → why it failed).
+    Attributes: ``formula``, ``x``, ``protocol``, ``changed`` (settings that differ from the protocol), ``treatment``,
+    ``sigma_angstrom``, ``gamma_eV``, ``settings``, ``engines``, ``settings_digest``, ``structure_digest``,
+    ``n_silicon_total``, ``n_requested``, ``n_done``, ``reasons`` (site index as text → why it failed).
     """
 
     @property
