@@ -134,7 +134,7 @@ def collect(
 
     physical = {key: value for key, value in values.items() if key not in ("protocol", "changed")}
     atomic = {kind: node.base.attributes.get("md5") for kind, node in pseudos.items()}
-    atomic["core_wavefunction"] = mapping_digest({"text": core_wavefunction.get_content()})
+    atomic["core_wavefunction"] = mapping_digest({"text": core_wavefunction.get_content("r")})
     digest = mapping_digest({"settings": physical, "atomic_data": atomic, "engines": engines})
     common = {
         "formula": format_formula(counts),
@@ -263,13 +263,13 @@ def assemble(calibration: CalibrationData, window: orm.Dict, version: orm.Int, *
     dataset.set_array("r_angstrom", first.get_array("r_angstrom"))
     for key, parts in columns.items():
         dataset.set_array(key, np.concatenate(parts))
-    attributes = {
+    common = {
         key: first.base.attributes.get(key)
         for key in ("protocol", "changed", "treatment", "sigma_angstrom", "gamma_eV", "settings_digest")
     }
     contents = mapping_digest(
         {
-            "settings_digest": attributes["settings_digest"],
+            "settings_digest": common["settings_digest"],
             "shift_eV": round(calibration.shift, 6),
             "window": limits,
             "rows": [
@@ -282,7 +282,7 @@ def assemble(calibration: CalibrationData, window: orm.Dict, version: orm.Int, *
     )
     dataset.base.attributes.set_many(
         {
-            **attributes,
+            **common,
             "shift_eV": calibration.shift,
             "window_eV": [low, high],
             "n_sites": int(sum(len(part) for part in columns["valence_e"])),

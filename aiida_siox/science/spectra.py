@@ -71,7 +71,7 @@ def half_height_position(energy: ArrayLike, values: ArrayLike) -> float:
 
 def l1_distance(energy: ArrayLike, a: ArrayLike, b: ArrayLike) -> float:
     """Return ∫|a − b| dE / ∫ b dE, with b the reference, on a common axis."""
-    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    energy, a, b = (np.asarray(array, dtype=float) for array in (energy, a, b))
     return float(np.trapezoid(np.abs(a - b), energy) / np.trapezoid(b, energy))
 
 

@@ -234,7 +234,7 @@ def last_job(process: orm.ProcessNode) -> orm.CalcJobNode | None:
     if isinstance(process, orm.CalcJobNode):
         return process
     jobs = [node for node in process.called_descendants if isinstance(node, orm.CalcJobNode)]
-    return max(jobs, key=lambda node: node.pk, default=None)
+    return max(jobs, key=lambda node: node.pk or 0, default=None)
 
 
 def interrupted(job: orm.ProcessNode | None) -> bool:

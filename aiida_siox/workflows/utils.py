@@ -60,7 +60,7 @@ def scratch_is_gone(remote: orm.RemoteData) -> bool:
         return True
 
 
-def clean_scratch(process: orm.ProcessNode) -> list[int]:
+def clean_scratch(process: orm.ProcessNode) -> list[int | None]:
     """Clean the scratch of all CalcJobs under a process that ran here, and return their PKs.
 
     The folder of a cached job belongs to the run it was taken from, which may still need it: it stays.
