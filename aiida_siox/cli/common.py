@@ -126,14 +126,16 @@ def emit_json(value: Any) -> None:
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     """Print a table on stdout; numbers are right-aligned."""
-    table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    table = Table(header_style="bold")
     for i, column in enumerate(columns):
         numeric = bool(rows) and all(_is_number(row[i]) for row in rows)
         table.add_column(column, justify="right" if numeric else "left")
     for row in rows:
         table.add_row(*row)
     # a pipe or a file has no width: what is read by a program is not to be folded
-    Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
+    console.print(title, style="bold", soft_wrap=True)
+    console.print(table)
 
 
 def _is_number(text: str) -> bool:
@@ -232,7 +234,7 @@ def run_process(builder: Any) -> orm.WorkChainNode:
         with user_errors():
             process = local_runner().instantiate_process(builder)
         node = process.node
-        say(f"Running {describe(node)} {node.pk}; Ctrl-C stops it. `--submit` leaves it to the daemon.")
+        say(f"Running {describe(node)} {node.pk}; Ctrl-C stops it.")
         try:
             run_get_node(process)
         except Exception:
@@ -274,12 +276,10 @@ def print_outputs(node: orm.ProcessNode, outputs: dict[str, Any]) -> None:
     """Print the outputs of a process as a table with the next commands."""
     rows: list[list[str]] = []
     for label, value in outputs.items():
-        if isinstance(value, Mapping):
-            rows += [[label, str(key), str(pk)] for key, pk in value.items()]
-        else:
-            rows.append([label, "", str(value)])
+        named = value if isinstance(value, Mapping) else {"": value}
+        rows += [[f"{label} {name}".strip(), str(pk)] for name, pk in named.items()]
     if rows:
-        print_table(f"{describe(node)} {node.pk}", ["output", "of", "PK"], rows)
+        print_table(f"{describe(node)} {node.pk}", ["output", "PK"], rows)
     click.echo(f"Next: aiida-siox show {node.pk}")
 
 

@@ -138,24 +138,29 @@ def structure(
             options=options,
         )
 
-    def calibration_builder() -> Any:
+    calibration_builder = None
+    if calibrate:
         from aiida_siox.workflows.calibration import CalibrationWorkChain
 
         with user_errors():
-            return CalibrationWorkChain.get_builder_from_protocol(
-                codes, atomic_data, protocol, overrides, options=options
+            calibration_builder = CalibrationWorkChain.get_builder_from_protocol(
+                codes,
+                atomic_data,
+                protocol,
+                targets_overrides=overrides,
+                max_concurrent=max_concurrent,
+                options=options,
             )
-
     if submit:
-        if calibrate:
-            calibration = submit_process(calibration_builder())
+        if calibration_builder is not None:
+            calibration = submit_process(calibration_builder)
             say(f"Submitted {describe(calibration)} {calibration.pk}.")
         finish_submitted(submit_process(builder))
         return
     targets = run_process(builder)
     outputs = named_outputs(targets)
     complete = True
-    if calibrate and "site_table" in outputs:
+    if calibration_builder is not None and "site_table" in outputs:
         pk = obtain_calibration(orm.load_node(outputs["site_table"]), calibration_builder)
         complete = pk is not None
         outputs.update({} if pk is None else {"calibration": pk})
@@ -237,15 +242,16 @@ def obtain_atomic_data(
     return atomic_data_of(node)
 
 
-def obtain_calibration(table: Any, make_builder: Callable[[], Any]) -> int | None:
+def obtain_calibration(table: Any, builder: Any) -> int | None:
     """Return the PK of the calibration with the settings of a table, computed now where there is none.
 
+    :param builder: of the CalibrationWorkChain.
     :returns: None if it could not be computed; why was said.
     """
     calibration = table.calibration()
     if calibration is not None:
         return int(calibration.pk)
-    node = run_process(make_builder())
+    node = run_process(builder)
     if not node.is_finished_ok:
         say(failure_text(node))
         return None
