@@ -15,7 +15,7 @@ from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.site_spectrum import failure_message
-from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain, silicon_sites
+from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain, silicon_sites
 
 
 def validate_target(node: orm.Float, _: Any = None) -> str | None:
@@ -73,7 +73,7 @@ class CalibrationWorkChain(SioxProtocolMixin, WorkChain):
         builder.max_concurrent = orm.Int(targets["max_concurrent"] if max_concurrent is None else max_concurrent)
         builder.clean_scratch = targets["clean_scratch"]
         if options:
-            builder.options = {engine: dict(options[engine]) for engine in options if engine in builder.codes}
+            builder.options = {engine: dict(options[engine]) for engine in options if engine in JOBS}
         return builder
 
     def make_structure(self) -> None:

@@ -14,7 +14,7 @@ from aiida_siox.workflows.lanes import failure_node
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.site_spectrum import failure_message
 from aiida_siox.workflows.structure_targets import ENGINES as TARGET_ENGINES
-from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
+from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain
 
 CALIBRATION = "calibration"
 #: Inputs that calibration and targets share with the lane under the same names.
@@ -126,7 +126,7 @@ class ConfigurationLaneWorkChain(WorkChain):
         """Return the inputs that calibration and targets have in common."""
         inputs = {key: self.inputs[key] for key in SHARED}
         inputs["codes"] = {engine: self.inputs.codes[engine] for engine in TARGET_ENGINES}
-        inputs["options"] = {key: value for key, value in self.inputs.options.items() if key in TARGET_ENGINES}
+        inputs["options"] = {key: value for key, value in self.inputs.options.items() if key in JOBS}
         inputs["metadata"] = {"call_link_label": label}
         return inputs
 

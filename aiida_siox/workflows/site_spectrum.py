@@ -55,7 +55,7 @@ class SiteSpectrumWorkChain(WorkChain):
             valid_type=dict,
             non_db=True,
             default=dict,
-            validator=lambda value, _: validate_options(value, (*ENGINES, "pp", "bader")),
+            validator=lambda value, _: validate_options(value, (*ENGINES, "bader")),
             help="Scheduler options by engine.",
         )
         spec.input_namespace("codes")

@@ -31,6 +31,8 @@ from aiida_siox.workflows.site_spectrum import (
 from aiida_siox.workflows.utils import clean_scratch, job_metadata, output_namespace, scratch_is_gone, validate_options
 
 ENGINES = ("pw", "pp", "xspectra", "bader")
+#: Engines that have jobs, and so options, of their own; pp.x runs inside the Bader job.
+JOBS = ("pw", "xspectra", "bader")
 
 
 def silicon_sites(structure: orm.StructureData) -> list[int]:
@@ -100,7 +102,7 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
             valid_type=dict,
             non_db=True,
             default=dict,
-            validator=lambda value, _: validate_options(value, ENGINES),
+            validator=lambda value, _: validate_options(value, JOBS),
             help="Scheduler options by engine.",
         )
         spec.input_namespace("codes")
@@ -167,7 +169,7 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
         if sites is not None:
             builder.sites = orm.List(list(sites))
         if options:
-            builder.options = {engine: dict(options[engine]) for engine in options if engine in ENGINES}
+            builder.options = {engine: dict(options[engine]) for engine in options if engine in JOBS}
         return builder
 
     @classmethod
@@ -247,7 +249,7 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
             "structure": self.ctx.structure,
             "n_electrons": orm.Float(self.ctx.ground.outputs.output_parameters.get_dict()["number_of_electrons"]),
             "metadata": {
-                **job_metadata(self.inputs.options.get("bader", self.inputs.options.get("pp")), "Bader charges"),
+                **job_metadata(self.inputs.options.get("bader"), "Bader charges"),
                 "call_link_label": "bader",
             },
         }
@@ -259,7 +261,8 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
         if job.is_finished_ok:
             return None
         if self.ctx.attempt < self.defaults.max_attempts:
-            if scratch_is_gone(self.ctx.ground.outputs.remote_folder):
+            missing = job.exit_status == BaderCalculation.exit_codes.ERROR_PARENT_SCRATCH_MISSING.status
+            if missing or scratch_is_gone(self.ctx.ground.outputs.remote_folder):
                 self.report("the scratch of the ground state is gone: it is run anew, not from the cache")
                 self.ctx.disable_cache = True
                 self.ctx.ground = None

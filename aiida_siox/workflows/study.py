@@ -23,7 +23,7 @@ from aiida_siox.workflows.lanes import deal, divide
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.site_spectrum import failure_message
-from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
+from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain
 from aiida_siox.workflows.training import TrainingProtocol
 from aiida_siox.workflows.utils import output_namespace, validate_options
 
@@ -81,7 +81,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
             valid_type=dict,
             non_db=True,
             default=dict,
-            validator=lambda value, _: validate_options(value, ENGINES),
+            validator=lambda value, _: validate_options(value, ("lmp", "ld1", *JOBS)),
             help="Scheduler options by engine.",
         )
         spec.input("atomic_parameters", valid_type=orm.Dict, help="Parameters of AtomicDataWorkChain.")
