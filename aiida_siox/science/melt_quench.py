@@ -223,12 +223,13 @@ def melt_quench_script(
             f'if "${{now}} < {stage.last}" then &',
             f"  \"print '{STAGE_MARK} {stage.name}'\" &",
             f'  "{fix}" &',
-            f'  "run {stage.last} upto start {stage.first} stop {stage.last}" &',
-            f'  "unfix {stage.name}"',
+            f'  "run {stage.last} upto start {stage.first} stop {stage.last}"',
             f'if "${{now}} < {stage.last}" then &',
             f'  "write_restart {RESTART_PREFIX}*{RESTART_SUFFIX}" &',
             f"  \"print '{STOP_MARK} {stage.name}'\" &",
             '  "quit 0"',
+            # only now: the restart file above keeps the state of the thermostat
+            f'if "$(is_defined(fix,{stage.name}))" then "unfix {stage.name}"',
         ]
     if parameters["trajectory_interval_ps"] > 0:
         lines.append("undump trajectory")

@@ -1,0 +1,63 @@
+"""Formulas of cells."""
+
+from __future__ import annotations
+
+import pytest
+
+from aiida_siox.science.composition import composition_x, format_formula, parse_formula, validate_melt_formula
+
+
+@pytest.mark.parametrize(
+    ("formula", "counts"),
+    [
+        ("Si8O4", {"Si": 8, "O": 4}),
+        ("Si14", {"Si": 14, "O": 0}),
+        ("SiO2", {"Si": 1, "O": 2}),
+        ("O144Si72", {"Si": 72, "O": 144}),
+        (" Si180O45 ", {"Si": 180, "O": 45}),
+        ("Si8O0", {"Si": 8, "O": 0}),
+    ],
+)
+def test_parse(formula, counts):
+    assert parse_formula(formula) == counts
+
+
+@pytest.mark.parametrize(
+    ("formula", "words"),
+    [
+        ("Si8O-4", "count -4 of O"),
+        ("Si-8O4", "count -8 of Si"),
+        ("Si8O4.5", r"count 4\.5 of O"),
+        ("O4", "no Si"),
+        ("Si0O4", "no Si"),
+        ("Si8N4", "element N"),
+        ("SiSi", "names Si twice"),
+        ("Si8 O4", "cannot be read from ` O4`"),
+        ("si8o4", "cannot be read"),
+        ("", "empty"),
+        ("x=0.5", "cannot be read"),
+        (8, "no text"),
+    ],
+)
+def test_parse_refuses(formula, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        parse_formula(formula)
+    assert "Si8O4" in str(caught.value) or "no Si" in str(caught.value)
+
+
+@pytest.mark.parametrize("formula", ["Si14", "Si8O4", "SiO2", "Si72O144"])
+def test_round_trip(formula):
+    assert format_formula(parse_formula(formula)) == formula
+
+
+def test_composition_x():
+    assert composition_x({"Si": 80, "O": 140}) == 1.75
+    assert composition_x({"Si": 14}) == 0
+    with pytest.raises(ValueError, match="without Si"):
+        composition_x({"O": 2})
+
+
+@pytest.mark.parametrize(("formula", "words"), [("Si4O9", "at most Si4O8"), ("SiO2", "a multiple such as Si2O4")])
+def test_melt_formula_refuses_with_a_remedy(formula, words):
+    with pytest.raises(ValueError, match=words):
+        validate_melt_formula(formula)

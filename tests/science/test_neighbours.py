@@ -1,0 +1,74 @@
+"""Neighbours and coordination."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.neighborlist import neighbor_list
+
+from aiida_siox.science.cells import alpha_quartz, beta_cristobalite, diamond_silicon
+from aiida_siox.science.neighbours import (
+    coordination,
+    coordination_histogram,
+    count_oxygen_bonds,
+    neighbour_pairs,
+    shortest_distances,
+)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_pairs_agree_with_ase_in_tiny_skewed_cells(seed):
+    """The cutoff of 6 Å is larger than the cell, and atoms lie outside of it."""
+    generator = np.random.default_rng(seed)
+    n_atoms = int(generator.integers(1, 6))
+    cell = np.eye(3) * 2.8 + generator.normal(0, 0.5, (3, 3))
+    atoms = Atoms("Si" * n_atoms, positions=generator.uniform(-8, 8, (n_atoms, 3)), cell=cell, pbc=True)
+    first, second, distance = neighbour_pairs(atoms, 6.0)
+    reference = neighbor_list("ijd", atoms, 6.0)
+    assert sorted(zip(first, second, distance.round(6), strict=True)) == sorted(
+        zip(*reference[:2], reference[2].round(6), strict=True)
+    )
+    assert (np.diff(first) >= 0).all()
+
+
+def test_self_images_count():
+    atoms = Atoms("Si", cell=[2.5, 2.5, 2.5], pbc=True)
+    _, _, distance = neighbour_pairs(atoms, 3.6)
+    np.testing.assert_allclose(np.sort(distance), [2.5] * 6 + [2.5 * np.sqrt(2)] * 12)
+
+
+def test_coordination_of_crystals():
+    quartz = alpha_quartz()
+    n_oxygen, n_silicon = coordination(quartz, 2.0, 2.8)
+    np.testing.assert_array_equal(n_oxygen, [4] * 3 + [0] * 6)
+    np.testing.assert_array_equal(n_silicon, [0] * 3 + [2] * 6)
+    by_oxygen, total = coordination_histogram(diamond_silicon(), 2.0, 2.8)
+    assert by_oxygen == {"0": 8, "1": 0, "2": 0, "3": 0, "4": 0}
+    assert total["4"] == 8
+
+
+def test_mixed_coordination():
+    """One Si with one Si and one O neighbour, in a large cell."""
+    atoms = Atoms("Si2O", positions=[[0, 0, 0], [2.4, 0, 0], [0, 1.65, 0]], cell=[15] * 3, pbc=True)
+    n_oxygen, n_silicon = coordination(atoms, 2.0, 2.8)
+    np.testing.assert_array_equal(n_oxygen, [1, 0, 0])
+    np.testing.assert_array_equal(n_silicon, [1, 1, 1])
+    by_oxygen, total = coordination_histogram(atoms, 2.0, 2.8)
+    assert by_oxygen == {"0": 1, "1": 1, "2": 0, "3": 0, "4": 0}
+    assert total == {"0": 0, "1": 1, "2": 1, "3": 0, "4": 0}
+
+
+def test_oxygen_bonds():
+    atoms = Atoms("SiO2", positions=[[0, 0, 0], [5, 5, 5], [5, 5, 6.2]], cell=[15] * 3, pbc=True)
+    assert count_oxygen_bonds(atoms, 1.8) == 1
+    assert count_oxygen_bonds(beta_cristobalite(), 1.8) == 0
+    n_oxygen, _ = coordination(atoms, 2.0, 2.8, cutoff_o_o=1.8)
+    np.testing.assert_array_equal(n_oxygen, [0, 1, 1])
+
+
+def test_shortest_distances():
+    shortest = shortest_distances(alpha_quartz(), 3.5)
+    assert shortest["Si-O"] == pytest.approx(1.604, abs=1e-3)
+    assert shortest["O-O"] == pytest.approx(2.611, abs=1e-3)
+    assert shortest_distances(diamond_silicon(), 3.5)["O-O"] is None

@@ -1,0 +1,278 @@
+"""MeltQuenchWorkChain without engines: protocols, builders, checks, and handlers with injected failures."""
+
+from __future__ import annotations
+
+import io
+import pathlib
+
+import pytest
+from aiida import orm
+from aiida.common import AttributeDict, LinkType
+from aiida.engine import ProcessHandlerReport, ProcessState
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
+
+from aiida_siox.calculations.melt_quench import MeltQuenchCalculation
+from aiida_siox.science.composition import composition_x, parse_formula
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, expected_density, load_potential
+
+EXIT_CODES = MeltQuenchCalculation.exit_codes
+
+
+@pytest.fixture
+def code(computer):
+    return orm.InstalledCode(computer=computer, filepath_executable="/bin/true").store()
+
+
+@pytest.fixture
+def process(code):
+    """Return a MeltQuenchWorkChain that has gone through its setup."""
+    builder = MeltQuenchWorkChain.get_builder_from_protocol(code, "Si8O4", 1)
+    workchain = instantiate_process(get_manager().get_runner(), builder)
+    workchain.setup()
+    return workchain
+
+
+@pytest.fixture
+def make_job(computer, tmp_path):
+    """Return a function that makes a finished job with an exit code and files in its remote folder."""
+
+    def factory(exit_code, files=(), folder="job"):
+        path = tmp_path / folder
+        path.mkdir()
+        for name in files:
+            (path / name).touch()
+        node = orm.CalcJobNode(computer=computer, process_type="aiida.calculations:siox.melt_quench")
+        node.set_option("resources", {"num_machines": 1, "num_mpiprocs_per_machine": 1})
+        node.store()
+        remote = orm.RemoteData(str(path), computer=computer)
+        remote.base.links.add_incoming(node, link_type=LinkType.CREATE, link_label="remote_folder")
+        remote.store()
+        node.set_process_state(ProcessState.FINISHED)
+        node.set_exit_status(exit_code.status)
+        return node
+
+    return factory
+
+
+def plain(builder) -> dict:
+    """Return the inputs of a builder as plain values, without what depends on the machine."""
+
+    def value(entry):
+        if isinstance(entry, orm.Dict):
+            return entry.get_dict()
+        if isinstance(entry, orm.SinglefileData):
+            return entry.filename
+        if isinstance(entry, orm.Code):
+            return "code"
+        return entry.value if isinstance(entry, orm.Data) else entry
+
+    return {name: value(entry) for name, entry in builder._inputs(prune=True).items()}
+
+
+@pytest.mark.parametrize(("protocol", "formula"), [("fast", "Si8O4"), ("balanced", "Si16O20"), ("paper", "Si72O144")])
+def test_builder(code, protocol, formula, data_regression):
+    builder = MeltQuenchWorkChain.get_builder_from_protocol(code, formula, 3, protocol=protocol)
+    data_regression.check(plain(builder), basename=f"test_builder_{protocol}")
+
+
+def test_builder_takes_overrides_and_options(code):
+    builder = MeltQuenchWorkChain.get_builder_from_protocol(
+        code,
+        "Si8O4",
+        1,
+        overrides={"parameters": {"melt_time_ps": 5.0}, "starting_cell": {"density_g_cm3": 2.3}, "max_iterations": 2},
+        options={"max_wallclock_seconds": 60},
+    )
+    assert builder.parameters["melt_time_ps"] == 5.0
+    assert builder.parameters["quench_time_ps"] == 100.0
+    assert builder.starting_cell["density_g_cm3"] == 2.3
+    assert builder.quality["expected_density_g_cm3"] == 2.3
+    assert builder.max_iterations.value == 2
+    assert builder.options == {"max_wallclock_seconds": 60}
+
+
+def test_default_protocol_is_fast(code):
+    default = MeltQuenchWorkChain.get_builder_from_protocol(code, "Si8O4", 1)
+    fast = MeltQuenchWorkChain.get_builder_from_protocol(code, "Si8O4", 1, protocol="fast")
+    assert plain(default) == plain(fast)
+
+
+@pytest.mark.parametrize("protocol", ["fast", "balanced", "paper"])
+def test_protocols_have_the_nine_compositions(protocol):
+    inputs = MeltQuenchWorkChain.get_protocol_inputs(protocol)
+    counts = [parse_formula(formula) for formula in inputs["formulas"]]
+    assert [composition_x(entry) for entry in counts] == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
+    n_atoms = [sum(entry.values()) for entry in counts]
+    low, high = {"fast": (10, 18), "balanced": (24, 48), "paper": (160, 240)}[protocol]
+    assert low <= min(n_atoms)
+    assert max(n_atoms) <= high
+    assert inputs["parameters"]["fixed_volume"] is (protocol != "paper")
+
+
+def test_paper_protocol():
+    inputs = MeltQuenchWorkChain.get_protocol_inputs("paper")
+    assert inputs["formulas"] == [
+        *("Si160", "Si180O45", "Si150O75", "Si120O90", "Si100O100", "Si100O125", "Si96O144", "Si80O140", "Si72O144")
+    ]
+    assert len(inputs["seeds"]) == 5
+    times = {key: inputs["parameters"][key] for key in ("timestep_fs", "melt_time_ps", "quench_time_ps")}
+    assert times == {"timestep_fs": 1.0, "melt_time_ps": 1000.0, "quench_time_ps": 3000.0}
+
+
+def test_expected_density():
+    assert expected_density([[0.0, 2.0], [1.0, 3.0]], 0.25) == 2.25
+    with pytest.raises(ValueError, match="rising x"):
+        expected_density([[1.0, 2.0], [0.0, 3.0]], 0.5)
+
+
+def test_potential_is_stored_once(aiida_profile):
+    first = load_potential("SiO.tersoff").store()
+    assert load_potential("SiO.tersoff").uuid == first.uuid
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"formula": "Si8O-4"}, "count -4 of O"),
+        ({"formula": "O4"}, "no Si"),
+        ({"formula": "Si4O9"}, "at most Si4O8"),
+        ({"protocol": "slow"}, "unknown protocol `slow`"),
+        ({"overrides": {"parameters": {"melt_tme_ps": 1.0}}}, "did you mean `melt_time_ps`"),
+        ({"overrides": {"parameters": {"melt_time_ps": "1"}}}, "must be a number"),
+    ],
+)
+def test_builder_refuses(code, arguments, words):
+    with pytest.raises(ValueError, match=words):
+        MeltQuenchWorkChain.get_builder_from_protocol(**{"code": code, "formula": "Si8O4", "seed": 1, **arguments})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"formula": lambda: orm.Str("Si8O-4")}, "count -4 of O"),
+        ({"formula": lambda: orm.Str("O4")}, "no Si"),
+        ({"seed": lambda: orm.Int(-1)}, "seed -1 is negative"),
+        (
+            {"starting_cell": lambda: orm.Dict({"crystal": "coesite", "density_g_cm3": 2.4})},
+            "unknown crystal `coesite`",
+        ),
+        ({"starting_cell": lambda: orm.Dict({"crystal": "alpha-quartz", "density_g_cm3": 99.0})}, "density 99.0"),
+        ({"starting_cell": lambda: orm.Dict({"crystal": "alpha-quartz"})}, "needs exactly `crystal`"),
+        ({"quality": lambda: orm.Dict({"cutoff": 2.0})}, "unknown: \\['cutoff'\\]"),
+        ({"parameters": lambda: orm.Dict({})}, "parameters are missing"),
+        ({"potential": lambda: orm.SinglefileData(io.BytesIO(b"none"), filename="x")}, "no Tersoff parameters"),
+    ],
+)
+def test_bad_inputs_are_refused_before_anything_runs(code, changes, words):
+    builder = MeltQuenchWorkChain.get_builder_from_protocol(code, "Si8O4", 1)
+    with pytest.raises(ValueError, match=words):  # noqa: PT012 some are refused when set, some when instantiated
+        for name, make in changes.items():
+            setattr(builder, name, make())
+        instantiate_process(get_manager().get_runner(), builder)
+
+
+def test_setup(process):
+    assert process.ctx.inputs.metadata["label"] == "melt-quench Si8O4 seed 1"
+    assert process.ctx.inputs.metadata["options"]["withmpi"] is False
+    assert "parent_folder" not in process.ctx.inputs
+
+
+def test_interrupted_goes_on_from_the_last_restart_file(process, make_job):
+    job = make_job(EXIT_CODES.ERROR_INTERRUPTED, ["melt_quench.900.restart", "melt_quench.40000.restart", "lammps.out"])
+    report = process.handle_interrupted(job)
+    assert isinstance(report, ProcessHandlerReport)
+    assert report.do_break
+    assert report.exit_code.status == 0
+    assert process.ctx.inputs.restart_file.value == "melt_quench.40000.restart"
+    assert process.ctx.inputs.parent_folder.uuid == job.outputs.remote_folder.uuid
+    assert [part.pk for part in process.ctx.parts] == [job.pk]
+
+
+def test_interrupted_again_without_progress(process, make_job):
+    process.handle_interrupted(make_job(EXIT_CODES.ERROR_INTERRUPTED, ["melt_quench.500.restart"]))
+    for folder, files in {"none": [], "same": ["melt_quench.500.restart"]}.items():
+        report = process.handle_interrupted(make_job(EXIT_CODES.ERROR_INTERRUPTED, files, folder))
+        assert report.exit_code == MeltQuenchWorkChain.exit_codes.ERROR_NO_PROGRESS
+
+
+def test_interrupted_again_with_progress(process, make_job):
+    process.handle_interrupted(make_job(EXIT_CODES.ERROR_INTERRUPTED, ["melt_quench.500.restart"]))
+    report = process.handle_interrupted(
+        make_job(EXIT_CODES.ERROR_INTERRUPTED, ["start.restart", "melt_quench.600.restart"], "second")
+    )
+    assert report.exit_code.status == 0
+    assert process.ctx.inputs.restart_file.value == "melt_quench.600.restart"
+    assert len(process.ctx.parts) == 2
+
+
+def test_interrupted_without_restart_file_starts_once_more(process, make_job):
+    for attempt in range(process.defaults.max_fresh_starts):
+        report = process.handle_interrupted(make_job(EXIT_CODES.ERROR_INTERRUPTED, folder=f"job{attempt}"))
+        assert report.exit_code.status == 0
+        assert "parent_folder" not in process.ctx.inputs
+    report = process.handle_interrupted(make_job(EXIT_CODES.ERROR_INTERRUPTED, folder="last"))
+    assert report.exit_code == MeltQuenchWorkChain.exit_codes.ERROR_NO_RESTART_FILE
+
+
+def test_vanished_folder_counts_as_no_restart_file(process, make_job):
+    job = make_job(EXIT_CODES.ERROR_INTERRUPTED, ["melt_quench.500.restart"])
+    folder = pathlib.Path(job.outputs.remote_folder.get_remote_path())
+    (folder / "melt_quench.500.restart").unlink()
+    folder.rmdir()
+    assert process.handle_interrupted(job).exit_code.status == 0
+    assert "parent_folder" not in process.ctx.inputs
+
+
+def test_unreadable_restart_file_gives_way_to_the_one_before(process, make_job):
+    process.handle_interrupted(
+        make_job(EXIT_CODES.ERROR_INTERRUPTED, ["melt_quench.500.restart", "melt_quench.1000.restart"])
+    )
+    report = process.handle_restart_unreadable(make_job(EXIT_CODES.ERROR_RESTART_UNREADABLE, folder="second"))
+    assert report.exit_code.status == 0
+    assert process.ctx.inputs.restart_file.value == "melt_quench.500.restart"
+    report = process.handle_restart_unreadable(make_job(EXIT_CODES.ERROR_RESTART_UNREADABLE, folder="third"))
+    assert report.exit_code.status == 0
+    assert "parent_folder" not in process.ctx.inputs
+    assert process.ctx.parts == []
+
+
+def test_unstable_dynamics_shortens_the_time_step(process, make_job):
+    process.handle_interrupted(make_job(EXIT_CODES.ERROR_INTERRUPTED, ["melt_quench.500.restart"], "first"))
+    before = process.ctx.inputs.parameters["timestep_fs"]
+    report = process.handle_unstable_dynamics(make_job(EXIT_CODES.ERROR_UNSTABLE_DYNAMICS))
+    assert report.exit_code.status == 0
+    assert process.ctx.inputs.parameters["timestep_fs"] == before * process.defaults.timestep_factor
+    assert "parent_folder" not in process.ctx.inputs
+    assert process.inputs.parameters["timestep_fs"] == before
+
+
+def test_unstable_dynamics_ends(process, make_job):
+    process.ctx.inputs.parameters = orm.Dict(
+        {**process.ctx.inputs.parameters.get_dict(), "timestep_fs": process.defaults.min_timestep_fs}
+    )
+    report = process.handle_unstable_dynamics(make_job(EXIT_CODES.ERROR_UNSTABLE_DYNAMICS))
+    assert report.exit_code.status == MeltQuenchWorkChain.exit_codes.ERROR_UNSTABLE_DYNAMICS.status
+    assert "0.1 fs" in report.exit_code.message
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "next_step"),
+    [("ERROR_INTERRUPTED", True), ("ERROR_PARSER_DETECTED_LAMMPS_RUN_ERROR", False), ("ERROR_FINAL_STRUCTURE", False)],
+)
+def test_inspection_calls_the_handler_of_the_exit_code(process, make_job, exit_code, next_step):
+    job = make_job(EXIT_CODES[exit_code], ["melt_quench.500.restart"])
+    process.ctx.iteration = 1
+    process.ctx.children = [job]
+    process.node.base.extras.set(process._considered_handlers_extra, [[]])
+    result = process.inspect_process()
+    if next_step:
+        assert result.status == 0
+        assert process.should_run_process()
+    else:
+        assert result == MeltQuenchWorkChain.exit_codes.ERROR_UNHANDLED_FAILURE
+
+
+def test_defaults_are_an_attribute_dict():
+    assert isinstance(MeltQuenchWorkChain.defaults, AttributeDict)
+    assert 0 < MeltQuenchWorkChain.defaults.timestep_factor < 1
