@@ -1,0 +1,39 @@
+"""Spectra, valences and RDFs of the silicon sites of a structure file.
+
+``verdi run examples/run_structure.py FILE [SITE ...]`` with the codes that ``aiida-siox setup`` registered; FILE is
+anything ASE reads, SITE the index of a silicon atom (default: all of them).
+"""
+
+import sys
+
+import ase.io
+from aiida import orm
+from aiida.engine import run_get_node
+
+from aiida_siox.cli.environment import get_codes
+from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of, find_atomic_data
+from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
+
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
+
+codes = get_codes(["ld1", "pw", "pp", "xspectra", "bader"])
+atomic_data = find_atomic_data(codes["ld1"])
+if atomic_data is None:
+    _, node = run_get_node(AtomicDataWorkChain.get_builder_from_protocol(codes["ld1"]))
+    atomic_data = atomic_data_of(node)
+
+builder = StructureTargetsWorkChain.get_builder_from_protocol(
+    codes,
+    orm.StructureData(ase=ase.io.read(sys.argv[1])),
+    atomic_data,
+    protocol="fast",
+    sites=[int(site) for site in sys.argv[2:]] or None,
+)
+outputs, node = run_get_node(builder)
+if "site_table" not in outputs:
+    sys.exit(f"{node.process_label}<{node.pk}> failed: {node.exit_message}")
+
+print(f"SiteTableData<{outputs['site_table'].pk}>, protocol fast")
+for site in outputs["site_table"].rows():
+    print(site["index"], site["status"], f"{site['n_oxygen']} O", f"valence {site['valence_e']:+.2f} e")
