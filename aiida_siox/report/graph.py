@@ -1,0 +1,263 @@
+"""The provenance of one site, from its spectrum back to the melt, without what would hide the thread."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from aiida import orm
+from aiida.common.links import LinkType
+from aiida.orm.utils.links import LinkPair
+from aiida.tools.visualization import Graph
+from graphviz import ExecutableNotFound
+
+from aiida_siox.data.site import SiteData
+from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.report.figures.style import ACCENT, INK, MUTED, data_uri
+from aiida_siox.report.query import batches
+from aiida_siox.report.timing import HOLE_KIND
+
+#: Inputs that are worth showing though nothing in the graph made them.
+TELLING_INPUTS = ("formula", "seed", "potential")
+
+_BOX = {
+    "fontname": "Helvetica,Arial,sans-serif",
+    "fontsize": "11",
+    "color": "#b8c1cb",
+    "fontcolor": INK,
+    "penwidth": "1",
+}
+_CALCULATION = {"shape": "box", "style": "filled,rounded", "fillcolor": "#fde7cf", "margin": "0.14,0.07"}
+_FUNCTION = {"shape": "box", "style": "filled,rounded", "fillcolor": "#fdf4e3", "margin": "0.14,0.07"}
+_DATA = {"shape": "box", "style": "filled", "fillcolor": "#e6f2f1", "margin": "0.12,0.05"}
+_PLAIN = {"shape": "plaintext", "style": "", "fontcolor": MUTED, "margin": "0.04,0.02"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Provenance:
+    """The graph of one site.
+
+    :param site_pk: the site that it belongs to.
+    :param title: which site that is.
+    :param uri: the drawing as a ``data:`` address, None when graphviz has no ``dot`` on this machine.
+    :param tree: the same as text.
+    :param n_nodes: nodes that are shown.
+    :param n_hidden: inputs and files that are left out.
+    """
+
+    site_pk: int
+    title: str
+    uri: str | None
+    tree: str
+    n_nodes: int
+    n_hidden: int
+
+
+def pick_site(table: SiteTableData) -> tuple[SiteData, SpectrumData] | None:
+    """Return the first finished site of a table as its own node with its spectrum; None when there is none."""
+    collect = table.creator
+    if collect is None:
+        return None
+    builder = orm.QueryBuilder()
+    builder.append(orm.CalcFunctionNode, filters={"id": collect.pk}, tag="collect")
+    builder.append(SiteData, with_incoming="collect", filters={"attributes.status": "done"}, project="*", tag="site")
+    builder.order_by({"site": {"attributes.site_index": {"order": "asc", "cast": "i"}}})
+    builder.limit(1)
+    found = builder.first()
+    if found is None:
+        return None
+    site = found[0]
+    builder = orm.QueryBuilder()
+    builder.append(orm.CalcFunctionNode, filters={"id": collect.pk}, tag="collect")
+    builder.append(
+        SpectrumData,
+        with_outgoing="collect",
+        filters={"attributes.site_index": site.base.attributes.get("site_index")},
+        project="*",
+    )
+    spectrum = builder.first()
+    return None if spectrum is None else (site, spectrum[0])
+
+
+def ancestry(node: orm.Data) -> list[tuple[int, int, str, str]]:
+    """Return the links (source, target, type, label) of everything that a node was made from, a query a level."""
+    links: set[tuple[int, int, str, str]] = set()
+    seen: set[Any] = {node.pk}
+    level: set[Any] = {node.pk}
+    while level:
+        above: set[Any] = set()
+        for batch in batches(level):
+            builder = orm.QueryBuilder()
+            builder.append(orm.Node, filters={"id": {"in": batch}}, project="id", tag="target")
+            builder.append(
+                orm.Node,
+                with_outgoing="target",
+                edge_filters={"type": {"in": [LinkType.CREATE.value, LinkType.INPUT_CALC.value]}},
+                edge_project=["type", "label"],
+                project="id",
+            )
+            for target, source, kind, label in builder.all():
+                links.add((source, target, kind, label))
+                above.add(source)
+        level = above - seen
+        seen |= above
+    return sorted(links)
+
+
+def thread(site: SiteData, spectrum: SpectrumData) -> tuple[list[tuple[int, int, str, str]], int]:
+    """Return the links that lead from the melt to a site, and how many other ancestors are left out.
+
+    Kept are all calculations, data that one calculation made and another took, and a few telling inputs. Of the
+    calcfunction ``collect`` only what concerns this site is kept.
+    """
+    collect = site.creator
+    links = ancestry(spectrum)
+    processes = {source for source, _, kind, _ in links if kind == LinkType.CREATE.value}
+    processes |= {target for _, target, kind, _ in links if kind == LinkType.INPUT_CALC.value}
+    made = {target for _, target, kind, _ in links if kind == LinkType.CREATE.value}
+    charges = orm.QueryBuilder()
+    charges.append(orm.CalcFunctionNode, filters={"id": collect.pk}, tag="collect")
+    charges.append(
+        orm.ArrayData, with_outgoing="collect", edge_filters={"label": "charges"}, edge_project="label", project="*"
+    )
+    tail = [
+        (spectrum.pk, collect.pk, LinkType.INPUT_CALC.value, "spectrum"),
+        (collect.pk, site.pk, LinkType.CREATE.value, "site"),
+    ]
+    for node, _ in charges.all():
+        above = ancestry(node)
+        links += [link for link in above if link not in links]
+        processes |= {source for source, _, kind, _ in above if kind == LinkType.CREATE.value}
+        processes |= {target for _, target, kind, _ in above if kind == LinkType.INPUT_CALC.value}
+        made |= {target for _, target, kind, _ in above if kind == LinkType.CREATE.value}
+        tail.append((node.pk, collect.pk, LinkType.INPUT_CALC.value, "charges"))
+    used = {source for source, _, kind, _ in [*links, *tail] if kind == LinkType.INPUT_CALC.value}
+    kept = processes | (made & used) | {spectrum.pk, site.pk, collect.pk}
+    telling = {
+        source for source, _, kind, label in links if kind == LinkType.INPUT_CALC.value and label in TELLING_INPUTS
+    }
+    kept |= telling
+    everything = {end for link in links for end in link[:2]}
+    shown = [link for link in links if link[0] in kept and link[1] in kept]
+    return shown + tail, len(everything - kept)
+
+
+def node_words(node: orm.Node) -> str:
+    """Return what a node is, for a reader."""
+    if isinstance(node, orm.ProcessNode):
+        name = node.process_label or node.__class__.__name__
+        if name == "PwCalculation":
+            kinds = [kind.name for kind in node.inputs.structure.kinds] if "structure" in node.inputs else []
+            return "pw.x, core hole" if HOLE_KIND in kinds else "pw.x, ground state"
+        return {
+            "MeltQuenchCalculation": "LAMMPS: melt, quench, relax",
+            "XspectraCalculation": "xspectra.x",
+            "Ld1Calculation": "ld1.x",
+            "BaderCalculation": "pp.x + siox-bader",
+        }.get(name, name)
+    if isinstance(node, orm.StructureData):
+        words = "absorber marked" if HOLE_KIND in node.get_kind_names() else "structure"
+        return f"{words}, {node.get_formula(mode='hill')}"
+    if isinstance(node, SiteData):
+        attributes = node.base.attributes
+        return f"site {attributes.get('site_index')} of {attributes.get('formula')}"
+    if isinstance(node, orm.Str | orm.Int | orm.Float | orm.Bool):
+        return str(node.value)
+    if isinstance(node, orm.SinglefileData) and type(node) is orm.SinglefileData:
+        return node.filename
+    names = {
+        "SpectrumData": "spectrum",
+        "ArrayData": "arrays",
+        "RemoteData": "scratch",
+        "Dict": "results",
+        "FolderData": "files",
+        "UpfData": "pseudopotential",
+    }
+    element = node.base.attributes.get("element", None)
+    name = names.get(node.__class__.__name__, node.__class__.__name__)
+    return f"{name} {element}" if element and name == "pseudopotential" else name
+
+
+def node_style(node: orm.Node) -> dict[str, str]:
+    """Return the look of a node."""
+    if isinstance(node, SiteData):
+        return {**_BOX, **_DATA, "fillcolor": ACCENT, "fontcolor": "white", "color": ACCENT}
+    if isinstance(node, orm.CalcJobNode):
+        return {**_BOX, **_CALCULATION}
+    if isinstance(node, orm.ProcessNode):
+        return {**_BOX, **_FUNCTION}
+    if isinstance(node, orm.Str | orm.Int | orm.Float | orm.Bool):
+        return {**_BOX, **_PLAIN}
+    return {**_BOX, **_DATA}
+
+
+def draw(links: list[tuple[int, int, str, str]], nodes: dict[int, orm.Node]) -> Any:
+    """Return the graphviz drawing of links, made with AiiDA's own class."""
+    graph = Graph(
+        engine="dot",
+        graph_attr={"rankdir": "TB", "nodesep": "0.22", "ranksep": "0.34", "bgcolor": "transparent", "margin": "0"},
+        node_style_fn=node_style,
+    )
+    for pk, node in nodes.items():
+        label = node_words(node)
+        if not isinstance(node, orm.Str | orm.Int | orm.Float | orm.Bool):
+            label = f"{label}\n{pk}"
+        graph.add_node(node, style_override={"label": label})
+    for source, target, kind, label in links:
+        plain = {"color": "#8b95a1", "arrowsize": "0.6", "fontsize": "8", "fontcolor": MUTED, "fontname": "Helvetica"}
+        if label in TELLING_INPUTS:
+            plain |= {"label": f" {label}", "style": "dashed"}
+        graph.add_edge(nodes[source], nodes[target], link_pair=LinkPair(LinkType(kind), label), style=plain)
+    return graph.graphviz
+
+
+def text_tree(links: list[tuple[int, int, str, str]], nodes: dict[int, orm.Node], root: int) -> str:
+    """Return the same links as an indented text, from the site down to the melt; what comes again is not repeated."""
+    sources: dict[int, list[int]] = {}
+    for source, target, _, _ in links:
+        sources.setdefault(target, []).append(source)
+    lines: list[str] = []
+    written: set[int] = set()
+
+    def write(pk: int, depth: int) -> None:
+        again = pk in written and bool(sources.get(pk))
+        lines.append(
+            f"{'   ' * depth}{'└─ ' if depth else ''}{node_words(nodes[pk])} ({pk}){' (see above)' if again else ''}"
+        )
+        if again:
+            return
+        written.add(pk)
+        for source in sorted(set(sources.get(pk, []))):
+            write(source, depth + 1)
+
+    write(root, 0)
+    return "\n".join(lines)
+
+
+def site_provenance(tables: list[SiteTableData]) -> Provenance | None:
+    """Return the provenance of the first finished site of the first table that has one; None without any."""
+    for table in tables:
+        found = pick_site(table)
+        if found is None:
+            continue
+        site, spectrum = found
+        links, n_hidden = thread(site, spectrum)
+        pks = sorted({end for link in links for end in link[:2]})
+        nodes = {}
+        for batch in batches(pks):
+            builder = orm.QueryBuilder().append(orm.Node, filters={"id": {"in": batch}}, project="*")
+            nodes.update({node.pk: node for node in builder.all(flat=True)})
+        try:
+            uri = data_uri(draw(links, nodes).pipe(format="svg"), "image/svg+xml")
+        except ExecutableNotFound:
+            uri = None
+        return Provenance(
+            site_pk=site.pk,
+            title=f"{node_words(site)} ({site.pk})",
+            uri=uri,
+            tree=text_tree(links, nodes, site.pk),
+            n_nodes=len(nodes),
+            n_hidden=n_hidden,
+        )
+    return None

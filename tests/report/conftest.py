@@ -1,0 +1,313 @@
+"""A study made by hand: real tables, data set and models over engine jobs that never ran."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.common.links import LinkType
+
+from aiida_siox.calculations.spectra import digest_of, mark_absorber
+from aiida_siox.calculations.structures import assess_structure, structure_from_atoms
+from aiida_siox.calculations.tables import assemble, collect, record_failure, site_label
+from aiida_siox.calculations.training import TRAINING_VERSION, train
+from aiida_siox.data.calibration import CalibrationData
+from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.science.cells import starting_cell
+from aiida_siox.science.neighbours import coordination
+from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
+from aiida_siox.workflows.training import TrainingProtocol
+from aiida_siox.workflows.utils import CACHED_FROM
+
+#: Of the clock of the engine jobs, seconds since 1970.
+BEGIN = 1_800_000_000.0
+SHIFT_EV = -12.8
+QUALITY = {
+    "cutoff_si_o_angstrom": 2.0,
+    "cutoff_si_si_angstrom": 2.8,
+    "cutoff_o_o_angstrom": 1.7,
+    "expected_density_g_cm3": 2.3,
+    "density_tolerance": 0.2,
+    "coordination_min": 3,
+    "coordination_max": 5,
+    "max_odd_fraction": 0.5,
+    "distinct_tolerance": 0.02,
+}
+
+
+def stdout_of_job(start: float, wall: float, user: float, system: float = 0.5) -> str:
+    """Return what a job of ours leaves in its scheduler output."""
+    return (
+        f"siox-start {start:.9f}\nsome engine said this\nsiox-end {start + wall:.9f}\n"
+        f"0m0.004s 0m0.002s\n{int(user // 60)}m{user % 60:.3f}s 0m{system:.3f}s\n"
+    )
+
+
+@dataclasses.dataclass
+class Clock:
+    """Two cores that take jobs in turn."""
+
+    free: list[float] = dataclasses.field(default_factory=lambda: [BEGIN, BEGIN])
+
+    def take(self, wall: float) -> float:
+        """Return when a job of a length starts on the core that is free first."""
+        core = self.free.index(min(self.free))
+        start = self.free[core]
+        self.free[core] += wall
+        return start
+
+
+def finish(node: orm.ProcessNode, status: int = 0, message: str | None = None) -> None:
+    """Let a process end."""
+    node.set_process_state("finished")
+    node.set_exit_status(status)
+    if message:
+        node.set_exit_message(message)
+    node.seal()
+
+
+class StudyMaker:
+    """Stores the nodes of a study one by one."""
+
+    def __init__(self, protocol: str = "fast", cached: bool = False) -> None:
+        """Begin a study.
+
+        :param protocol: what the tables say.
+        :param cached: whether every engine job says that it was taken from the cache.
+        """
+        self.protocol = protocol
+        self.cached = cached
+        self.clock = Clock()
+        self.settings = StructureTargetsWorkChain.settings_from(
+            StructureTargetsWorkChain.get_protocol_inputs("fast"), protocol
+        )
+        self.pseudos = {}
+        for kind, z in (("Si", 4), ("O", 6)):
+            node = orm.SinglefileData(io.BytesIO(f'<PP_HEADER z_valence="{z:.1f}"/>'.encode()), f"{kind}.UPF")
+            node.base.attributes.set("md5", f"digest of {kind}")
+            self.pseudos[kind] = node.store()
+        self.core = orm.SinglefileData(io.BytesIO(b"# r, r psi(1s)\n0.0 0.0\n"), "core.wfc").store()
+        self.outputs: dict[str, orm.Data] = {}
+
+    def process(self, cls: type, label: str, caller: orm.ProcessNode | None, link: str, **inputs: orm.Data) -> Any:
+        """Store a process with its caller and inputs."""
+        node = cls()
+        node.set_process_label(label)
+        work = isinstance(node, orm.WorkflowNode)
+        for name, data in inputs.items():
+            if not data.is_stored:
+                data.store()
+            node.base.links.add_incoming(data, LinkType.INPUT_WORK if work else LinkType.INPUT_CALC, name)
+        if caller is not None:
+            node.base.links.add_incoming(caller, LinkType.CALL_WORK if work else LinkType.CALL_CALC, link)
+        return node
+
+    def job(self, plugin: str, label: str, caller: orm.ProcessNode, wall: float, **inputs: orm.Data) -> orm.CalcJobNode:
+        """Store an engine job with the scheduler output it would have left; it is not sealed."""
+        node = self.process(orm.CalcJobNode, label, caller, "iteration_01", **inputs)
+        node.process_type = f"aiida.calculations:{plugin}"
+        node.set_process_state("finished")
+        node.set_exit_status(0)
+        node.store()
+        if self.cached:
+            node.base.extras.set(CACHED_FROM, "somewhere")
+        folder = orm.FolderData()
+        text = stdout_of_job(self.clock.take(wall), wall, 0.9 * wall)
+        folder.base.repository.put_object_from_bytes(text.encode(), "_scheduler-stdout.txt")
+        folder.base.links.add_incoming(node, LinkType.CREATE, "retrieved")
+        folder.store()
+        return node
+
+    def give(self, creator: orm.ProcessNode, link: str, data: Any) -> Any:
+        """Store a node as the output of a calculation."""
+        data.base.links.add_incoming(creator, LinkType.CREATE, link)
+        return data.store()
+
+    def begin(self, items: list[list[Any]]) -> None:
+        """Store the study itself."""
+        self.study = self.process(
+            orm.WorkChainNode, "StudyWorkChain", None, "", configurations=orm.List(items), max_concurrent=orm.Int(2)
+        )
+        self.study.process_type = "aiida.workflows:siox.study"
+        self.study.base.attributes.set("version", {"core": "2.9.4", "plugin": "0.1.0"})
+        self.study.store()
+
+    def melt(self, formula: str, seed: int, ok: bool = True) -> None:
+        """Add the melt-quench of a configuration, or one that failed."""
+        label = f"{formula}_{seed}"
+        chain = self.process(
+            orm.WorkChainNode, "MeltQuenchWorkChain", self.study, f"melt_{label}",
+            formula=orm.Str(formula), seed=orm.Int(seed),
+        )  # fmt: skip
+        chain.store()
+        if not ok:
+            finish(chain, 410, "The dynamics blew up, also with a time step of 0.1 fs.")
+            return
+        start = structure_from_atoms(starting_cell(formula, 2.3, seed))
+        job = self.job("siox.melt_quench", "MeltQuenchCalculation", chain, 30.0, structure=start, seed=orm.Int(seed))
+        structure = self.give(job, "structure", structure_from_atoms(starting_cell(formula, 2.3, seed)))
+        job.seal()
+        self.outputs[f"structures__{label}"] = structure
+        self.outputs[f"qualities__{label}"] = assess_structure(structure, orm.Dict(QUALITY), orm.Int(1))
+        finish(chain)
+
+    def targets(self, formula: str, seed: int, failed: tuple[int, ...] = ()) -> None:
+        """Add the spectra of a configuration.
+
+        :param failed: which of its Si sites failed, counted from 0 among the Si.
+        """
+        label = f"{formula}_{seed}"
+        structure = self.outputs[f"structures__{label}"]
+        chain = self.process(
+            orm.WorkChainNode, "StructureTargetsWorkChain", self.study, f"targets_{label}", structure=structure
+        )
+        chain.store()
+        atoms = structure.get_ase()
+        n_oxygen, _ = coordination(atoms, 2.0, 2.8)
+        silicon = [i for i, symbol in enumerate(atoms.get_chemical_symbols()) if symbol == "Si"]
+        ground = self.job("quantumespresso.pw", "PwCalculation", chain, 12.0, structure=structure)
+        scratch = self.give(ground, "remote_folder", orm.FolderData())
+        ground_parameters = self.give(ground, "output_parameters", orm.Dict({"creator_version": "6.7"}))
+        ground.seal()
+        bader = self.job("siox.bader", "BaderCalculation", chain, 5.0, structure=structure, parent_folder=scratch)
+        rng = np.random.default_rng(seed)
+        electrons = np.where(atoms.numbers == 14, 4 - 0.8 * n_oxygen - rng.normal(0, 0.06, len(atoms)), 7.6)
+        charges = orm.ArrayData()
+        charges.set_array("electrons", electrons)
+        self.give(bader, "charges", charges)
+        bader_parameters = self.give(bader, "output_parameters", orm.Dict({"version": "0.10.2", "method": "neargrid"}))
+        bader.seal()
+        spectra, failures = {}, {}
+        for row, index in enumerate(silicon):
+            spectrum = self.site(chain, structure, index, 4 - electrons[index], row in failed)
+            if isinstance(spectrum, SpectrumData):
+                spectra[site_label(index)] = spectrum
+            else:
+                failures[site_label(index)] = spectrum
+        found = collect(
+            structure=structure,
+            settings=orm.Dict(self.settings),
+            sites=orm.List(silicon),
+            charges=charges,
+            bader_parameters=bader_parameters,
+            ground_parameters=ground_parameters,
+            core_wavefunction=self.core,
+            pseudos=self.pseudos,
+            version=orm.Int(1),
+            spectra=spectra,
+            failures=failures,
+        )
+        self.outputs[f"site_tables__{label}"] = found["site_table"]
+        finish(chain)
+
+    def site(self, chain: Any, structure: Any, index: int, valence: float, fails: bool) -> Any:
+        """Return the spectrum of a site, or the Dict that says why there is none."""
+        wrapper = self.process(
+            orm.WorkChainNode, "SiteSpectrumWorkChain", chain, site_label(index), structure=structure
+        )
+        wrapper.store()
+        hole = mark_absorber(structure, orm.Int(index))
+        scf = self.job("quantumespresso.pw", "PwCalculation", wrapper, 15.0, structure=hole)
+        scratch = self.give(scf, "remote_folder", orm.FolderData())
+        scf.seal()
+        job = self.job("siox.xspectra", "XspectraCalculation", wrapper, 60.0, structure=hole, parent_folder=scratch)
+        if fails:
+            job.seal()
+            finish(wrapper, 302, "xspectra.x failed")
+            return record_failure(
+                orm.Int(index), orm.Str(f"xspectra.x of site {index} failed: XANES not converged after 3000 iterations")
+            )
+        lanczos = self.give(job, "lanczos", orm.ArrayData(np.zeros(3)))
+        job.seal()
+        function = self.process(
+            orm.CalcFunctionNode, "assemble_spectrum", wrapper, "assemble", lanczos=lanczos, structure=structure
+        )
+        function.set_process_state("finished")
+        function.set_exit_status(0)
+        function.store()
+        energy = np.linspace(-25.0, 60.0, 851)
+        edge = valence * 1.2 - 1.5
+        step = 0.5 + np.arctan((energy - edge) / 0.9) / np.pi
+        line = (0.35 + 0.3 * valence) / (1 + ((energy - edge - 1.2) / 1.1) ** 2)
+        wave = 0.12 * np.sin((energy - edge) / 3.1 + index) * np.exp(-np.abs(energy - edge - 12) / 14)
+        sigma = 1e-3 * np.maximum(step * (1 + wave) + line, 0)
+        spectrum = SpectrumData()
+        spectrum.set_array("energy_xspectra", energy)
+        spectrum.set_array("sigma", np.array([0.9, 1.0, 1.1])[:, None] * sigma)
+        spectrum.base.attributes.set_many(
+            {
+                "site_index": index,
+                "treatment": "fch",
+                "structure_digest": digest_of(structure),
+                "formula": structure.get_formula(),
+                "gamma_eV": 0.8,
+                "polarisations": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+                "engines": {"xspectra": "6.7"},
+                "energies": {
+                    "ground_Ry": -391.1,
+                    "hole_Ry": -388.2,
+                    "core_correction_eV": 1809.516,
+                    "transition_eV": 1853.9,
+                    "energy_zero_eV": 2.6,
+                    "fermi_eV": 3.7,
+                },
+            }
+        )
+        self.give(function, "result", spectrum)
+        function.seal()
+        finish(wrapper)
+        return spectrum
+
+    def learn(self) -> None:
+        """Add calibration, data set and both networks."""
+        tables = {
+            name.removeprefix("site_tables__"): node for name, node in self.outputs.items() if name.startswith("site_t")
+        }
+        calibration = CalibrationData()
+        calibration.base.attributes.set_many(
+            {
+                "shift_eV": SHIFT_EV,
+                "target_eV": 1846.8,
+                "white_line_eV": 1859.6,
+                "treatment": "fch",
+                "protocol": self.protocol,
+                "settings_digest": next(iter(tables.values())).settings_digest,
+            }
+        )
+        window = orm.Dict({"energy_min_eV": 1830.0, "energy_max_eV": 1880.0, "n_points": 256})
+        dataset = assemble(calibration.store(), window, orm.Int(1), tables=tables)
+        parameters = orm.Dict(TrainingProtocol.get_parameters("fast", {"epochs": 60}))
+        self.outputs |= {"calibration": calibration, "dataset": dataset}
+        for label, target in (("charge_model", "valence"), ("rdf_model", "rdf")):
+            self.outputs[label] = train(dataset, orm.Str(target), parameters, orm.Int(TRAINING_VERSION))
+
+    def end(self, status: int = 0, message: str | None = None) -> orm.WorkChainNode:
+        """Attach the outputs and end the study."""
+        for label, node in self.outputs.items():
+            node.base.links.add_incoming(self.study, LinkType.RETURN, label)
+        finish(self.study, status, message)
+        return self.study
+
+
+@pytest.fixture(scope="session")
+def study_maker(aiida_profile):
+    """Return the class that makes studies."""
+    return StudyMaker
+
+
+@pytest.fixture(scope="session")
+def whole_study(aiida_profile) -> orm.WorkChainNode:
+    """Return a study in which all went well but for one site and one melt."""
+    maker = StudyMaker()
+    items = [["Si8", 1], ["Si8O4", 1], ["Si6O6", 1], ["Si4O8", 1], ["Si4O8", 2], ["Si8O10", 3]]
+    maker.begin(items)
+    for formula, seed in items[:-1]:
+        maker.melt(formula, seed)
+        maker.targets(formula, seed, failed=(1,) if formula == "Si6O6" else ())
+    maker.melt(*items[-1], ok=False)
+    maker.learn()
+    return maker.end(401, "1 of 6 configurations failed.")

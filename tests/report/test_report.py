@@ -1,0 +1,135 @@
+"""The HTML report."""
+
+from __future__ import annotations
+
+import html.parser
+
+import pytest
+
+from aiida_siox.report import write_report
+
+
+class Addresses(html.parser.HTMLParser):
+    """Collects everything that a browser would load."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        """Keep addresses, but not the links to sections."""
+        for name, value in attrs:
+            if name in ("src", "href", "srcset", "data") and not value.startswith("#"):
+                self.found.append(value)
+
+
+@pytest.fixture(scope="module")
+def text(whole_study, tmp_path_factory):
+    """Return the report of the whole study."""
+    path = write_report(whole_study, tmp_path_factory.mktemp("report") / "new" / "report.html")
+    assert path.is_absolute()
+    return path.read_text()
+
+
+def test_needs_no_network(text):
+    addresses = Addresses()
+    addresses.feed(text)
+    assert len(addresses.found) >= 10
+    assert all(address.startswith("data:image/") for address in addresses.found)
+    assert "@import" not in text
+    assert "url(" not in text
+    assert "<script" not in text
+
+
+def test_every_figure_and_table_names_the_protocol(text):
+    captions = text.split("<figcaption>")[1:] + text.split("<caption>")[1:]
+    assert len(captions) >= 14
+    for caption in captions:
+        assert "fast" in caption.split("</", 1)[1].split("caption>")[0]
+
+
+def test_header(text, whole_study):
+    for words in (f"PK {whole_study.pk}", whole_study.uuid, "fch", "pw.x 6.7", "aiida-core 2.9.4", "−12.800 eV"):
+        assert words in text
+    assert "finished with exit status 401" in text
+
+
+def test_failures_are_told_with_their_reason(text):
+    section = text.split('id="failures"')[1].split("</section>")[0]
+    assert "Si6O6_1, site" in section
+    assert "XANES not converged after 3000 iterations" in section
+    assert "Si8O10_3 (melt-quench)" in section
+    assert "The dynamics blew up" in section
+    assert section.count("<tr><td>") == 3
+    assert "the site table of Si8O10_3" in text.split("Incomplete study")[1].split("</div>")[0]
+
+
+def test_no_averaged_spectrum_with_a_failed_site(text):
+    section = text.split('id="spectra"')[1].split("</section>")[0]
+    assert "No averaged spectrum" in section
+    assert "Si6O6_1 (5/6 sites)" in section
+    assert "<td>Si6O6_1</td>" not in section
+    assert "<td>Si8O4_1</td>" in section
+
+
+def test_scores_quote_no_skill_and_sigma(text):
+    section = text.split('id="rdf"')[1].split("</section>")[0]
+    for words in ("RMSE no skill", "σ = 0.15 Å", "grouped", "random", "composition mean"):
+        assert words in section
+
+
+def test_timing_and_utilisation(text):
+    section = text.split('id="timing"')[1].split("</section>")[0]
+    for words in ("xspectra.x", "pw.x (core hole)", "lmp", "CPU utilisation", "of 2 cores"):
+        assert words in section
+
+
+def test_a_study_of_which_nothing_came(study_maker, tmp_path):
+    maker = study_maker()
+    maker.begin([["Si8O4", 1]])
+    maker.melt("Si8O4", 1, ok=False)
+    text = write_report(maker.end(402, "All configurations failed."), tmp_path / "report.html").read_text()
+    assert "All configurations failed." in text
+    assert text.count("Not available") >= 5
+    assert "the data set" in text.split("Incomplete study")[1].split("</div>")[0]
+
+
+def test_a_study_without_failures_says_none(study_maker, tmp_path):
+    maker = study_maker(cached=True)
+    maker.begin([["Si4O8", 7]])
+    maker.melt("Si4O8", 7)
+    maker.targets("Si4O8", 7)
+    text = write_report(maker.end(), tmp_path / "report.html").read_text()
+    assert "<p>none</p>" in text.split('id="failures"')[1].split("</section>")[0]
+    assert "the spectra came from the cache" in text
+    assert "not calibrated" in text
+
+
+def test_a_mixture_is_refused(study_maker, tmp_path):
+    maker = study_maker()
+    maker.begin([["Si8O4", 5], ["Si6O6", 5]])
+    for formula in ("Si8O4", "Si6O6"):
+        maker.melt(formula, 5)
+        maker.targets(formula, 5)
+        maker.protocol = "balanced"
+        maker.settings = {**maker.settings, "protocol": "balanced"}
+    with pytest.raises(ValueError, match=r"protocol `fast` and table Si6O6_5 has `balanced`|has protocol `balanced`"):
+        write_report(maker.end(), tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_tables_of_other_settings_are_refused(study_maker, tmp_path):
+    maker = study_maker()
+    maker.begin([["Si8O4", 6], ["Si6O6", 6]])
+    for formula, half_width in (("Si8O4", 0.8), ("Si6O6", 0.5)):
+        maker.settings["xspectra"] = {**maker.settings["xspectra"], "gamma_eV": half_width}
+        maker.melt(formula, 6)
+        maker.targets(formula, 6)
+    with pytest.raises(ValueError, match="settings_digest"):
+        write_report(maker.end(), tmp_path / "report.html")
+
+
+def test_only_a_study_has_a_report(whole_study, tmp_path):
+    with pytest.raises(ValueError, match="give the PK of a StudyWorkChain"):
+        write_report(whole_study.outputs.dataset, tmp_path / "report.html")
