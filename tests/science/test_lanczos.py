@@ -178,3 +178,16 @@ def test_polarisation_from_stacked_arrays(engine):
 def test_inconsistent_coefficients_are_refused(engine, change, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(engine[0], **change)
+
+
+def test_terminator_averages_the_coefficients_before_the_last():
+    """Of 8 levels and check_interval 4, levels 0 to 5 enter, and the mean of 4 and 5 goes on for ever."""
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(size=8), rng.uniform(0.3, 0.9, size=8)
+    z = np.array([0.3 + 0.2j])
+    tail = z * 0 + 1.0
+    for _ in range(400):
+        tail = a[4:6].mean() - z - b[4:6].mean() ** 2 / tail
+    for level in range(5, -1, -1):
+        tail = a[level] - z - b[level] ** 2 / tail
+    np.testing.assert_allclose(green_function(a, b, z, 4), 1 / tail, rtol=1e-10)
