@@ -146,7 +146,7 @@ XSPECTRA = """&input_xspectra
  calculation='xanes_dipole', prefix='si', outdir='./out', xcoordcrys=.false., xniter=300, xcheck_conv=20,
  xepsilon(1)=0, xepsilon(2)=0, xepsilon(3)=1, xiabs=2, x_save_file='z.sav', xerror=0.1 /
 &plot xnepoint=50, xgamma=1.5, xemin=-10, xemax=20, terminator=.true., cut_occ_states=.true. /
-&pseudos filecore='core.wfc', r_paw(2)=1.8 /
+&pseudos filecore='core.wfc', r_paw(1)=2.7 /
 &cut_occ cut_desmooth=0.1 /
 1 1 1 0 0 0
 """
