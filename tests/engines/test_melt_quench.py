@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from aiida import orm
 from aiida.engine import run_get_node
+from aiida.manage.caching import enable_caching
 
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.structures import validate_structure
@@ -80,11 +81,16 @@ def test_fixed_volume(engine_code):
     assert ancestors.count() == 1
     assert outputs["starting_structure"].creator.inputs.version.value == SCIENCE_VERSION
 
-    # the same inputs give the same cell
-    again, _ = run_get_node(
-        MeltQuenchWorkChain.get_builder_from_protocol(engine_code("lmp"), "Si8O4", 1, overrides=SHORT)
-    )
+    # the same inputs give the same cell, from LAMMPS itself and from the cache
+    builder = MeltQuenchWorkChain.get_builder_from_protocol(engine_code("lmp"), "Si8O4", 1, overrides=SHORT)
+    again, _ = run_get_node(builder)
     np.testing.assert_array_equal(again["structure"].get_ase().positions, outputs["structure"].get_ase().positions)
+    assert not again["structure"].creator.base.caching.is_created_from_cache
+    with enable_caching():
+        cached, node = run_get_node(builder)
+    assert node.is_finished_ok
+    assert all(child.base.caching.is_created_from_cache for child in node.called)
+    assert cached["quality"].get_dict() == outputs["quality"].get_dict()
 
 
 def test_free_volume_silicon_with_trajectory(engine_code):

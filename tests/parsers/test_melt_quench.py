@@ -20,6 +20,12 @@ SHORT = {"settle_time_ps": 0.5, "melt_time_ps": 1.0, "quench_time_ps": 2.0, "hol
 LONG = {"settle_time_ps": 0.5, "melt_time_ps": 30.0, "quench_time_ps": 30.0, "hold_time_ps": 0.5}
 
 
+def as_in_2025(name, text):
+    """Return the output with the words of LAMMPS 22 Jul 2025."""
+    head = text.split("ERROR")[0]
+    return head + "ERROR: Incomplete or corrupted LAMMPS restart file (src/src/read_restart.cpp:1046)\n"
+
+
 @pytest.fixture
 def parse(computer, fixtures_path, tmp_path):
     """Return a function that parses a case, with its text changed or files left out."""
@@ -55,8 +61,9 @@ def parse(computer, fixtures_path, tmp_path):
     return run
 
 
-def test_finished(parse):
-    outputs, result = parse("finished", SHORT)
+@pytest.mark.parametrize("case", ["finished", "finished_2025"])
+def test_finished(parse, case):
+    outputs, result = parse(case, SHORT)
     assert result.is_finished_ok, result.exit_message
     assert set(outputs) == {"structure", "thermo", "results"}
     structure = outputs["structure"]
@@ -120,6 +127,7 @@ def test_restarted(parse):
         ("unstable", {}, 410, ["step 0", "Lost atoms: original 12 current 0"]),
         ("error", {}, 309, ["Potential file is missing an entry", "Last command: pair_coeff"]),
         ("restart_unreadable", {"restart": True}, 420, ["Unexpected end of file"]),
+        ("restart_unreadable", {"restart": True, "edit": as_in_2025}, 420, ["Incomplete or corrupted"]),
         ("restart_unreadable", {}, 309, ["Unexpected end of file"]),
         ("finished", {"missing": ("lammps.out",)}, 351, []),
         ("finished", {"missing": ("final.dump",)}, 311, ["final.dump"]),

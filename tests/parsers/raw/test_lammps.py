@@ -20,9 +20,12 @@ def dump(fixtures_path):
     return lambda case, name="final.dump": (fixtures_path / "lammps" / case / name).read_text()
 
 
-def test_finished(log):
-    parsed = parse_log(log("finished"))
-    assert parsed["version"] == "29 Sep 2021 - Update 2"
+@pytest.mark.parametrize(
+    ("case", "version"), [("finished", "29 Sep 2021 - Update 2"), ("finished_2025", "22 Jul 2025 - Update 4")]
+)
+def test_finished(log, case, version):
+    parsed = parse_log(log(case))
+    assert parsed["version"] == version
     assert parsed["finished"]
     assert parsed["stopped_stage"] is None
     assert parsed["stages"] == ["start", "settle", "melt", "quench", "hold", "relax", "minimise"]
