@@ -242,6 +242,7 @@ def site_provenance(tables: list[SiteTableData]) -> Provenance | None:
         if found is None:
             continue
         site, spectrum = found
+        assert site.pk is not None  # it comes from the database
         links, n_hidden = thread(site, spectrum)
         pks = sorted({end for link in links for end in link[:2]})
         nodes = {}

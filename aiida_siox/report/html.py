@@ -415,7 +415,7 @@ class Report:
             self.picture(
                 parity.rdf_figure(parities[0], model.r, sigma, self.note),
                 "predicted and reference g(R) of a few sites",
-                f"g(R) of Si sites, all Si and O neighbours, of test sites of the {parities[0].split} split from the "
+                f"g(R) of Si sites, {self.pair()}, of test sites of the {parities[0].split} split from the "
                 f"best (A) to the worst ({self.protocol}); Gaussian broadening σ = {sigma:g} Å.",
             ),
             self.picture(
@@ -432,6 +432,12 @@ class Report:
             "pk": model.pk,
             "sigma": f"{sigma:g}",
         }
+
+    def pair(self) -> str:
+        """Return which neighbours the g(R) counts, in words."""
+        settings = next((table.base.attributes.get("settings", None) for table in self.study.tables), None) or {}
+        pair = settings.get("rdf", {}).get("pair", "total")
+        return "all Si and O neighbours" if pair == "total" else f"{pair} pairs"
 
     def timing(self) -> dict[str, Any]:
         """Return table and figures of what the engines cost."""

@@ -36,10 +36,10 @@ def batches(values: Iterable[Any]) -> Iterator[list[Any]]:
 
 def called_ids(process: orm.ProcessNode) -> list[int]:
     """Return the ids of all processes under a process, in the order of their ids: one query for each level."""
-    found: set[int] = set()
-    level = {process.pk}
+    found: set[Any] = set()
+    level: set[Any] = {process.pk}
     while level:
-        below: set[int] = set()
+        below: set[Any] = set()
         for batch in batches(level):
             builder = orm.QueryBuilder()
             builder.append(orm.ProcessNode, filters={"id": {"in": batch}}, tag="caller")
@@ -52,7 +52,7 @@ def called_ids(process: orm.ProcessNode) -> list[int]:
             below.update(builder.all(flat=True))
         level = below - found
         found |= below
-    return sorted(pk for pk in found if pk is not None)
+    return sorted(found)
 
 
 @dataclasses.dataclass
@@ -270,7 +270,7 @@ def collect_failures(study: Study) -> list[Failure]:
     """
     failures = []
     processes = failed_processes(study.node)
-    explained = set()
+    explained: set[int] = set()
     for entry in study.configurations:
         if entry.table is not None:
             reasons = entry.table.base.attributes.get("reasons", None) or {}
@@ -349,7 +349,7 @@ def works_for(found: FailedProcess, entry: Configuration) -> bool:
 
 def failed_processes(node: orm.ProcessNode) -> list[FailedProcess]:
     """Return the processes under a study that ended with an exit status, excepted or killed, by id."""
-    found = []
+    found: list[Any] = []
     for batch in batches(called_ids(node)):
         builder = orm.QueryBuilder()
         builder.append(

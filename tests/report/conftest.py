@@ -155,10 +155,11 @@ class StudyMaker:
         self.outputs[f"qualities__{label}"] = assess_structure(structure, orm.Dict(QUALITY), orm.Int(1))
         finish(chain)
 
-    def targets(self, formula: str, seed: int, failed: tuple[int, ...] = ()) -> None:
+    def targets(self, formula: str, seed: int, failed: tuple[int, ...] = (), n_sites: int | None = None) -> None:
         """Add the spectra of a configuration.
 
         :param failed: which of its Si sites failed, counted from 0 among the Si.
+        :param n_sites: how many sites are asked for; all when None.
         """
         label = f"{formula}_{seed}"
         structure = self.outputs[f"structures__{label}"]
@@ -168,7 +169,7 @@ class StudyMaker:
         chain.store()
         atoms = structure.get_ase()
         n_oxygen, _ = coordination(atoms, 2.0, 2.8)
-        silicon = [i for i, symbol in enumerate(atoms.get_chemical_symbols()) if symbol == "Si"]
+        silicon = [i for i, symbol in enumerate(atoms.get_chemical_symbols()) if symbol == "Si"][:n_sites]
         ground = self.job("quantumespresso.pw", "PwCalculation", chain, 12.0, structure=structure)
         scratch = self.give(ground, "remote_folder", orm.FolderData())
         ground_parameters = self.give(ground, "output_parameters", orm.Dict({"creator_version": "6.7"}))
@@ -280,7 +281,7 @@ class StudyMaker:
         )
         window = orm.Dict({"energy_min_eV": 1830.0, "energy_max_eV": 1880.0, "n_points": 256})
         dataset = assemble(calibration.store(), window, orm.Int(1), tables=tables)
-        parameters = orm.Dict(TrainingProtocol.get_parameters("fast", {"epochs": 60}))
+        parameters = orm.Dict(TrainingProtocol.get_parameters("fast", {"epochs": 20}))
         self.outputs |= {"calibration": calibration, "dataset": dataset}
         for label, target in (("charge_model", "valence"), ("rdf_model", "rdf")):
             self.outputs[label] = train(dataset, orm.Str(target), parameters, orm.Int(TRAINING_VERSION))
@@ -303,11 +304,11 @@ def study_maker(aiida_profile):
 def whole_study(aiida_profile) -> orm.WorkChainNode:
     """Return a study in which all went well but for one site and one melt."""
     maker = StudyMaker()
-    items = [["Si8", 1], ["Si8O4", 1], ["Si6O6", 1], ["Si4O8", 1], ["Si4O8", 2], ["Si8O10", 3]]
+    items = [["Si4", 1], ["Si4O2", 1], ["Si4O4", 1], ["Si4O8", 1], ["Si4O8", 2], ["Si8O10", 3]]
     maker.begin(items)
     for formula, seed in items[:-1]:
         maker.melt(formula, seed)
-        maker.targets(formula, seed, failed=(1,) if formula == "Si6O6" else ())
+        maker.targets(formula, seed, failed=(1,) if formula == "Si4O4" else ())
     maker.melt(*items[-1], ok=False)
     maker.learn()
     return maker.end(401, "1 of 6 configurations failed.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from aiida import orm
 
 from aiida_siox.report.timing import (
     CORE_HOLE,
@@ -132,15 +133,13 @@ def test_summary_is_sorted_and_shares_sum_up():
 
 def test_times_of_a_study_are_read_from_its_nodes(whole_study):
     jobs = study_times(whole_study)
-    n_sites = 8 + 8 + 6 + 4 + 4
+    n_sites = 5 * 4
     count = {engine: sum(entry.engine == engine for entry in jobs) for engine in {entry.engine for entry in jobs}}
     assert count == {"lmp": 5, "pw.x": 5, "pp.x + siox-bader": 5, CORE_HOLE: n_sites, XSPECTRA: n_sites}
     assert all(entry.cpu is not None and not entry.cached for entry in jobs)
     one = next(entry for entry in jobs if entry.engine == XSPECTRA)
     assert one.wall == pytest.approx(60.0, abs=1e-5)
     assert one.cpu == pytest.approx(54.5, abs=1e-3)
-    from aiida import orm
-
     assert job_times(orm.load_node(one.pk)) == one
 
 

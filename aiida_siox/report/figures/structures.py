@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from ase import Atoms
+from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -53,13 +54,12 @@ def faded(colour: str, depth: float, ghost: bool = False) -> tuple[float, float,
     return float(red), float(green), float(blue)
 
 
-def draw_cell(axes: object, atoms: Atoms) -> None:
+def draw_cell(ax: Axes, atoms: Atoms) -> None:
     """Draw atoms, bonds and the edges of the cell into axes.
 
     Atoms of neighbouring cells that are bonded to the cell are drawn pale in small cells; in large ones such bonds end
     half way.
     """
-    ax = axes
     atoms = atoms.copy()
     atoms.wrap()
     rotation = view(atoms)
@@ -135,13 +135,13 @@ def draw_cell(axes: object, atoms: Atoms) -> None:
 
 
 def _ball(
-    ax: object, centre: Array, radius: float, base: tuple[float, ...], rim: tuple[float, ...], ghost: bool, z: float
+    ax: Axes, centre: Array, radius: float, base: tuple[float, ...], rim: tuple[float, ...], ghost: bool, z: float
 ) -> None:
     """Draw a sphere: a disc, a lighter one inside and a highlight."""
     rgb = np.array(base)
     lighter = tuple(rgb + (1 - rgb) * 0.28)
     bright = tuple(rgb + (1 - rgb) * 0.75)
-    layers = [(1.0, base, rim, 0.0)]
+    layers: list[tuple[float, tuple[float, ...], tuple[float, ...] | None, float]] = [(1.0, base, rim, 0.0)]
     if not ghost:
         layers += [(0.68, lighter, None, 0.16), (0.26, bright, None, 0.36)]
     for scale, colour, edge, shift in layers:

@@ -7,12 +7,13 @@ import contextlib
 import dataclasses
 import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 INK = "#1f2933"
@@ -92,13 +93,13 @@ class Picture:
 @contextlib.contextmanager
 def style() -> Iterator[None]:
     """Apply the look while a figure is made and written."""
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(cast(Any, STYLE)):
         yield
 
 
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of a size in inches that lays itself out."""
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.07))
 
 
 def embed(figure: Figure, raster: bool = False) -> str:
@@ -170,6 +171,6 @@ def scale_of(highest: float) -> tuple[float, str]:
 def stamp(figure: Figure, text: str) -> None:
     """Write protocol and treatment small above the figure, so that a copied figure still says it."""
     engine = figure.get_layout_engine()
-    if engine is not None:
+    if isinstance(engine, ConstrainedLayoutEngine):
         engine.set(rect=(0.0, 0.0, 1.0, 1.0 - 0.17 / figure.get_figheight()))
     figure.text(0.998, 0.998, text, ha="right", va="top", fontsize=6.8, color=MUTED)
