@@ -36,6 +36,8 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[cmd_name]
+        # AiiDA makes its folder as soon as it is imported, and warns of it.
+        warnings.filterwarnings("ignore", message="Creating AiiDA configuration folder")
         command = getattr(importlib.import_module(f"aiida_siox.cli.{module}"), attribute)
         assert isinstance(command, click.Command)
         return command
@@ -64,6 +66,4 @@ class LazyGroup(click.Group):
 @click.pass_context
 def main(ctx: click.Context, profile: str | None) -> None:
     """From a composition of SiOx to a trained model that reads Si K-edge XANES spectra."""
-    # AiiDA makes its folder as soon as it is imported, and warns of it.
-    warnings.filterwarnings("ignore", message="Creating AiiDA configuration folder")
     ctx.ensure_object(dict)["profile"] = profile

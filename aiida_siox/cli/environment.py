@@ -136,7 +136,10 @@ def load_siox_profile(name: str | None = None) -> Profile:
             )
         return load_profile(name, allow_switch=True)
     except AiidaException as exception:
-        raise click.ClickException(f"The AiiDA profile could not be loaded: {exception}")
+        raise click.ClickException(
+            f"The AiiDA profile could not be loaded: {exception}. "
+            "Run `aiida-siox setup` to make one, or set AIIDA_PATH to the folder that has it."
+        )
 
 
 def create_profile(name: str) -> tuple[Profile, bool]:
