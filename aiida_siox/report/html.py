@@ -72,7 +72,7 @@ class Report:
     @property
     def protocol(self) -> str:
         """Word printed with every number."""
-        return self.study.protocol or "protocol unknown"
+        return self.study.protocol or "unknown protocol"
 
     @property
     def treatment(self) -> str:
@@ -82,7 +82,7 @@ class Report:
     @property
     def note(self) -> str:
         """Words in the corner of every figure."""
-        return f"protocol {self.protocol} · {self.treatment}"
+        return f"protocol: {self.protocol} · {self.treatment}"
 
     @property
     def axis(self) -> str:
@@ -104,6 +104,7 @@ class Report:
             "header": self.header(),
             "tiles": self.tiles(),
             "missing": study.missing,
+            "running": not study.node.is_terminated,
             "structures": self.structures(),
             "spectra": self.spectra(),
             "charges": self.charges(),

@@ -135,16 +135,17 @@ class Study:
         return None if self.calibration is None else self.calibration.shift
 
     def shared(self, key: str) -> str | None:
-        """Return the value of an attribute that all tables share, or None without any table."""
+        """Return the value of an attribute that all tables share, without tables that of the settings, or None."""
         for node in [*self.tables, self.dataset, self.calibration]:
             if node is not None and (value := node.base.attributes.get(key, None)) is not None:
                 return str(value)
-        return None
+        value = (study_input(self.node, "settings") or {}).get(key)
+        return None if value is None else str(value)
 
     @property
     def protocol(self) -> str | None:
         """Protocol of every number in the report."""
-        return self.shared("protocol") or study_input(self.node, "protocol")
+        return self.shared("protocol")
 
 
 def study_input(node: orm.ProcessNode, name: str) -> Any:
@@ -155,6 +156,8 @@ def study_input(node: orm.ProcessNode, name: str) -> Any:
         return None
     if isinstance(value, orm.List):
         return value.get_list()
+    if isinstance(value, orm.Dict):
+        return value.get_dict()
     return getattr(value, "value", None)
 
 
@@ -221,11 +224,12 @@ def read_study(node: orm.WorkChainNode) -> Study:
         )
     configurations.sort(key=lambda entry: (entry.x, entry.formula, entry.seed.zfill(9)))
     missing = [f"the {words}" for name, words in SINGLE_OUTPUTS.items() if name not in outputs]
-    for entry in configurations:
-        if entry.structure is None:
-            missing.append(f"the structure of {entry.label}")
-        if entry.table is None:
-            missing.append(f"the site table of {entry.label}")
+    for words, labels in (
+        ("structure", [entry.label for entry in configurations if entry.structure is None]),
+        ("site table", [entry.label for entry in configurations if entry.table is None]),
+    ):
+        if labels:
+            missing.append(f"the {words}{'s' if len(labels) > 1 else ''} of {', '.join(labels)}")
     study = Study(
         node=node,
         configurations=configurations,
@@ -286,8 +290,6 @@ def collect_failures(study: Study) -> list[Failure]:
             failures.append(Failure("configuration", where, causes[0].reason, causes[0].pk))
         elif study.node.is_terminated:
             failures.append(Failure("configuration", where, "the study ended without it and recorded no reason"))
-        else:
-            failures.append(Failure("configuration", where, "not there yet: the study is still running"))
     for found in processes:
         direct = found.caller_pk == study.node.pk or "Lane" in found.caller_label
         if direct and found.pk not in explained and found.process_label not in COVERED_BY_TABLES:
