@@ -205,7 +205,8 @@ def get_computer(label: str) -> Computer:
             workdir=str(pathlib.Path(get_config().dirpath) / "scratch" / profile.name),
         ).store()
         # A login shell costs 0.4 s for each job, the default poll interval of 10 s more than many of our jobs.
-        computer.set_minimum_job_poll_interval(0.2)
+        # Below a second the worker is busy storing what it saw: each look is a commit to the database.
+        computer.set_minimum_job_poll_interval(1.0)
         computer.set_default_mpiprocs_per_machine(1)
         computer.configure(safe_interval=0, use_login_shell=False)
     if not computer.is_configured:
