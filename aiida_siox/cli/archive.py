@@ -154,8 +154,10 @@ def readable(path: pathlib.Path) -> Iterator[None]:
     """Turn what AiiDA says of a wrong archive into one message."""
     import tarfile
     import zipfile
+    import zlib
 
-    from aiida.common.exceptions import CorruptStorage, IncompatibleStorageSchema, UnreachableStorage
+    from aiida.common.exceptions import IncompatibleStorageSchema
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
@@ -165,19 +167,19 @@ def readable(path: pathlib.Path) -> Iterator[None]:
             "to this one."
         )
     except (
-        CorruptStorage,
-        UnreachableStorage,
         AiidaException,
+        SQLAlchemyError,
         zipfile.BadZipFile,
         tarfile.TarError,
+        zlib.error,
         ValueError,
         KeyError,
         EOFError,
         OSError,
     ) as exception:
         raise click.ClickException(
-            f"{path} is not an AiiDA archive, or damaged ({exception}). Write it again with `aiida-siox export`, "
-            "and compare sizes after copying."
+            f"{path} is not an AiiDA archive, or damaged ({str(exception)[:300]}). Write it again with "
+            "`aiida-siox export`, and compare sizes after copying."
         )
 
 

@@ -168,6 +168,12 @@ def print_site_table(node: orm.Node, summary: dict[str, Any], energies: bool) ->
     )
 
 
+def protocol_text(summary: Mapping[str, Any]) -> str:
+    """Return the protocol with the settings that differ from it."""
+    changed = summary.get("changed") or []
+    return f"protocol {summary['protocol']}" + (f" with other {', '.join(map(str, changed))}" if changed else "")
+
+
 def white_line_of(energy: np.ndarray, spectrum: np.ndarray) -> float:
     """Return the energy in eV of the maximum of a spectrum."""
     from aiida_siox.science.spectra import maximum_position

@@ -82,7 +82,7 @@ def test_export_refuses(run_cli, hand_made_study, tmp_path):
     running.seal()
 
 
-@pytest.mark.parametrize("damage", ["text", "empty", "truncated", "zip"])
+@pytest.mark.parametrize("damage", ["text", "empty", "truncated", "overwritten", "zip"])
 def test_import_refuses_damaged_files(run_cli, hand_made_study, tmp_path, damage):
     archive = tmp_path / "study.aiida"
     if damage == "zip":
@@ -90,9 +90,13 @@ def test_import_refuses_damaged_files(run_cli, hand_made_study, tmp_path, damage
 
         with zipfile.ZipFile(archive, "w") as other:
             other.writestr("readme.txt", "not an archive of AiiDA")
-    elif damage == "truncated":
+    elif damage in ("truncated", "overwritten"):
         run_cli("export", hand_made_study.calibration.pk, archive)
-        archive.write_bytes(archive.read_bytes()[:-2000])
+        content = archive.read_bytes()
+        half = len(content) // 2
+        archive.write_bytes(
+            content[:-2000] if damage == "truncated" else content[:half] + bytes(200) + content[half + 200 :]
+        )
     else:
         archive.write_bytes(b"" if damage == "empty" else b"some text\n" * 50)
     assert "not an AiiDA archive, or damaged" in run_cli("import", archive, fails=True).stderr
