@@ -216,7 +216,10 @@ def assemble(calibration: CalibrationData, window: orm.Dict, version: orm.Int, *
     grid = np.linspace(low, high, n_points)
     nodes = [tables[label] for label in sorted(tables)]
     digests = {calibration.settings_digest: ["the calibration"]}
-    for label in sorted(tables):
+    finished = [label for label in sorted(tables) if tables[label].done.any()]
+    if not finished:
+        raise ValueError("no site of any table is finished: there is no data set to make.")
+    for label in finished:  # a table without a spectrum has no version of xspectra.x in its digest
         digests.setdefault(tables[label].settings_digest, []).append(label)
     if len(digests) > 1:
         groups = "; ".join(f"{digest[:12]}: {', '.join(names)}" for digest, names in digests.items())
@@ -255,9 +258,7 @@ def assemble(calibration: CalibrationData, window: orm.Dict, version: orm.Int, *
         ):
             columns[key].append(table.get_array(name)[done])
         columns["configuration"].append(np.full(int(done.sum()), i))
-    if not columns["spectra"]:
-        raise ValueError("no site of any table is finished: there is no data set to make.")
-    first = nodes[0]
+    first = tables[finished[0]]
     dataset = DatasetData()
     dataset.set_array("energy_eV", grid)
     dataset.set_array("r_angstrom", first.get_array("r_angstrom"))

@@ -25,6 +25,18 @@ def validate_target(node: orm.Float, _: Any = None) -> str | None:
     return None
 
 
+def validate_quartz(node: orm.Dict, _: Any = None) -> str | None:
+    """Port validator: how often the quartz cell is repeated."""
+    repeats = node.get_dict().get("supercell")
+    if not (
+        isinstance(repeats, list)
+        and len(repeats) == 3
+        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in repeats)
+    ):
+        return f"`quartz.supercell` must be three positive integers such as [1, 1, 1], got {repeats!r}."
+    return None
+
+
 class CalibrationWorkChain(SioxProtocolMixin, WorkChain):
     """Quartz, one site, with the settings of the study; then one constant for all sites."""
 
@@ -35,7 +47,7 @@ class CalibrationWorkChain(SioxProtocolMixin, WorkChain):
         """Define the process specification."""
         super().define(spec)
         spec.input("target", valid_type=orm.Float, validator=validate_target, help="Main peak of quartz in eV.")
-        spec.input("quartz", valid_type=orm.Dict, help="Parameters of the quartz cell: `supercell`.")
+        spec.input("quartz", valid_type=orm.Dict, validator=validate_quartz, help="The quartz cell: `supercell`.")
         spec.expose_inputs(StructureTargetsWorkChain, exclude=("structure", "sites"))
         spec.inputs.validator = None
         spec.outline(cls.make_structure, cls.run_targets, cls.calibrate, cls.results)

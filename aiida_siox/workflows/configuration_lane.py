@@ -7,8 +7,10 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ToContext, WorkChain, if_, while_
 
+from aiida_siox.calculations.tables import record_failure
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.science.structures import validate_structure
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.lanes import failure_node
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
@@ -53,7 +55,7 @@ class ConfigurationLaneWorkChain(WorkChain):
             while_(cls.has_next)(
                 cls.run_first_part,
                 cls.inspect_first_part,
-                if_(cls.has_structure)(cls.run_targets, cls.inspect_targets),
+                if_(cls.has_valid_structure)(cls.run_targets, cls.inspect_targets),
             ),
             cls.results,
         )
@@ -118,9 +120,20 @@ class ConfigurationLaneWorkChain(WorkChain):
         self.report(f"{label} failed: {failure_message(process)}")
         self.ctx.failures[label] = failure_node(-1, process)
 
-    def has_structure(self) -> bool:
-        """Return whether the current item is a configuration with a structure."""
-        return self.ctx.structure is not None
+    def has_valid_structure(self) -> bool:
+        """Return whether the current item is a configuration with a structure that can be computed.
+
+        A cell that the melt-quench left unfit is a failed configuration, not the end of the lane.
+        """
+        if self.ctx.structure is None:
+            return False
+        try:
+            validate_structure(self.ctx.structure.get_ase())
+        except ValueError as exception:
+            self.report(f"{self.ctx.label} is not computed: {exception}")
+            self.ctx.failures[self.ctx.label] = record_failure(site=orm.Int(-1), reason=orm.Str(str(exception)))
+            return False
+        return True
 
     def target_inputs(self, label: str) -> dict[str, Any]:
         """Return the inputs that calibration and targets have in common."""

@@ -10,7 +10,7 @@ from aiida.engine import ExitCode, ToContext, WorkChain, while_
 from aiida_pseudo.data.pseudo.upf import UpfData
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
-from aiida_siox.calculations.spectra import HOLE_KIND, assemble_spectrum, make_kpoints, mark_absorber
+from aiida_siox.calculations.spectra import HOLE_KIND, assemble_spectrum, is_normalised, make_kpoints, mark_absorber
 from aiida_siox.calculations.xspectra import XspectraCalculation
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science import SCIENCE_VERSION
@@ -33,6 +33,19 @@ def define_atomic_data(spec: Any) -> None:
 def validate_settings(node: orm.Dict, _: Any = None) -> str | None:
     """Port validator of ``settings``."""
     return settings_error(node.get_dict())
+
+
+def validate_site(inputs: Any, _: Any = None) -> str | None:
+    """Refuse a site that cannot be the absorber."""
+    if "site" not in inputs or "structure" not in inputs:
+        return None
+    structure, site = inputs["structure"], inputs["site"].value
+    if not is_normalised(structure):
+        return f"`structure` must have the kinds Si and O (see `normalise_kinds`), got {structure.get_kind_names()}."
+    valid = [i for i, entry in enumerate(structure.sites) if entry.kind_name == "Si"]
+    if site not in valid:
+        return f"`site` {site} is not a silicon atom. Silicon sites of this structure: {valid}."
+    return None
 
 
 class SiteSpectrumWorkChain(WorkChain):
@@ -65,6 +78,7 @@ class SiteSpectrumWorkChain(WorkChain):
         for stage in ("scf", "xspectra"):
             spec.input(f"kpoints.{stage}", valid_type=orm.KpointsData, required=False, help=f"Mesh of {stage}.")
         define_atomic_data(spec)
+        spec.inputs.validator = validate_site
         spec.outline(
             cls.setup,
             while_(cls.has_attempts_left)(
@@ -238,11 +252,17 @@ def last_job(process: orm.ProcessNode) -> orm.CalcJobNode | None:
 
 
 def interrupted(job: orm.ProcessNode | None) -> bool:
-    """Return whether a job ended without its engine's last words: killed, or lost with the machine."""
+    """Return whether a job ended without its engine's last words: killed, or lost with the machine.
+
+    A killed pw.x leaves half an output and no XML file; one that stopped by itself leaves the file CRASH as well.
+    """
     if job is None or job.is_excepted:
         return job is not None
+    if "retrieved" in job.outputs and "CRASH" in job.outputs.retrieved.base.repository.list_object_names():
+        return False
     labels = [label for label, code in job.process_class.exit_codes.items() if code.status == job.exit_status]
-    return any(word in label for label in labels for word in ("INCOMPLETE", "OUTPUT_STDOUT_MISSING", "RETRIEVED"))
+    words = ("INCOMPLETE", "OUTPUT_STDOUT_MISSING", "RETRIEVED", "OUTPUT_FILES")
+    return any(word in label for label in labels for word in words)
 
 
 def may_run_again(process: orm.ProcessNode) -> bool:

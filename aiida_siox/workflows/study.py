@@ -8,6 +8,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, append_, if_
 
+from aiida_siox.calculations.melt_quench import validate_seed
 from aiida_siox.calculations.tables import assemble
 from aiida_siox.calculations.training import TRAINING_VERSION, train
 from aiida_siox.data.calibration import CalibrationData
@@ -15,7 +16,7 @@ from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.model import ModelData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.science import SCIENCE_VERSION
-from aiida_siox.science.composition import format_formula, parse_formula
+from aiida_siox.science.composition import format_formula, parse_formula, validate_melt_formula
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.configuration_lane import CALIBRATION, ConfigurationLaneWorkChain, configuration_label
@@ -35,21 +36,58 @@ N_QUARTZ_ATOMS = 9
 
 
 def validate_items(node: orm.List, _: Any = None) -> str | None:
-    """Port validator: a list of [formula, seed] without repetition."""
+    """Port validator: a list of [formula, seed] without repetition, each of which can be melted."""
     items = node.get_list()
     if not items:
         return "`configurations` is empty: give at least one [formula, seed]."
     seen = set()
     for item in items:
-        if not (isinstance(item, list | tuple) and len(item) == 2 and isinstance(item[1], int)):
+        if not (
+            isinstance(item, list | tuple)
+            and len(item) == 2
+            and isinstance(item[1], int)
+            and not isinstance(item[1], bool)
+        ):
             return f"`configurations` must hold [formula, seed] pairs, got {item!r}."
         try:
-            label = configuration_label(format_formula(parse_formula(item[0])), item[1])
+            formula = format_formula(validate_melt_formula(item[0]))
         except ValueError as exception:
             return f"`configurations`: {exception}"
+        if formula != item[0]:
+            return f"`configurations`: write `{formula}` for {item[0]!r}, as in the keys of `melt_quench`."
+        if message := validate_seed(orm.Int(item[1]), None):
+            return f"`configurations`: {message}"
+        label = configuration_label(formula, item[1])
         if label in seen:
             return f"`configurations` holds {label} twice."
         seen.add(label)
+    return None
+
+
+def validate_window(node: orm.Dict, _: Any = None) -> str | None:
+    """Port validator: limits and number of points of the grid of the data set."""
+    values = node.get_dict()
+    if set(values) != {"energy_min_eV", "energy_max_eV", "n_points"}:
+        return f"`window` needs exactly energy_min_eV, energy_max_eV and n_points, got {sorted(values)}."
+    if values["energy_min_eV"] >= values["energy_max_eV"] or values["n_points"] < 2:
+        return f"`window` is empty: give energy_min_eV below energy_max_eV and at least 2 points, got {values!r}."
+    return None
+
+
+def validate_inputs(inputs: Mapping[str, Any], _: Any = None) -> str | None:
+    """Refuse what the parts would refuse later: formulas without parameters, a data set wider than its spectra."""
+    if not all(key in inputs for key in ("configurations", "melt_quench", "window", "settings")):
+        return None
+    missing = sorted({formula for formula, _ in inputs["configurations"].get_list()} - set(inputs["melt_quench"]))
+    if missing:
+        return f"`melt_quench` has no parameters for {', '.join(missing)}: add them, or take these formulas out."
+    window, grid = inputs["window"].get_dict(), inputs["settings"].get_dict()["grid"]
+    widths = [entry["energy_max_eV"] - entry["energy_min_eV"] for entry in (window, grid)]
+    if widths[0] > widths[1]:
+        return (
+            f"`window` spans {widths[0]} eV, but the tables span {widths[1]} eV only: narrow the window or widen "
+            "`settings.grid`."
+        )
     return None
 
 
@@ -93,8 +131,11 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         spec.inputs["atomic_data"].required = False
         spec.inputs["atomic_data"].populate_defaults = False
         spec.input("calibration", valid_type=CalibrationData, required=False, help="Reused when given.")
-        spec.input("window", valid_type=orm.Dict, help="Grid of the data set on the calibrated axis.")
+        spec.input(
+            "window", valid_type=orm.Dict, validator=validate_window, help="Grid of the data set, calibrated axis."
+        )
         spec.input("training", valid_type=orm.Dict, required=False, help="Hyperparameters; without them no training.")
+        spec.inputs.validator = validate_inputs
         spec.outline(
             if_(cls.lacks_atomic_data)(cls.run_atomic_data, cls.inspect_atomic_data),
             cls.run_lanes,
