@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-pytest_plugins = "aiida.tools.pytest_fixtures"
+pytest_plugins = ("aiida.tools.pytest_fixtures", "tests.mocks.fixtures")
 
 
 @pytest.fixture(scope="session", autouse=True)

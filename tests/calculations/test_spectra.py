@@ -1,0 +1,201 @@
+"""Kinds, meshes, the total-energy axis of one absorber, and the calibration."""
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.orm.nodes.data.structure import Kind, Site
+
+from aiida_siox.calculations.spectra import (
+    assemble_spectrum,
+    calibrate,
+    digest_of,
+    is_normalised,
+    make_kpoints,
+    mark_absorber,
+    normalise_kinds,
+)
+from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.science.energies import RYDBERG_EV
+
+# The functions under the calcfunctions: what is tested here needs no provenance, and storing takes time.
+assemble_spectrum, calibrate, make_kpoints, mark_absorber, normalise_kinds = (
+    function.__wrapped__ for function in (assemble_spectrum, calibrate, make_kpoints, mark_absorber, normalise_kinds)
+)
+ORDER = ["O", "Si", "O", "Si"]
+
+
+def mixed_structure(names=ORDER):
+    """Return four atoms in an order of its own; a kind that begins with its symbol."""
+    structure = orm.StructureData(cell=np.diag([5.0, 6.0, 7.0]).tolist())
+    for name in dict.fromkeys(names):
+        structure.append_kind(Kind(name=name, symbols=name.rstrip("0123456789")))
+    for i, name in enumerate(names):
+        structure.append_site(Site(kind_name=name, position=(0.1, 1.5 * i, 0.3)))
+    return structure
+
+
+def kind_names(structure):
+    return [site.kind_name for site in structure.sites]
+
+
+@pytest.fixture(autouse=True)
+def profile(aiida_profile):
+    """All tests make nodes."""
+
+
+class TestKinds:
+    def test_normalise_keeps_order_and_positions(self):
+        structure = mixed_structure(["O2", "Si1", "O", "Si7"])
+        assert not is_normalised(structure)
+        normalised = normalise_kinds(structure)
+        assert is_normalised(normalised)
+        assert kind_names(normalised) == ORDER
+        assert [site.position for site in normalised.sites] == [site.position for site in structure.sites]
+        assert normalised.cell == structure.cell
+        assert digest_of(normalised) == digest_of(structure)
+
+    def test_mark_absorber_keeps_order(self):
+        structure = mixed_structure()
+        marked = mark_absorber(structure, orm.Int(3))
+        assert kind_names(marked) == ["O", "Si", "O", "Sih"]
+        assert marked.get_kind("Sih").symbol == "Si"
+        assert [site.position for site in marked.sites] == [site.position for site in structure.sites]
+        assert digest_of(marked) == digest_of(structure)
+
+    def test_the_only_silicon_leaves_no_kind_behind(self):
+        marked = mark_absorber(mixed_structure(["O", "Si", "O"]), orm.Int(1))
+        assert sorted(marked.get_kind_names()) == ["O", "Sih"]
+
+    @pytest.mark.parametrize("site", [0, 4, -1])
+    def test_an_absorber_that_is_no_silicon(self, site):
+        with pytest.raises(ValueError, match=f"site {site} is not a silicon atom of"):
+            mark_absorber(mixed_structure(), orm.Int(site))
+
+    def test_another_element(self):
+        structure = mixed_structure()
+        structure.append_atom(symbols="Ge", position=(2.0, 2.0, 2.0))
+        with pytest.raises(ValueError, match="holds Ge: only silicon and oxygen"):
+            normalise_kinds(structure)
+
+
+@pytest.mark.parametrize(
+    ("section", "mesh"),
+    [
+        ({"kpoints_mesh": [1, 2, 3], "kpoints_distance": 0.1}, [1, 2, 3]),
+        ({"kpoints_mesh": None, "kpoints_distance": 0.5}, [3, 3, 2]),
+    ],
+)
+def test_meshes(section, mesh):
+    """A mesh overrides the distance; 2π / (a · 0.5) rounded up for 5, 6 and 7 Å."""
+    kpoints = make_kpoints(mixed_structure(), orm.Dict({"scf": section}), orm.Str("scf"))
+    assert kpoints.get_kpoints_mesh() == (mesh, [0.0, 0.0, 0.0])
+
+
+PW = {
+    "wfc_cutoff": 680.28,
+    "rho_cutoff": 2721.1,
+    "smearing_type": "gaussian",
+    "degauss": 0.068,
+    "creator_version": "6.7MaX",
+    "fermi_energy": 3.6867,
+}
+ENERGY = np.linspace(-25.0, 60.0, 851)
+
+
+def assemble_inputs(treatment="fch", **hole_changes):
+    """Return inputs of assemble_spectrum with the energies of quartz (FACTS)."""
+    curves, lanczos = orm.ArrayData(), orm.ArrayData()
+    curves.set_array("energy_eV", ENERGY)
+    curves.set_array("sigma", np.array([np.exp(-((ENERGY - c) ** 2)) for c in (8.0, 8.5, 8.2)]))
+    lanczos.set_array("a", np.ones((3, 8, 4)))
+    lanczos.set_array("polarisations", np.eye(3))
+    lanczos.base.attributes.set("check_interval", 10)
+    return {
+        "structure": mixed_structure(),
+        "site": orm.Int(1),
+        "settings": orm.Dict({"treatment": treatment, "xspectra": {"gamma_eV": 0.8}}),
+        "ground_parameters": orm.Dict({**PW, "energy": -391.10607781 * RYDBERG_EV, "fermi_energy": 5.0743}),
+        "hole_parameters": orm.Dict({**PW, "energy": -388.22426609 * RYDBERG_EV, **hole_changes}),
+        "atomic_energies": orm.Dict({"core_correction_eV": 1809.516}),
+        "curves": curves,
+        "lanczos": lanczos,
+        "xspectra_parameters": orm.Dict({"energy_zero_eV": 2.6065, "version": "6.7MaX"}),
+        "version": orm.Int(1),
+    }
+
+
+class TestAssembleSpectrum:
+    def test_energies(self):
+        spectrum = assemble_spectrum(**assemble_inputs())
+        assert spectrum.energies == pytest.approx(
+            {
+                "ground_Ry": -391.10607781,
+                "hole_Ry": -388.22426609,
+                "core_correction_eV": 1809.516,
+                "transition_eV": 1848.725,
+                "energy_zero_eV": 2.6065,
+                "fermi_eV": 3.6867,
+            },
+            abs=1e-3,
+        )
+        assert spectrum.offset == pytest.approx(1848.725 + 2.6065, abs=1e-3)
+        assert (spectrum.site_index, spectrum.treatment) == (1, "fch")
+        assert spectrum.base.attributes.get("structure_digest") == digest_of(mixed_structure())
+        assert spectrum.base.attributes.get("engines") == {"pw": "6.7MaX", "xspectra": "6.7MaX"}
+        assert spectrum.get_array("a").shape == (3, 8, 4)
+        assert spectrum.base.attributes.get("check_interval") == 10
+
+    def test_xch_is_relative_to_the_fermi_energy(self):
+        spectrum = assemble_spectrum(**assemble_inputs("xch"))
+        assert spectrum.offset == pytest.approx(1848.725 + 2.6065 - 3.6867, abs=1e-3)
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("wfc_cutoff", 544.2),
+            ("rho_cutoff", 5442.3),
+            ("smearing_type", "marzari-vanderbilt"),
+            ("degauss", 0.136),
+            ("creator_version", "7.2"),
+        ],
+    )
+    def test_different_settings_are_refused(self, key, value):
+        with pytest.raises(ValueError, match=f"differ in {key}.*Compute both with the same settings"):
+            assemble_spectrum(**assemble_inputs(**{key: value}))
+
+    def test_an_energy_that_is_no_number(self):
+        inputs = assemble_inputs()
+        inputs["atomic_energies"] = orm.Dict({"core_correction_eV": "inf"})
+        with pytest.raises(ValueError, match="an energy of site 1 is not a number"):
+            assemble_spectrum(**inputs)
+
+
+def quartz_table(done=(True, True)):
+    """Return a table whose first finished site has its maximum at 1859.58 eV, the next ones 1 eV higher."""
+    energy = np.arange(1838.0, 1898.01, 0.1)
+    spectra = np.full((len(done), len(energy)), np.nan)
+    position = 1859.58
+    for row in np.flatnonzero(done):
+        spectra[row] = 1 / (1 + (energy - position) ** 2)
+        position += 1.0
+    table = SiteTableData()
+    table.set_array("energy_eV", energy)
+    table.set_array("spectra", spectra)
+    table.set_array("done", np.array(done))
+    table.base.attributes.set_many({"treatment": "fch", "protocol": "fast", "settings_digest": "abc"})
+    return table
+
+
+class TestCalibrate:
+    @pytest.mark.parametrize("done", [(True, True), (False, True)])
+    def test_shift(self, done):
+        calibration = calibrate(quartz_table(done), orm.Float(1846.8), orm.Int(1))
+        assert calibration.shift == pytest.approx(-12.78, abs=0.005)
+        attributes = calibration.base.attributes
+        assert attributes.get("white_line_eV") == pytest.approx(1859.58, abs=0.005)
+        assert attributes.get("target_eV") == 1846.8
+        assert calibration.settings_digest == "abc"
+
+    def test_no_finished_site(self):
+        with pytest.raises(ValueError, match="no finished site: nothing to calibrate with"):
+            calibrate(quartz_table((False, False)), orm.Float(1846.8), orm.Int(1))

@@ -1,0 +1,272 @@
+"""Sites gathered into tables, tables into a data set."""
+
+import io
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida_pseudo.data.pseudo.upf import UpfData
+
+from aiida_siox.calculations.tables import (
+    N_LAST_LINES,
+    assemble,
+    collect,
+    record_failure,
+    site_label,
+    valence_electrons,
+)
+from aiida_siox.data.calibration import CalibrationData
+from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
+
+# The functions under the calcfunctions: what is tested here needs no provenance, and storing takes time.
+raw_assemble, raw_collect, raw_record_failure = (f.__wrapped__ for f in (assemble, collect, record_failure))
+WINDOW = {"energy_min_eV": 1830.0, "energy_max_eV": 1880.0, "n_points": 256}
+
+
+@pytest.fixture(autouse=True)
+def profile(aiida_profile):
+    """All tests make nodes."""
+
+
+class TestRecordFailure:
+    def test_last_lines_of_every_engine_output(self):
+        folder = orm.FolderData()
+        folder.put_object_from_filelike(io.StringIO("\n".join(f"line {i}" for i in range(100)) + "\n\n"), "aiida.out")
+        folder.put_object_from_filelike(io.StringIO("Error in routine cdiaghg\n"), "CRASH")
+        folder.put_object_from_filelike(io.BytesIO(b"runtime error \xff\n"), "_scheduler-stderr.txt")
+        folder.put_object_from_filelike(io.StringIO("real 0m1s\n"), "_scheduler-stdout.txt")
+        folder.put_object_from_filelike(io.StringIO(""), "empty.out")
+        failure = raw_record_failure(orm.Int(7), orm.Str("pw.x failed"), retrieved=folder)
+        assert failure["site_index"] == 7
+        assert failure["reason"] == "pw.x failed"
+        expected = "\n".join(f"line {i}" for i in range(100 - N_LAST_LINES, 100))
+        assert f"[aiida.out]\n{expected}" in failure["last_lines"]
+        assert "line 84\n" not in failure["last_lines"]
+        assert "[CRASH]\nError in routine cdiaghg" in failure["last_lines"]
+        assert "runtime error" in failure["last_lines"]
+        assert "real" not in failure["last_lines"]
+        assert "empty" not in failure["last_lines"]
+
+    def test_without_a_job(self):
+        assert raw_record_failure(orm.Int(0), orm.Str("the lane stopped"))["last_lines"] == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [('z_valence="4.000"', 4.0), ('z_valence = " 5.0D+00"', 5.0), ('z_valence="6.E0"', 6.0)]
+)
+def test_valence_electrons(text, value):
+    assert valence_electrons(f'<UPF><PP_HEADER {text} element="Si"/></UPF>') == value
+
+
+def test_valence_electrons_missing():
+    with pytest.raises(ValueError, match="no z_valence"):
+        valence_electrons("<UPF/>")
+
+
+def chain(scale=1.0):
+    """Return O and four Si: two of them have the oxygen between them, 1.6 Å away each."""
+    structure = orm.StructureData(cell=np.diag([20.0, 20.0, 20.0]).tolist())
+    structure.append_atom(symbols="O", position=(10.0 * scale, 10.0, 10.0))
+    for x in (8.4, 11.6, 13.9, 2.0):
+        structure.append_atom(symbols="Si", position=(x * scale, 10.0, 10.0))
+    return structure
+
+
+def spectrum_of(site, position=1859.0, version="6.7MaX"):
+    """Return a spectrum with one peak on the total-energy axis."""
+    energy = np.linspace(-25.0, 60.0, 851)
+    spectrum = SpectrumData()
+    spectrum.set_array("energy_xspectra", energy)
+    spectrum.set_array("sigma", np.tile(np.exp(-((energy + 1850.0 - position) ** 2)), (3, 1)))
+    spectrum.base.attributes.set_many(
+        {
+            "site_index": site,
+            "treatment": "fch",
+            "engines": {"pw": "6.7MaX", "xspectra": version},
+            "energies": {
+                "ground_Ry": -391.0,
+                "hole_Ry": -388.0 + 0.01 * site,
+                "core_correction_eV": 1809.0,
+                "transition_eV": 1848.0,
+                "energy_zero_eV": 2.0,
+                "fermi_eV": 3.0,
+            },
+        }
+    )
+    return spectrum
+
+
+def pseudo(element, z_valence):
+    text = f'<UPF version="2.0.1">\n<PP_HEADER element="{element}" z_valence="{z_valence}"/>\n</UPF>\n'
+    return UpfData(io.BytesIO(text.encode()), filename=f"{element}{z_valence:g}.upf")
+
+
+def collect_sites(requested=(1, 2, 3, 4), failed=(), settings=None, structure=None, run=raw_collect, **spectra_of):
+    """Run collect for the sites of `chain`."""
+    values = StructureTargetsWorkChain.get_protocol_inputs("fast", {"settings": settings or {}})["settings"]
+    charges = orm.ArrayData()
+    charges.set_array("electrons", np.array([7.5, 3.0, 3.1, 3.8, 4.0]))
+    spectra = {site_label(i): spectrum_of(i, 1859.0 + i, **spectra_of) for i in requested if i not in failed}
+    failures = {site_label(i): orm.Dict({"reason": f"no {i}", "last_lines": "STOP"}) for i in failed}
+    return run(
+        structure=structure or chain(),
+        settings=orm.Dict({"protocol": "fast", **values}),
+        sites=orm.List(list(requested)),
+        charges=charges,
+        bader_parameters=orm.Dict({"version": "0.1", "method": "neargrid"}),
+        ground_parameters=orm.Dict({"creator_version": "6.7MaX"}),
+        core_wavefunction=orm.SinglefileData(io.BytesIO(b"0 0"), "core.wfc"),
+        version=orm.Int(1),
+        pseudos={"Si": pseudo("Si", 4.0), "O": pseudo("O", 6.0), "Sih": pseudo("Si", 5.0)},
+        **{key: nodes for key, nodes in (("spectra", spectra), ("failures", failures)) if nodes},
+    )
+
+
+class TestCollect:
+    def test_rows(self):
+        table = collect_sites(failed=(3,))["site_table"]
+        assert table.get_array("index").tolist() == [1, 2, 3, 4]
+        assert table.done.tolist() == [True, True, False, True]
+        assert table.get_array("n_oxygen").tolist() == [1, 1, 0, 0]
+        assert table.get_array("n_silicon").tolist() == [0, 1, 1, 0]  # 11.6 and 13.9 Å are neighbours
+        np.testing.assert_allclose(table.get_array("valence_e"), [1.0, 0.9, 0.2, 0.0], atol=1e-12)
+        peaks = table.energy[np.argmax(table.spectra[table.done], axis=1)]
+        np.testing.assert_allclose(peaks, [1860.0, 1861.0, 1863.0], atol=0.06)
+        assert np.isnan(table.spectra[2]).all()
+        np.testing.assert_allclose(table.get_array("energies")[table.done, 1], [-387.99, -387.98, -387.96])
+        assert table.get_array("rdf").shape == (4, 256)
+        attributes = table.base.attributes
+        assert (attributes.get("n_requested"), attributes.get("n_done"), attributes.get("n_silicon_total")) == (4, 3, 4)
+        assert attributes.get("reasons") == {"3": "no 3\nSTOP"}
+        assert (attributes.get("formula"), attributes.get("x")) == ("Si4O", 0.25)
+
+    def test_links(self):
+        """As a calcfunction: namespaces of inputs and outputs."""
+        results = collect_sites(requested=(1, 2), failed=(2,), run=collect)
+        table = results["site_table"]
+        assert table.structure.get_formula() == chain().get_formula()
+        assert table.creator.inputs.spectra.site_0001.site_index == 1
+        assert table.creator.inputs.failures.site_0002["reason"] == "no 2"
+        assert results["sites"]["site_0001"].creator == table.creator
+
+    def test_site_nodes_agree_with_the_table(self):
+        results = collect_sites(failed=(3,))
+        table, sites = results["site_table"], results["sites"]
+        assert sorted(sites) == [site_label(i) for i in (1, 2, 3, 4)]
+        for row, index in enumerate((1, 2, 3, 4)):
+            site = sites[site_label(index)]
+            attributes = site.base.attributes
+            assert attributes.get("site_index") == index
+            assert attributes.get("n_oxygen") == table.get_array("n_oxygen")[row]
+            assert attributes.get("valence_e") == pytest.approx(table.get_array("valence_e")[row])
+            assert attributes.get("settings_digest") == table.settings_digest
+            np.testing.assert_array_equal(site.rdf, table.get_array("rdf")[row])
+            if site.status == "done":
+                np.testing.assert_array_equal(site.spectrum, table.spectra[row])
+
+    def test_some_sites_only(self):
+        table = collect_sites(requested=(4, 2))["site_table"]
+        assert table.get_array("index").tolist() == [2, 4]
+        np.testing.assert_allclose(table.get_array("valence_e"), [0.9, 0.0], atol=1e-12)
+        assert table.coverage == 0.5
+
+    def test_settings_digest(self):
+        reference = collect_sites()["site_table"].settings_digest
+        assert collect_sites(requested=(1,))["site_table"].settings_digest == reference
+        assert collect_sites(structure=chain(1.01))["site_table"].settings_digest == reference
+        for change in (
+            {"settings": {"scf": {"degauss_Ry": 0.01}}},
+            {"settings": {"rdf": {"sigma_angstrom": 0.2}}},
+            {"settings": {"treatment": "xch"}},
+            {"version": "7.2"},
+        ):
+            assert collect_sites(**change)["site_table"].settings_digest != reference
+
+    def test_structure_digest(self):
+        first, same, other = (
+            collect_sites(structure=structure)["site_table"].base.attributes.get("structure_digest")
+            for structure in (chain(), chain(1.0 + 1e-9), chain(1.01))
+        )
+        assert first == same != other
+
+    def test_a_spectrum_that_does_not_cover_the_grid(self):
+        with pytest.raises(ValueError, match="widen the range of the spectrum"):
+            collect_sites(settings={"grid": {"energy_max_eV": 1950.0}})
+
+
+def calibration_of(table, shift=-12.8):
+    calibration = CalibrationData()
+    calibration.base.attributes.set_many({"shift_eV": shift, "settings_digest": table.settings_digest})
+    return calibration
+
+
+def assemble_tables(calibration, window=None, **tables):
+    return raw_assemble(
+        calibration=calibration, window=orm.Dict({**WINDOW, **(window or {})}), version=orm.Int(1), tables=tables
+    )
+
+
+@pytest.fixture
+def table():
+    return collect_sites(failed=(3,))["site_table"]
+
+
+@pytest.fixture
+def other():
+    return collect_sites(structure=chain(1.01))["site_table"]
+
+
+class TestAssemble:
+    def test_rows_and_counts(self, table, other):
+        dataset = assemble_tables(calibration_of(table), Si4O_1=table, Si4O_2=other)
+        assert dataset.spectra.shape == (7, 256)
+        assert dataset.configuration.tolist() == [0, 0, 0, 1, 1, 1, 1]
+        assert dataset.get_array("site_index").tolist() == [1, 2, 4, 1, 2, 3, 4]
+        np.testing.assert_allclose(dataset.valence[:3], [1.0, 0.9, 0.0], atol=1e-12)
+        assert dataset.rdf.shape == (7, 256)
+        peaks = dataset.energy[np.argmax(dataset.spectra, axis=1)]
+        np.testing.assert_allclose(peaks[:3], [1847.2, 1848.2, 1850.2], atol=0.11)
+        counts = [(entry["n_requested"], entry["n_done"]) for entry in dataset.configurations]
+        assert counts == [(4, 3), (4, 4)]
+        assert dataset.base.attributes.get("n_sites") == 7
+        assert dataset.base.attributes.get("window_eV") == [1830.0, 1880.0]
+
+    def test_the_digest_is_of_the_contents(self, table, other):
+        calibration = calibration_of(table)
+        first = assemble_tables(calibration, a=table, b=other).base.attributes.get("digest")
+        again = assemble_tables(calibration_of(table), a=table, b=other).base.attributes.get("digest")
+        assert first == again
+        assert assemble_tables(calibration, a=table).base.attributes.get("digest") != first
+        assert assemble_tables(calibration_of(table, -13.0), a=table, b=other).base.attributes.get("digest") != first
+        assert assemble_tables(calibration, {"n_points": 128}, a=table, b=other).base.attributes.get("digest") != first
+
+    def test_different_settings(self, table):
+        other = collect_sites(settings={"treatment": "xch"}, structure=chain(1.01))["site_table"]
+        with pytest.raises(ValueError, match="different settings cannot be combined.*: the calibration, a; .*: b"):
+            assemble_tables(calibration_of(table), a=table, b=other)
+
+    def test_calibration_of_other_settings(self, table):
+        other = collect_sites(settings={"treatment": "xch"})["site_table"]
+        with pytest.raises(ValueError, match="the calibration"):
+            assemble_tables(calibration_of(other), a=table)
+
+    def test_the_same_configuration_twice(self, table):
+        with pytest.raises(ValueError, match="a and b hold the same configuration: give it once"):
+            assemble_tables(calibration_of(table), a=table, b=collect_sites()["site_table"])
+
+    def test_no_finished_site(self, table):
+        nothing = collect_sites(failed=(1, 2, 3, 4))["site_table"]
+        with pytest.raises(ValueError, match="no site of any table is finished"):
+            assemble_tables(calibration_of(table), a=nothing)
+
+    def test_a_table_without_finished_sites_does_not_lose_the_others(self, table):
+        nothing = collect_sites(failed=(1, 2, 3, 4), structure=chain(1.01))["site_table"]
+        dataset = assemble_tables(calibration_of(table), a=nothing, b=table)
+        assert dataset.configuration.tolist() == [1, 1, 1]
+        assert [entry["n_done"] for entry in dataset.configurations] == [0, 3]
+        assert dataset.base.attributes.get("settings_digest") == table.settings_digest
+
+    def test_window_beyond_the_tables(self, table):
+        with pytest.raises(ValueError, match="are asked for: widen"):
+            assemble_tables(calibration_of(table), {"energy_max_eV": 1890.0}, a=table)

@@ -1,0 +1,226 @@
+"""The study: engine jobs at one time, what is lost and what is kept, what is refused before anything runs."""
+
+import copy
+
+import numpy as np
+import pytest
+from aiida import orm
+from aiida.engine import run_get_node
+
+from aiida_siox.workflows.calibration import CalibrationWorkChain
+from aiida_siox.workflows.study import StudyWorkChain
+from tests.mocks.fixtures import SHORT_MELT, STUDY_ITEMS, Run, jobs_of, peak_of
+
+CODES = StudyWorkChain.exit_codes
+LABELS = [f"{formula}_{seed}" for formula, seed in STUDY_ITEMS]
+
+
+@pytest.mark.engine
+class TestStudy:
+    """One failed site in three configurations; LAMMPS and ld1.x are real."""
+
+    def test_warns_and_names_what_is_missing(self, mock_study):
+        assert mock_study.node.exit_status == CODES.WARNING_INCOMPLETE.status, mock_study.node.exit_message
+        assert mock_study.node.exit_message.startswith("1 sites and 0 configurations failed")
+
+    def test_outputs(self, mock_study):
+        outputs = mock_study.node.outputs
+        for name in ("structures", "qualities", "site_tables"):
+            assert sorted(outputs[name]) == sorted(LABELS)
+        assert set(outputs) == {
+            "structures", "qualities", "site_tables", "calibration", "calibration_table", "dataset", "charge_model",
+            "rdf_model",
+        }  # fmt: skip
+        for label, (formula, _) in zip(LABELS, STUDY_ITEMS, strict=True):
+            assert outputs.site_tables[label].base.attributes.get("formula") == formula
+            assert outputs.site_tables[label].structure.uuid == outputs.structures[label].uuid
+
+    def test_data_set_of_the_rest(self, mock_study):
+        outputs = mock_study.node.outputs
+        dataset = outputs.dataset
+        n_done = {label: outputs.site_tables[label].base.attributes.get("n_done") for label in LABELS}
+        assert n_done == {"Si2O4_1": 2, "Si2O4_2": 2, "Si4O5_1": 3}
+        assert len(dataset.valence) == sum(n_done.values()) == dataset.base.attributes.get("n_sites")
+        entries = [(entry["formula"], entry["n_done"], entry["n_requested"]) for entry in dataset.configurations]
+        assert entries == [("Si2O4", 2, 2), ("Si2O4", 2, 2), ("Si4O5", 3, 4)]
+        assert [entry.formula for entry in dataset.averaged()] == ["Si2O4", "Si2O4"]  # 3 of 4 sites give no average
+        for model in (outputs.charge_model, outputs.rdf_model):
+            assert model.base.attributes.get("dataset_digest") == dataset.base.attributes.get("digest")
+
+    def test_calibrated_axis(self, mock_study):
+        outputs = mock_study.node.outputs
+        assert outputs.calibration.shift == pytest.approx(
+            1846.8 - outputs.calibration.base.attributes.get("white_line_eV")
+        )
+        table = outputs.site_tables.Si2O4_1
+        row = outputs.dataset.spectra[outputs.dataset.configuration == 0][0]
+        expected = np.interp(outputs.dataset.energy, table.energy + outputs.calibration.shift, table.spectra[0])
+        np.testing.assert_allclose(row, expected, atol=0.01 * expected.max())
+
+    def test_peak_of_engine_jobs_is_max_concurrent(self, mock_study):
+        engines = {engine for _, _, engine in mock_study.intervals}
+        assert engines == {"ld1", "lmp", "pw", "pp", "xspectra"} or engines == {"ld1", "lmp", "pw", "bader", "xspectra"}
+        assert len(mock_study.intervals) == len(jobs_of(mock_study.node))
+        assert peak_of(mock_study.intervals) == mock_study.node.inputs.max_concurrent.value == 3
+
+
+@pytest.fixture(scope="module")
+def half_lost_study(mock_engines, mock_atomic_data):
+    """Return a study at two jobs at a time whose calibration fails, and the ground state of one configuration too."""
+    mock_engines.reset()
+    mock_engines.rules(
+        {"engine": "pw", "stage": "hole", "composition": "Si3O6", "mode": "wrong_charge"},
+        {"engine": "pw", "stage": "ground", "composition": "Si2O3", "mode": "wrong_charge"},
+        {"gather": 2, "timeout": 20, "linger": 2},
+    )
+    builder = StudyWorkChain.get_builder_from_protocol(
+        mock_engines.codes,
+        "fast",
+        {"melt_quench": SHORT_MELT},
+        compositions=["Si2O3", "Si2O2"],
+        seeds=[1],
+        max_concurrent=2,
+        atomic_data=mock_atomic_data,
+        train=False,
+    )
+    node = run_get_node(builder).node
+    run = Run(node, mock_engines.intervals())
+    mock_engines.reset()
+    return run
+
+
+@pytest.mark.engine
+class TestHalfLostStudy:
+    """What fails takes nothing else with it."""
+
+    def test_calibration_failed(self, half_lost_study):
+        node = half_lost_study.node
+        assert node.exit_status == CODES.ERROR_CALIBRATION_FAILED.status
+        assert "PwCalculation" in node.exit_message
+        chain = next(c for c in node.called_descendants if c.process_class is CalibrationWorkChain)
+        assert chain.exit_status == CalibrationWorkChain.exit_codes.ERROR_QUARTZ_FAILED.status
+        assert "dataset" not in node.outputs
+
+    def test_tables_are_kept(self, half_lost_study):
+        outputs = half_lost_study.node.outputs
+        assert sorted(outputs.structures) == ["Si2O2_1", "Si2O3_1"]
+        assert sorted(outputs.site_tables) == ["Si2O2_1"]
+        assert outputs.site_tables.Si2O2_1.done.all()
+
+    def test_failures_say_why(self, half_lost_study):
+        failures = half_lost_study.node.outputs.failures
+        assert sorted(failures) == ["Si2O3_1", "calibration"]
+        failure = failures.Si2O3_1.get_dict()
+        assert "StructureTargetsWorkChain" in failure["reason"]
+        assert "charge is wrong" in failure["last_lines"]
+
+    def test_peak_of_engine_jobs_is_max_concurrent(self, half_lost_study):
+        assert len(half_lost_study.intervals) == len(jobs_of(half_lost_study.node))
+        assert peak_of(half_lost_study.intervals) == half_lost_study.node.inputs.max_concurrent.value == 2
+
+
+def test_atomic_data_failed(mock, tmp_path):
+    """Without ld1.x nothing is computed."""
+    ld1 = orm.InstalledCode(
+        label="missing-ld1",
+        computer=mock.codes["ld1"].computer,
+        filepath_executable=str(tmp_path / "ld1.x"),
+        default_calc_job_plugin="siox.ld1",
+        with_mpi=False,
+    ).store()
+    builder = StudyWorkChain.get_builder_from_protocol({**mock.codes, "ld1": ld1}, "fast")
+    node = run_get_node(builder).node
+    assert node.exit_status == CODES.ERROR_ATOMIC_DATA_FAILED.status
+    assert "Ld1Calculation" in node.exit_message
+    assert {job.process_label for job in jobs_of(node)} == {"Ld1Calculation"}
+
+
+@pytest.fixture
+def builder(mock_engines, mock_atomic_data):
+    return StudyWorkChain.get_builder_from_protocol(mock_engines.codes, "fast", atomic_data=mock_atomic_data)
+
+
+class TestRefused:
+    """Nothing is submitted; the message names the value and the remedy."""
+
+    @pytest.mark.parametrize(
+        ("items", "message"),
+        [
+            ([], "is empty: give at least one"),
+            (["Si8O4"], r"\[formula, seed\] pairs, got 'Si8O4'"),
+            ([["Si8O4"]], "pairs, got"),
+            ([["Si8O4", 1.5]], "pairs, got"),
+            ([["Si8O4", True]], "pairs, got"),
+            ([["Si8O4", -1]], "seed -1 is negative"),
+            ([["Ge8O4", 1]], "only Si and O are possible"),
+            ([["O4", 1]], "has no Si"),
+            ([["Si-8O4", 1]], "count -8"),
+            ([["Si4O12", 1]], "has 3 O per Si"),
+            ([["O4Si8", 1]], "write `Si8O4`"),
+            ([["Si8O4", 1], ["Si8O4", 1]], "holds Si8O4_1 twice"),
+        ],
+    )
+    def test_configurations(self, builder, items, message):
+        with pytest.raises(ValueError, match=message):
+            builder.configurations = orm.List(items)
+
+    def test_formula_without_parameters(self, builder):
+        builder.configurations = orm.List([["Si6O6", 1]])
+        self.refused(builder, "`melt_quench` has no parameters for Si6O6")
+
+    @pytest.mark.parametrize(
+        ("window", "message"),
+        [
+            ({"energy_min_eV": 1880.0, "energy_max_eV": 1830.0, "n_points": 256}, "is empty"),
+            ({"energy_min_eV": 1830.0, "energy_max_eV": 1880.0, "n_points": 1}, "at least 2 points"),
+            ({"energy_min_eV": 1830.0}, "needs exactly"),
+        ],
+    )
+    def test_window(self, builder, window, message):
+        with pytest.raises(ValueError, match=message):
+            builder.window = orm.Dict(window)
+
+    def test_window_wider_than_the_tables(self, builder):
+        builder.window = orm.Dict({"energy_min_eV": 1800.0, "energy_max_eV": 1880.0, "n_points": 256})
+        self.refused(builder, "spans 80.0 eV, but the tables span 60.0 eV")
+
+    @pytest.mark.parametrize("number", [0, -1, 29])
+    def test_max_concurrent(self, builder, number):
+        with pytest.raises(ValueError, match=f"`max_concurrent` must be between 1 and 28, got {number}"):
+            builder.max_concurrent = orm.Int(number)
+
+    def test_settings(self, builder):
+        settings = copy.deepcopy(builder.settings.get_dict())
+        settings["treatment"] = "half"
+        with pytest.raises(ValueError, match="treatment` must be one of fch, xch, got 'half'"):
+            builder.settings = orm.Dict(settings)
+
+    @pytest.mark.parametrize(
+        ("arguments", "message"),
+        [
+            ({"compositions": ["SiO3"]}, "more than SiO2 can bind"),
+            ({"overrides": {"structure_target": {}}}, "did you mean `structure_targets`"),
+            ({"overrides": {"calibration": {"supercell": [0, 1, 1]}}}, "three positive integers"),
+            ({"overrides": {"melt_quench": {"parameters": {"melt_time": 1.0}}}}, "did you mean `melt_time_ps`"),
+            ({"overrides": {"training": {"epochs": "many"}}}, "must be a number"),
+            ({"protocol": "quick"}, "unknown protocol `quick`"),
+        ],
+    )
+    def test_protocol_arguments(self, mock_engines, arguments, message):
+        with pytest.raises(ValueError, match=message):
+            StudyWorkChain.get_builder_from_protocol(mock_engines.codes, **arguments)
+
+    @staticmethod
+    def refused(builder, message):
+        n_processes = orm.QueryBuilder().append(orm.ProcessNode).count()
+        with pytest.raises(ValueError, match=message):
+            run_get_node(builder)
+        assert orm.QueryBuilder().append(orm.ProcessNode).count() == n_processes
+
+
+@pytest.mark.parametrize("protocol", ["fast", "balanced", "paper"])
+def test_builder(serialize, data_regression, mock_engines, protocol):
+    builder = StudyWorkChain.get_builder_from_protocol(
+        mock_engines.codes, protocol, options={"lmp": {"queue_name": "short"}}
+    )
+    data_regression.check(serialize(builder))
