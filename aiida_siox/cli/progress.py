@@ -26,8 +26,9 @@ JOBS = {
     "siox.bader": "pp.x and Bader",
     "quantumespresso.pw": "pw.x",
 }
-#: Seconds of one site on one core against N^1.9, N the atoms of the cell: before a site of this run has ended.
-SECONDS_PER_WEIGHT = 0.6
+#: Seconds of one site on one core, a + b N^1.9 with N the atoms of the cell, `fast` settings. Only the ratios count as
+#: soon as a site of the run has ended.
+SECONDS_OF_SITE = (12.0, 0.45)
 COST_EXPONENT = 1.9
 #: The ground state and its Bader charges, as a part of the cost of a site.
 GROUND_STATE_PART = 0.5
@@ -187,8 +188,9 @@ def describe_job(item: Called, found: dict[int, Called]) -> str:
 
 
 def cost(n_atoms: int) -> float:
-    """Return the cost of a site relative to others."""
-    return float(n_atoms**COST_EXPONENT)
+    """Return the nominal seconds of a site."""
+    constant, factor = SECONDS_OF_SITE
+    return float(constant + factor * n_atoms**COST_EXPONENT)
 
 
 def estimate(
@@ -207,7 +209,12 @@ def estimate(
     ended = [(item, atoms) for item, atoms in sites if item.state in FINISHED]
     spent = sum((item.mtime - item.ctime).total_seconds() for item, _ in ended)
     weight = sum(cost(atoms) for _, atoms in ended)
-    rate = spent / weight if weight and spent > 0 else SECONDS_PER_WEIGHT
+    if weight and spent > 0:
+        rate = spent / weight
+    else:
+        # A site that takes longer than it should says that this machine is slow, or busy.
+        busy = [((now - item.ctime).total_seconds(), atoms) for item, atoms in sites]
+        rate = max([1.0, *(1.2 * elapsed / cost(atoms) for elapsed, atoms in busy)])
     left = (total - weight) * rate
     for item, atoms in sites:
         if item.state not in FINISHED:
