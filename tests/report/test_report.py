@@ -150,3 +150,12 @@ def test_the_provenance_is_that_of_one_site(text):
     section = text.split('id="provenance"')[1].split("</section>")[0]
     assert "data:image/svg+xml" in section
     assert "site 0 of Si4" in section
+
+
+def test_a_running_study_has_a_report(study_maker, tmp_path):
+    maker = study_maker()
+    maker.begin([["Si4O2", 9]])
+    maker.study.set_process_state("waiting")
+    text = write_report(maker.study, tmp_path / "report.html").read_text()
+    assert "The study is still running." in text
+    assert "<p>none</p>" in text.split('id="failures"')[1].split("</section>")[0]
