@@ -5,7 +5,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from aiida_siox import __version__  # noqa: E402
+from aiida_siox import __version__
 
 project = "aiida-siox"
 author = "The aiida_siox developers"

@@ -65,7 +65,9 @@ def outline(description: Any, depth: int = 0) -> list[str]:
     """Return the outline of a WorkChain as nested list items."""
     indent = "  " * depth
     if isinstance(description, str):
-        return [f"{indent}- `{description}`"]
+        # plumpy gives `step(first line of its docstring)`
+        step, _, meaning = description.partition("(")
+        return [f"{indent}- `{step}`" + (f": {meaning.removesuffix(')')}" if meaning else "")]
     if isinstance(description, dict):
         lines = []
         for key, value in description.items():

@@ -1,0 +1,60 @@
+"""The pages of the documentation that are written from the specifications."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+
+import pytest
+
+DOCS = pathlib.Path(__file__).parent.parent / "docs"
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """Return the extension that writes the pages."""
+    spec = importlib.util.spec_from_file_location("workchain_pages", DOCS / "workchain_pages.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["siox.study", "siox.structure_targets", "siox.melt_quench", "siox.atomic_data"])
+def test_page_of_a_workchain(pages, name):
+    """A page holds every input, output and exit code of its own, and the outline."""
+    from aiida.plugins import WorkflowFactory
+
+    process = WorkflowFactory(name)
+    text = pages.page(name, process)
+    assert text.startswith(f"# {process.__name__}\n")
+    for port, _ in pages.walk(process.spec().inputs):
+        assert f"`{port}`" in text
+    for port, _ in pages.walk(process.spec().outputs):
+        assert f"`{port}`" in text
+    for label, code in process.spec().exit_codes.items():
+        if code.status >= 300:
+            assert f"| {code.status} | `{label}` |" in text
+    assert "## Outline\n\n- " in text
+    assert "None.\n" not in text.split("## Outputs")[0]
+
+
+def test_page_of_a_calcjob(pages):
+    from aiida.plugins import CalculationFactory
+
+    text = pages.page("siox.xspectra", CalculationFactory("siox.xspectra"))
+    assert "`core_wavefunction`" in text
+    assert "## Outline" not in text
+
+
+def test_every_page_is_in_the_index():
+    """No page of the documentation is lost."""
+    index = (DOCS / "index.md").read_text()
+    for path in DOCS.rglob("*.md"):
+        relative = path.relative_to(DOCS)
+        if relative.parts[0] == "_build" or relative.parts[:2] in {
+            ("reference", "workchains"),
+            ("reference", "calcjobs"),
+        }:
+            continue
+        if relative.name != "index.md":
+            assert str(relative.with_suffix("")) in index, f"{relative} is not in docs/index.md"
