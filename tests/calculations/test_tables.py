@@ -243,7 +243,7 @@ class TestAssemble:
 
     def test_different_settings(self, table):
         other = collect_sites(settings={"treatment": "xch"}, structure=chain(1.01))["site_table"]
-        with pytest.raises(ValueError, match="different settings cannot be combined.*: the calibration, a; .*: b"):
+        with pytest.raises(ValueError, match=r"different settings cannot be combined.*: the calibration, a; .*: b"):
             assemble_tables(calibration_of(table), a=table, b=other)
 
     def test_calibration_of_other_settings(self, table):

@@ -190,9 +190,10 @@ def n_oxygen(job: dict, index: int) -> int:
     """Return the number of oxygen atoms, images included, within the bond length of an atom."""
     images = [(i, j, k) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]
     count = 0
-    for symbol, position in zip(job["symbols"], job["positions"], strict=False):
+    for symbol, position in zip(job["symbols"], job["positions"], strict=True):
         for image in images:
-            other = [p + sum(n * a[d] for n, a in zip(image, job["cell"], strict=False)) for d, p in enumerate(position)]
+            shift = [sum(n * a[d] for n, a in zip(image, job["cell"], strict=True)) for d in range(3)]
+            other = [p + s for p, s in zip(position, shift, strict=True)]
             count += symbol == "O" and math.dist(other, job["positions"][index]) < BOND_ANGSTROM
     return count
 

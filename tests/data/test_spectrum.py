@@ -1,0 +1,115 @@
+"""SpectrumData: the total-energy axis and what stands on it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from aiida_siox.data.spectrum import SpectrumData
+
+ENERGIES = {
+    "ground_Ry": -391.10607781,
+    "hole_Ry": -388.22426609,
+    "core_correction_eV": 1809.516,
+    "transition_eV": 1848.725,
+    "energy_zero_eV": 2.6065,
+    "fermi_eV": 3.6867,
+}
+
+
+def make_spectrum(treatment="fch", peaks=(8.0, 8.0, 8.0), heights=(1.0, 1.0, 1.0), **energies):
+    energy = np.linspace(-25.0, 60.0, 851)
+    spectrum = SpectrumData()
+    spectrum.set_array("energy_xspectra", energy)
+    shapes = [h / (1 + (energy - p) ** 2) for p, h in zip(peaks, heights, strict=True)]
+    spectrum.set_array("sigma", np.array(shapes))
+    spectrum.base.attributes.set_many(
+        {
+            "site_index": 2,
+            "formula": "O6Si3",
+            "treatment": treatment,
+            "gamma_eV": 0.8,
+            "energies": {**ENERGIES, **energies},
+        }
+    )
+    return spectrum
+
+
+@pytest.fixture(autouse=True)
+def profile(aiida_profile):
+    """All tests make nodes."""
+
+
+def test_total_energy_axis_fch():
+    """Eigenvalue axis plus the transition energy; the Fermi energy has no say."""
+    spectrum = make_spectrum()
+    assert spectrum.offset == pytest.approx(2.6065 + 1848.725)
+    assert spectrum.energy[0] == pytest.approx(-25.0 + 1851.3315)
+    assert spectrum.white_line == pytest.approx(8.0 + 1851.3315, abs=1e-3)
+    assert make_spectrum(fermi_eV=7.0).offset == spectrum.offset
+
+
+def test_total_energy_axis_xch():
+    """As printed by quartz (FACTS): energy zero and Fermi energy are the same level there."""
+    spectrum = make_spectrum("xch", energy_zero_eV=7.9365, fermi_eV=7.9365, transition_eV=1856.693)
+    assert spectrum.offset == pytest.approx(1856.693)
+
+
+def test_unknown_treatment():
+    with pytest.raises(ValueError, match=r"'half'.*fch, xch"):
+        _ = make_spectrum("half").offset
+
+
+def test_mean_over_the_polarisations_is_not_scaled():
+    spectrum = make_spectrum(peaks=(5.0, 8.0, 8.0), heights=(3.0, 1.0, 1.0))
+    assert spectrum.mean.max() == pytest.approx(1.0, abs=0.1)  # a third of the strong one at 5 eV
+    assert spectrum.white_line == pytest.approx(5.0 + spectrum.offset, abs=0.1)
+
+
+def test_two_equal_peaks_stay_two_peaks():
+    spectrum = make_spectrum(peaks=(5.0, 8.0, 100.0), heights=(1.0, 1.0, 0.0))
+    mean = spectrum.mean
+    maxima = np.flatnonzero((mean[1:-1] > mean[:-2]) & (mean[1:-1] > mean[2:])) + 1
+    np.testing.assert_allclose(spectrum.energy[maxima] - spectrum.offset, [5.0, 8.0], atol=0.11)
+
+
+def test_half_height():
+    spectrum = make_spectrum()
+    assert spectrum.half_height == pytest.approx(7.0 + spectrum.offset, abs=1e-2)
+
+
+def test_on_grid():
+    spectrum = make_spectrum()
+    grid = np.linspace(1850.0, 1870.0, 77)
+    np.testing.assert_allclose(spectrum.on_grid(grid), 1 / (1 + (grid - spectrum.offset - 8.0) ** 2), atol=1e-4)
+
+
+@pytest.mark.parametrize("grid", [[1820.0, 1860.0], [1860.0, 1920.0]])
+def test_never_beyond_what_was_computed(grid):
+    with pytest.raises(ValueError, match=r"covers 1826\.33 to 1911\.33 eV, but .* widen the range"):
+        make_spectrum().on_grid(grid)
+
+
+def test_window():
+    energy, values = make_spectrum().window(1850.0, 1860.0)
+    assert energy.min() >= 1850.0
+    assert energy.max() <= 1860.0
+    assert len(energy) == len(values) == 100
+
+
+def test_summary_is_json():
+    summary = json.loads(json.dumps(make_spectrum().summary(), allow_nan=False))
+    assert summary["type"] == "spectrum"
+    assert summary["axis"] == "total energy"
+    assert summary["energies"] == ENERGIES
+    assert len(summary["energy_eV"]) == len(summary["spectrum"]) == 851
+
+
+def test_stored_and_loaded():
+    from aiida import orm
+
+    spectrum = make_spectrum().store()
+    loaded = orm.load_node(spectrum.pk)
+    assert isinstance(loaded, SpectrumData)
+    assert loaded.site_index == 2
+    np.testing.assert_array_equal(loaded.energy, spectrum.energy)
