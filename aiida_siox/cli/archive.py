@@ -6,6 +6,7 @@ import contextlib
 import logging
 import pathlib
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -77,15 +78,17 @@ def import_archive(path: pathlib.Path, as_json: bool) -> None:
 
     if not path.is_file():
         raise click.ClickException(f"there is no file {path}.")
-    # the file is looked at before a profile is made for it
-    found = contents(path)
+    check_archive(path)  # before a profile is made for it
     ensure_profile()
+    found = contents(path)
     with readable(path), quiet():
         read(path, create_group=False)
     imported = {kind: sorted(pk_of(uuid) for uuid in uuids) for kind, uuids in found.items()}
     if as_json:
         emit_json({"file": str(path), "imported": imported})
         return
+    if imported["study"]:
+        del imported["structure_targets"]  # parts of the study
     for kind, pks in imported.items():
         if pks:
             click.echo(f"{kind}: {', '.join(str(pk) for pk in pks)}")
@@ -138,15 +141,15 @@ def profiles_exist() -> bool:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep AiiDA's own account of what it reads and writes to itself; warnings go to stderr."""
-    logger = logging.getLogger("aiida.export")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
+    """Keep AiiDA's own account of what it reads and writes to itself; warnings of the log go to stderr."""
+    # by the module, not by the logger: opening an archive configures all loggers of AiiDA anew
+    logging.disable(logging.WARNING - 1)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(logging.NOTSET)
 
 
 @contextlib.contextmanager
@@ -183,15 +186,26 @@ def readable(path: pathlib.Path) -> Iterator[None]:
         )
 
 
-def contents(path: pathlib.Path) -> dict[str, list[str]]:
-    """Return the UUIDs of the studies, tables, data sets and models in an archive.
+def check_archive(path: pathlib.Path) -> None:
+    """Look at the metadata of an archive.
 
     :raises click.ClickException: if the file is not an archive of this version of AiiDA.
     """
     from aiida.tools.archive.abstract import get_format
 
+    with readable(path), quiet(), get_format().open(path, "r") as reader:
+        reader.get_metadata()
+
+
+def contents(path: pathlib.Path) -> dict[str, list[str]]:
+    """Return the UUIDs of the studies, tables, data sets and models in an archive.
+
+    :raises click.ClickException: if the archive is damaged.
+    """
+    from aiida.tools.archive.abstract import get_format
+
     found: dict[str, list[str]] = {}
-    with readable(path), get_format().open(path, "r") as reader:
+    with readable(path), quiet(), get_format().open(path, "r") as reader:
         for kind, process_type in NOTEWORTHY_PROCESSES.items():
             query = reader.querybuilder()
             query.append(orm.ProcessNode, filters={"process_type": process_type}, project="uuid")

@@ -196,6 +196,8 @@ def print_study(node: orm.Node, summary: dict[str, Any]) -> None:
     )
     if summary["exit_message"]:
         click.echo(summary["exit_message"])
+    if summary["exit_status"] is None and summary["state"] not in ("excepted", "killed"):
+        click.echo(f"It has not ended: aiida-siox status {node.pk} says what runs.")
     rest = {key: summary[key] for key in ("calibration", "dataset")} | summary["models"]
     for name, pk in rest.items():
         click.echo(f"{name + (' model' if name in summary['models'] else '')}: {pk if pk is not None else '-'}")
