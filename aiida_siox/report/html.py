@@ -72,7 +72,14 @@ class Report:
     @property
     def protocol(self) -> str:
         """Word printed with every number."""
-        return self.study.protocol or "unknown protocol"
+        name = self.study.protocol or "unknown protocol"
+        return f"{name} (changed)" if self.changed else name
+
+    @property
+    def changed(self) -> list[str]:
+        """Settings that differ from the protocol."""
+        found = next((table.base.attributes.get("changed", None) for table in self.study.tables), None)
+        return [str(key) for key in found or []]
 
     @property
     def treatment(self) -> str:
@@ -125,19 +132,18 @@ class Report:
         if node.is_finished and not node.is_finished_ok:
             state = f"finished with exit status {node.exit_status}"
         digest = study.shared("settings_digest")
-        changed = next((t.base.attributes.get("changed", None) for t in study.tables), None) or []
         versions = node.base.attributes.get("version", None) or {}
         computed_with = ", ".join(
             f"{name} {value}"
             for name, value in (("aiida-core", versions.get("core")), ("aiida-siox", versions.get("plugin")))
             if value
         )
-        engines = self.engines()
+        engines = timing.engine_versions(node)
         rows = [
             ("Study", f"PK {node.pk}"),
             ("UUID", node.uuid),
             ("State", state),
-            ("Protocol", self.protocol + (f", changed: {', '.join(map(str, changed))}" if changed else "")),
+            ("Protocol", study.protocol or "unknown"),
             (
                 "Core hole",
                 {"fch": "fch — full core hole, charged cell", "xch": "xch — excited electron in the cell"}.get(
@@ -151,32 +157,25 @@ class Report:
             ("Study begun", f"{node.ctime:%Y-%m-%d %H:%M %Z}"),
             ("Report written", f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"),
         ]
+        if self.changed:
+            rows.insert(4, ("Changed settings", ", ".join(self.changed)))
         if study.calibration is not None:
             attributes = study.calibration.base.attributes
             words = f"{_signed(study.calibration.shift, 3)} eV"
             target, white_line = attributes.get("target_eV", None), attributes.get("white_line_eV", None)
             if target is not None and white_line is not None:
                 words += f" (α-quartz: white line {white_line:.2f} → {target:.2f} eV)"
-            rows.insert(6, ("Calibration", words))
+            rows.insert(6 + bool(self.changed), ("Calibration", words))
         return rows
-
-    def engines(self) -> dict[str, str]:
-        """Return names and versions of the engines, as the tables and the melt recorded them."""
-        found: dict[str, str] = {}
-        names = {"pw": "pw.x", "xspectra": "xspectra.x", "bader": "Bader code"}
-        for table in self.study.tables:
-            for key, value in (table.base.attributes.get("engines", None) or {}).items():
-                if key in names and value:
-                    found.setdefault(names[key], str(value))
-        return found
 
     def tiles(self) -> list[tuple[str, str, str]]:
         """Return the headline numbers: value, what it is, and what stands beside it."""
         study = self.study
         requested = sum(int(t.base.attributes.get("n_requested")) for t in study.tables)
         done = sum(int(t.done.sum()) for t in study.tables)
+        with_spectra = sum(bool(t.done.any()) for t in study.tables)
         tiles = [
-            (f"{len(study.tables)}/{len(study.configurations)}", "configurations with spectra", self.protocol),
+            (f"{with_spectra}/{len(study.configurations)}", "configurations with spectra", self.protocol),
             (f"{done}/{requested}", "silicon sites done", self.protocol),
         ]
         if study.dataset is not None:
@@ -509,7 +508,7 @@ class Report:
         if study.tables:
             steps.append((f"aiida-siox show {study.tables[0].pk} --json", "take all spectra and targets of one table"))
         steps.append((f"aiida-siox export {pk} study.aiida", "share the study; it opens on a machine without engines"))
-        if self.protocol == "fast":
+        if self.study.protocol == "fast":
             steps.append(
                 ("aiida-siox run study --protocol balanced", "cells of 24 to 48 atoms: numbers of fast are for trying")
             )

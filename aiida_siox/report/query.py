@@ -108,7 +108,14 @@ class Failure:
 
 @dataclasses.dataclass
 class Study:
-    """Everything the report is made of."""
+    """Everything the report is made of.
+
+    :param node: the process.
+    :param configurations: by composition, formula and seed.
+    :param missing: what there should be and is not, in words.
+    :param failures: what failed and why.
+    :param recorded: what the study itself recorded of other steps that failed (the calibration), by name.
+    """
 
     node: orm.WorkChainNode
     configurations: list[Configuration]
@@ -118,6 +125,7 @@ class Study:
     rdf_model: orm.Data | None
     missing: list[str]
     failures: list[Failure]
+    recorded: dict[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def tables(self) -> list[SiteTableData]:
@@ -239,10 +247,20 @@ def read_study(node: orm.WorkChainNode) -> Study:
         rdf_model=outputs.get("rdf_model"),
         missing=missing,
         failures=[],
+        recorded={
+            name.partition(".")[2]: failure_words(data.get_dict())
+            for name, data in outputs.items()
+            if name.startswith("failures.") and name.partition(".")[2] not in labels and isinstance(data, orm.Dict)
+        },
     )
     check_one_kind(study)
     study.failures = collect_failures(study)
     return study
+
+
+def failure_words(record: dict[str, Any]) -> str:
+    """Return reason and last lines of a recorded failure."""
+    return "\n".join(str(record[key]) for key in ("reason", "last_lines") if record.get(key))
 
 
 def flat_outputs(node: orm.ProcessNode) -> dict[str, Any]:
@@ -284,15 +302,21 @@ def collect_failures(study: Study) -> list[Failure]:
         where = f"{entry.label} ({'melt-quench' if entry.structure is None else 'spectra'})"
         causes = [found for found in processes if works_for(found, entry)]
         explained.update(found.pk for found in causes)
-        if entry.failure.get("reason"):
-            failures.append(Failure("configuration", where, str(entry.failure["reason"])))
+        if entry.failure:
+            failures.append(Failure("configuration", where, failure_words(entry.failure)))
         elif causes:
             failures.append(Failure("configuration", where, causes[0].reason, causes[0].pk))
         elif study.node.is_terminated:
             failures.append(Failure("configuration", where, "the study ended without it and recorded no reason"))
+    failures += [Failure("step", name, reason) for name, reason in study.recorded.items()]
     for found in processes:
         direct = found.caller_pk == study.node.pk or "Lane" in found.caller_label
-        if direct and found.pk not in explained and found.process_label not in COVERED_BY_TABLES:
+        if (
+            direct
+            and found.pk not in explained
+            and found.process_label not in COVERED_BY_TABLES
+            and (found.process_label != "CalibrationWorkChain" or "calibration" not in study.recorded)
+        ):
             failures.append(Failure("step", f"{found.process_label} ({found.pk})", found.reason, found.pk))
     node = study.node
     if node.is_terminated and not node.is_finished_ok:

@@ -245,6 +245,29 @@ def _job_times(pks: list[Any]) -> list[JobTime]:
     return result
 
 
+def engine_versions(study: orm.ProcessNode) -> dict[str, str]:
+    """Return the versions of the engines that ran under a process, as their parsers recorded them."""
+    found: dict[str, set[str]] = {}
+    for batch in batches(called_ids(study)):
+        builder = orm.QueryBuilder()
+        builder.append(orm.CalcJobNode, filters={"id": {"in": batch}}, project="process_type", tag="job")
+        builder.append(
+            orm.Dict,
+            with_incoming="job",
+            edge_filters={"type": LinkType.CREATE.value, "label": {"in": ["output_parameters", "results"]}},
+            project=["attributes.version", "attributes.creator_version", "attributes.pp_version"],
+        )
+        builder.distinct()
+        for process_type, version, creator_version, pp_version in builder.all():
+            engine = engine_name(process_type)
+            if pp_version:
+                found.setdefault("pp.x", set()).add(str(pp_version))
+                engine = engine.removeprefix("pp.x + ")
+            if own := version or creator_version:
+                found.setdefault(engine, set()).add(str(own))
+    return {engine: " and ".join(sorted(versions)) for engine, versions in sorted(found.items())}
+
+
 def engine_summary(jobs: list[JobTime]) -> list[EngineTime]:
     """Sum jobs by engine, the most expensive first."""
     total = sum(job.cpu or 0.0 for job in jobs)

@@ -180,7 +180,9 @@ class StudyMaker:
         charges = orm.ArrayData()
         charges.set_array("electrons", electrons)
         self.give(bader, "charges", charges)
-        bader_parameters = self.give(bader, "output_parameters", orm.Dict({"version": "0.10.2", "method": "neargrid"}))
+        bader_parameters = self.give(
+            bader, "output_parameters", orm.Dict({"version": "0.1.0", "method": "neargrid", "pp_version": "6.7"})
+        )
         bader.seal()
         spectra, failures = {}, {}
         for row, index in enumerate(silicon):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 
 import pytest
+from aiida import orm
 
 from aiida_siox.report import write_report
 
@@ -50,7 +51,14 @@ def test_every_figure_and_table_names_the_protocol(text):
 
 
 def test_header(text, whole_study):
-    for words in (f"PK {whole_study.pk}", whole_study.uuid, "fch", "pw.x 6.7", "aiida-core 2.9.4", "−12.800 eV"):
+    for words in (
+        f"PK {whole_study.pk}",
+        whole_study.uuid,
+        "fch",
+        "pp.x 6.7, pw.x 6.7, siox-bader 0.1.0",
+        "aiida-core 2.9.4",
+        "−12.800 eV",
+    ):
         assert words in text
     assert "finished with exit status 401" in text
 
@@ -150,6 +158,20 @@ def test_the_provenance_is_that_of_one_site(text):
     section = text.split('id="provenance"')[1].split("</section>")[0]
     assert "data:image/svg+xml" in section
     assert "site 0 of Si4" in section
+
+
+def test_what_was_changed_is_named(study_maker, tmp_path):
+    maker = study_maker()
+    maker.settings["changed"] = ["scf.ecutwfc_Ry"]
+    maker.begin([["Si4O2", 8]])
+    maker.melt("Si4O2", 8)
+    maker.targets("Si4O2", 8, n_sites=1)
+    maker.outputs["failures__calibration"] = orm.Dict({"reason": "The quartz site failed.", "last_lines": "STOP"})
+    maker.outputs["failures__calibration"].store()
+    text = write_report(maker.end(302, "The calibration failed."), tmp_path / "report.html").read_text()
+    assert "<dt>Changed settings</dt><dd>scf.ecutwfc_Ry</dd>" in text
+    assert "fast (changed)" in text.split("<figcaption>")[1].split("</figcaption>")[0]
+    assert "The quartz site failed.\nSTOP" in text.split('id="failures"')[1]
 
 
 def test_a_running_study_has_a_report(study_maker, tmp_path):

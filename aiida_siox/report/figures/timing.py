@@ -75,7 +75,7 @@ def timeline_figure(jobs: list[JobTime], note: str) -> str | None:
         boxes.append(Rectangle(((start - origin) / factor, lane - 0.38), max(end - start, 0.2) / factor, 0.76))
         colours.append(st.engine_colour(job.engine))
     with st.style():
-        figure = st.new_figure(7.4, 1.3 + min(0.3 * n_lanes, 3.0))
+        figure = st.new_figure(7.4, 1.6 + min(0.3 * n_lanes, 3.0))
         axes = figure.add_subplot()
         edge = "white" if len(ran) < 400 else "none"
         axes.add_collection(PatchCollection(boxes, facecolors=colours, edgecolors=edge, linewidths=0.5))
@@ -84,7 +84,7 @@ def timeline_figure(jobs: list[JobTime], note: str) -> str | None:
         axes.set_yticks(
             range(n_lanes) if n_lanes <= 12 else [], [str(i + 1) for i in range(n_lanes)] if n_lanes <= 12 else []
         )
-        axes.set_ylabel("Jobs at one time")
+        axes.set_ylabel("Jobs at once")
         axes.set_xlabel(f"Wall time since the first job ({unit})")
         axes.grid(axis="y", visible=False)
         engines = list(dict.fromkeys(job.engine for job in ran))
