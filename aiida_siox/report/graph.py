@@ -17,6 +17,7 @@ from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.report.figures.style import ACCENT, INK, MUTED, data_uri
 from aiida_siox.report.query import batches
 from aiida_siox.report.timing import HOLE_KIND
+from aiida_siox.science.composition import format_formula
 
 #: Inputs that are worth showing though nothing in the graph made them.
 TELLING_INPUTS = ("formula", "seed", "potential")
@@ -158,7 +159,8 @@ def node_words(node: orm.Node) -> str:
         }.get(name, name)
     if isinstance(node, orm.StructureData):
         words = "absorber marked" if HOLE_KIND in node.get_kind_names() else "structure"
-        return f"{words}, {node.get_formula(mode='hill')}"
+        symbols = [node.get_kind(name).symbol for name in node.get_site_kindnames()]
+        return f"{words}, {format_formula({symbol: symbols.count(symbol) for symbol in set(symbols)})}"
     if isinstance(node, SiteData):
         attributes = node.base.attributes
         return f"site {attributes.get('site_index')} of {attributes.get('formula')}"
@@ -173,6 +175,7 @@ def node_words(node: orm.Node) -> str:
         "Dict": "results",
         "FolderData": "files",
         "UpfData": "pseudopotential",
+        "KpointsData": "k mesh",
     }
     element = node.base.attributes.get("element", None)
     name = names.get(node.__class__.__name__, node.__class__.__name__)

@@ -73,7 +73,7 @@ class Report:
     def protocol(self) -> str:
         """Word printed with every number."""
         name = self.study.protocol or "unknown protocol"
-        return f"{name} (changed)" if self.changed else name
+        return f"{name}, changed" if self.changed else name
 
     @property
     def changed(self) -> list[str]:

@@ -388,6 +388,7 @@ def failed_processes(node: orm.ProcessNode) -> list[FailedProcess]:
                 "attributes.process_state",
                 "attributes.exit_status",
                 "attributes.exit_message",
+                "attributes.exception",
             ],
         )
         builder.append(
@@ -400,8 +401,12 @@ def failed_processes(node: orm.ProcessNode) -> list[FailedProcess]:
         found.extend(row for row in builder.all() if row[3] != 0)
     inputs = _plain_inputs([row[0] for row in found])
     failed = []
-    for pk, label, state, status, message, caller_pk, caller_label, call_label in sorted(found):
-        reason = message or (str(state) if status is None else f"exit status {status} without a message")
+    for pk, label, state, status, message, exception, caller_pk, caller_label, call_label in sorted(
+        found, key=lambda row: row[0]
+    ):
+        lines = [line for line in str(exception or "").splitlines() if line.strip()]
+        ending = str(state) if status is None else f"exit status {status} without a message"
+        reason = message or (f"{state}: {lines[-1]}" if lines else ending)
         failed.append(
             FailedProcess(
                 pk=pk,

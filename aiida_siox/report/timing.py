@@ -314,8 +314,9 @@ def utilisation(jobs: list[JobTime], n_cores: int) -> CpuUtilisation:
     starts = [job.start for job in ran if job.engine == CORE_HOLE and job.start is not None]
     ends = [job.end for job in ran if job.engine == XSPECTRA and job.end is not None]
     if not starts or not ends or max(ends) <= min(starts):
-        if n_cached and not any(job.engine in (CORE_HOLE, XSPECTRA) for job in ran):
-            reason = f"the spectra came from the cache ({n_cached} of {len(jobs)} engine jobs)"
+        absent = [engine for engine in (CORE_HOLE, XSPECTRA) if all(job.engine != engine for job in ran)]
+        if n_cached and absent:
+            reason = f"{' and '.join(absent)} came from the cache ({n_cached} of {len(jobs)} engine jobs)"
         else:
             reason = "no core-hole pw.x with an xspectra.x after it has run to its end with its times printed"
         return CpuUtilisation(None, 0.0, 0.0, n_cores, 0, reason)

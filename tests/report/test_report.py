@@ -110,7 +110,7 @@ def test_a_study_without_failures_says_none(study_maker, tmp_path):
     maker.targets("Si4O8", 7)
     text = write_report(maker.end(), tmp_path / "report.html").read_text()
     assert "<p>none</p>" in text.split('id="failures"')[1].split("</section>")[0]
-    assert "the spectra came from the cache" in text
+    assert "pw.x (core hole) and xspectra.x came from the cache" in text
     assert "not calibrated" in text
 
 
@@ -170,7 +170,7 @@ def test_what_was_changed_is_named(study_maker, tmp_path):
     maker.outputs["failures__calibration"].store()
     text = write_report(maker.end(302, "The calibration failed."), tmp_path / "report.html").read_text()
     assert "<dt>Changed settings</dt><dd>scf.ecutwfc_Ry</dd>" in text
-    assert "fast (changed)" in text.split("<figcaption>")[1].split("</figcaption>")[0]
+    assert "fast, changed" in text.split("<figcaption>")[1].split("</figcaption>")[0]
     assert "The quartz site failed.\nSTOP" in text.split('id="failures"')[1]
 
 

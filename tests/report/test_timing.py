@@ -92,7 +92,7 @@ def test_utilisation_of_a_cached_run_has_a_reason_instead():
     jobs = [job(1, CORE_HOLE, 0.0, 1.0, 1.0, cached=True), job(2, XSPECTRA, 1.0, 2.0, 1.0, cached=True)]
     found = utilisation([*jobs, job(3, "lmp", 0.0, 9.0, 9.0)], 2)
     assert found.fraction is None
-    assert "came from the cache (2 of 3 engine jobs)" in found.reason
+    assert found.reason == "pw.x (core hole) and xspectra.x came from the cache (2 of 3 engine jobs)"
 
 
 def test_utilisation_without_spectra():

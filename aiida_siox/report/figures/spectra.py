@@ -74,7 +74,7 @@ def site_figure(entries: list[ConfigurationSpectra], axis: str, window: tuple[fl
     )
     factor, unit = st.scale_of(top)
     with st.style():
-        figure = st.new_figure(7.4, 0.7 + 2.15 * rows)
+        figure = st.new_figure(7.4, max(0.7 + 2.15 * rows, 3.2))
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for panel, x in zip(grid.flat, compositions, strict=False):
             colour = st.composition_colour(x)
