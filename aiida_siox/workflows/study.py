@@ -20,7 +20,7 @@ from aiida_siox.science.composition import format_formula, parse_formula, valida
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.configuration_lane import CALIBRATION, ConfigurationLaneWorkChain, configuration_label
-from aiida_siox.workflows.lanes import deal, divide
+from aiida_siox.workflows.lanes import deal, divide, failure_node
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.site_spectrum import failure_message
@@ -287,8 +287,15 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
             for lane in self.ctx.lanes:
                 found.update(output_namespace(lane, name))
             self.ctx[name] = found
-            if found:
-                self.out(name, found)
+        for lane in self.ctx.lanes:  # a lane that stopped has said nothing of the rest of its list
+            for item in lane.inputs.configurations.get_list():
+                label = item[0] if item[0] == CALIBRATION else configuration_label(*item)
+                told = lane.is_finished_ok or label in self.ctx.site_tables or label in self.ctx.failures
+                if not told:
+                    self.ctx.failures[label] = failure_node(-1, lane)
+        for name in ("structures", "qualities", "site_tables", "failures"):
+            if self.ctx[name]:
+                self.out(name, self.ctx[name])
         self.ctx.calibration = self.inputs.get("calibration")
         for lane in self.ctx.lanes:
             if "calibration" in lane.outputs:

@@ -30,6 +30,7 @@ def labels(jobs):
     return [job.process_label.removesuffix("Calculation") for job in jobs]
 
 
+@pytest.mark.xdist_group("mock_targets")
 class TestOneBadSite:
     """Sites 0 and 2 get through after trouble, site 1 does not."""
 
@@ -113,6 +114,7 @@ class TestOneBadSite:
         assert len(left) > len(kept)
 
 
+@pytest.mark.xdist_group("mock_targets")
 class TestCache:
     """Runs after `troubled_targets` that may take its jobs from the cache."""
 

@@ -5,7 +5,10 @@ import copy
 import numpy as np
 import pytest
 from aiida import orm
-from aiida.engine import run_get_node
+from aiida.common.links import LinkType
+from aiida.engine import ProcessState, run_get_node
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
 
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.study import StudyWorkChain
@@ -16,6 +19,7 @@ LABELS = [f"{formula}_{seed}" for formula, seed in STUDY_ITEMS]
 
 
 @pytest.mark.engine
+@pytest.mark.xdist_group("mock_study")
 class TestStudy:
     """One failed site in three configurations; LAMMPS and ld1.x are real."""
 
@@ -90,6 +94,7 @@ def half_lost_study(mock_engines, mock_atomic_data):
 
 
 @pytest.mark.engine
+@pytest.mark.xdist_group("half_lost_study")
 class TestHalfLostStudy:
     """What fails takes nothing else with it."""
 
@@ -117,6 +122,23 @@ class TestHalfLostStudy:
     def test_peak_of_engine_jobs_is_max_concurrent(self, half_lost_study):
         assert len(half_lost_study.intervals) == len(jobs_of(half_lost_study.node))
         assert peak_of(half_lost_study.intervals) == half_lost_study.node.inputs.max_concurrent.value == 2
+
+
+def test_a_lane_that_stopped_is_told_of(builder):
+    """It excepted before it could attach anything: each configuration of its list is a failure with that reason."""
+    lane = orm.WorkChainNode()
+    items = orm.List([["Si8O4", 1], ["calibration"]]).store()
+    lane.base.links.add_incoming(items, LinkType.INPUT_WORK, "configurations")
+    lane.set_process_label("ConfigurationLaneWorkChain")
+    lane.store()
+    lane.set_process_state(ProcessState.EXCEPTED)
+    lane.set_exception("OSError: no space left on device")
+    study = instantiate_process(get_manager().get_runner(), builder)
+    study.ctx.lanes = [lane]
+    assert study.gather() == CODES.ERROR_NO_SITES
+    assert sorted(study.ctx.failures) == ["Si8O4_1", "calibration"]
+    reason = study.ctx.failures["Si8O4_1"]["reason"]
+    assert reason == f"ConfigurationLaneWorkChain<{lane.pk}> excepted: OSError: no space left on device"
 
 
 def test_atomic_data_failed(mock, tmp_path):
