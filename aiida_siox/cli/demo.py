@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 LABEL = "aiida-siox demo"
 REPORT = "siox-demo-report.html"
-#: Seconds between two lines where the terminal cannot be redrawn, between two looks at memory, and at the daemon.
+#: Seconds between two views on a terminal, two lines elsewhere, two looks at memory, and at the daemon. Looking costs
+#: CPU that the engines need.
+VIEW_INTERVAL = 4.0
 LINE_INTERVAL = 15.0
 MEMORY_INTERVAL = 5.0
 HEALTH_INTERVAL = 30.0
@@ -33,7 +35,7 @@ HEALTH_INTERVAL = 30.0
 @click.command()
 @click.option("--formula", "formulas", multiple=True, help="Composition; may be given more than once. [protocol's]")
 @click.option("--seed", "seeds", multiple=True, type=int, help="Seed of the melt-quench. [protocol's]")
-@click.option("--workers", default=1, show_default=True, help="Workers of the daemon, when it has to be started.")
+@click.option("--workers", default=2, show_default=True, help="Workers of the daemon, when it has to be started.")
 @click.option(
     "--report", "report_path", type=click.Path(dir_okay=False, path_type=pathlib.Path), default=REPORT,
     show_default=True, help="Where the report is written.",
@@ -55,7 +57,7 @@ def demo(formulas: tuple[str, ...], seeds: tuple[int, ...], workers: int, report
     if study is not None:
         click.echo(f"study {study.pk}: goes on where it was")
     else:
-        study = submit_study(codes, formulas, seeds)
+        study = submit_study(codes, workers, formulas, seeds)
     warm_up = start_warm_up()
     memory = MemoryUse()
     try:
@@ -96,9 +98,10 @@ def running_study() -> orm.WorkChainNode | None:
 
 
 def submit_study(
-    codes: dict[str, Any], formulas: tuple[str, ...] = (), seeds: tuple[int, ...] = ()
+    codes: dict[str, Any], workers: int, formulas: tuple[str, ...] = (), seeds: tuple[int, ...] = ()
 ) -> orm.WorkChainNode:
     """Hand the study to the daemon and say what it is."""
+    from aiida.common.exceptions import InvalidOperation
     from aiida.engine import submit
 
     from aiida_siox.workflows.study import StudyWorkChain
@@ -111,7 +114,12 @@ def submit_study(
     except ValueError as exception:
         raise click.ClickException(str(exception))
     builder.metadata.label = LABEL
-    study = cast("orm.WorkChainNode", submit(builder))
+    try:
+        study = submit(builder)
+    except InvalidOperation:
+        # Another demo that ended just now has stopped the daemon.
+        ensure_daemon(workers)
+        study = submit(builder)
     cells = ", ".join(f"{formula} (seed {seed})" for formula, seed in study.inputs["configurations"].get_list())
     click.echo(f"study {study.pk}: submitted, protocol fast, {cells}")
     if finished:
@@ -119,7 +127,7 @@ def submit_study(
             f"study {finished[0].pk} has ended before: what it computed is taken from AiiDA's cache, only what failed "
             "or differs is computed"
         )
-    return study
+    return cast("orm.WorkChainNode", study)
 
 
 def start_warm_up() -> subprocess.Popen[bytes] | None:
@@ -184,30 +192,31 @@ def watch(study: orm.WorkChainNode, memory: MemoryUse, workers: int) -> None:
     from aiida_siox.cli.progress import as_table, one_line, study_progress
 
     console = Console(highlight=False)
-    next_memory = next_line = 0.0
+    interval = VIEW_INTERVAL if console.is_terminal else LINE_INTERVAL
+    next_memory = next_view = 0.0
     next_health = time.monotonic() + HEALTH_INTERVAL
     with contextlib.ExitStack() as stack:
-        live = None
-        if console.is_terminal:
-            live = stack.enter_context(Live(console=console, refresh_per_second=2))
+        live = stack.enter_context(Live(console=console, refresh_per_second=1)) if console.is_terminal else None
         while True:
-            state = study_progress(study)
             now = time.monotonic()
+            is_over = study.is_terminated
             if now >= next_memory:
                 memory.sample()
                 next_memory = now + MEMORY_INTERVAL
-            if live is not None:
-                hint = Text("Ctrl-C leaves it running in the background", style="dim")
-                live.update(Group(as_table(state), hint))
-            elif now >= next_line or state.is_over:
-                click.echo(one_line(state))
-                next_line = now + LINE_INTERVAL
-            if state.is_over:
+            if now >= next_view or is_over:
+                state = study_progress(study)
+                if live is not None:
+                    hint = Text("Ctrl-C leaves it running in the background", style="dim")
+                    live.update(Group(as_table(state), hint))
+                else:
+                    click.echo(one_line(state))
+                next_view = now + interval
+            if is_over:
                 return
             if now >= next_health:
                 keep_alive(workers)
                 next_health = time.monotonic() + HEALTH_INTERVAL
-            time.sleep(1.0 if live is not None else 2.0)
+            time.sleep(1.0)
 
 
 def keep_alive(workers: int) -> None:
