@@ -60,7 +60,7 @@ def test_import_prints_what_to_do_next(run_cli, hand_made_study, tmp_path):
     archive = tmp_path / "model.aiida"
     run_cli("export", hand_made_study.models["rdf_model"].pk, archive)
     text = run_cli("import", archive).stdout
-    assert f"model: {hand_made_study.models['rdf_model'].pk}" in text
+    assert f"model: {hand_made_study.models['rdf_model'].pk} (rdf)" in text
     assert "aiida-siox predict" in text
     # the provenance of a model is there, the study that called its makers is not
     assert "site_table: " in text

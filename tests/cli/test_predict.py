@@ -27,6 +27,7 @@ def test_valence(run_cli, hand_made_study, spectrum_file):
     text = run_cli("predict", model.pk, path)
     assert "Valence of Si" in text.stdout
     assert f"± {model.base.attributes.get('rmse'):.3f} e" in text.stdout
+    assert "grouped split" in text.stdout
     assert "protocol fast" in text.stdout
     assert "measured axis" in text.stderr
     shown = run_cli("predict", model.uuid, path, "--json").json
@@ -34,6 +35,7 @@ def test_valence(run_cli, hand_made_study, spectrum_file):
     assert shown["value"] == pytest.approx(float(text.stdout.split()[3]), abs=1e-3)
     assert shown["rmse"] == pytest.approx(model.base.attributes.get("rmse"))
     assert shown["model_uuid"] == model.uuid
+    assert set(shown["rmse_by_split"]) == {"random", "grouped"}
 
 
 def test_rdf(run_cli, hand_made_study, spectrum_file, tmp_path):

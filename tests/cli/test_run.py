@@ -255,3 +255,52 @@ def test_melt_quench_runs(run_cli, codes, tiny_melt):
     process = orm.load_node(shown["process"])
     links = process.base.links.get_outgoing(link_type=LinkType.RETURN)
     assert links.get_node_by_label("structure").pk == shown["outputs"]["structure"]
+
+
+@pytest.fixture
+def mock_codes(mock, mock_atomic_data, monkeypatch):
+    """Make the mock engines the codes that the command finds, and their atomic data those that it finds."""
+    for name, code in mock.codes.items():
+        code.base.extras.set_many({"siox_engine": name, "siox_registered": 1e12})
+    monkeypatch.setattr("aiida_siox.workflows.atomic_data.find_atomic_data", lambda *_: mock_atomic_data)
+    yield mock
+    for code in mock.codes.values():
+        for key in ("siox_engine", "siox_registered"):
+            code.base.extras.delete(key)
+
+
+@pytest.mark.engine
+def test_structure_with_a_failed_site(run_cli, mock_codes, quartz_file):
+    mock_codes.rules({"engine": "xspectra", "site": 1, "mode": "exhausted"})
+    outcome = run_cli("run", "structure", quartz_file, "--sites", "0,1", "--json", fails=True)
+    assert outcome.exit_code == common.EXIT_INCOMPLETE
+    assert outcome.stdout.count("\n") == 1
+    assert "1 of 2 sites failed" in outcome.stderr
+    shown = outcome.json
+    assert shown["exit_status"] == 401
+    assert set(shown["outputs"]) == {"site_table"}
+    table = run_cli("show", shown["outputs"]["site_table"], "--json").json
+    assert [(site["index"], site["status"]) for site in table["sites"]] == [(0, "done"), (1, "failed")]
+    assert "did not converge" in table["sites"][1]["reason"]
+    process = run_cli("show", shown["process"], "--json").json
+    assert process["outputs"] == shown["outputs"]
+
+
+@pytest.mark.engine
+def test_structure_with_calibration(run_cli, mock_codes, quartz_file):
+    first = run_cli("run", "structure", quartz_file, "--sites", "0", "--calibrate", "--json").json
+    assert first["exit_status"] == 0
+    assert set(first["outputs"]) == {"site_table", "calibration"}
+    table = run_cli("show", first["outputs"]["site_table"], "--json").json
+    assert table["axis"] == "calibrated"
+    assert table["calibration"]["uuid"] == orm.load_node(first["outputs"]["calibration"]).uuid
+
+
+@pytest.mark.engine
+def test_show_a_study_of_the_workflow(run_cli, mock_study):
+    shown = run_cli("show", mock_study.node.pk, "--json").json
+    assert shown["exit_status"] == 401
+    assert set(shown["tables"]) == set(shown["structures"]) == set(shown["qualities"])
+    assert set(shown["models"]) == {"charge", "rdf"}
+    assert {entry["engine"] for entry in shown["timings"]} >= {"lmp", "pw.x", "xspectra.x"}
+    assert [failure["where"] for failure in shown["failures"] if "site" in failure["where"]] == ["Si4O5_1, site 0"]

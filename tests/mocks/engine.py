@@ -111,16 +111,16 @@ def n_running() -> int:
 def wait(rules: list[dict]) -> None:
     """Sleep, and gather with other jobs when a rule asks for it."""
     time.sleep(next((rule["seconds"] for rule in rules if "seconds" in rule), DEFAULT_SECONDS))
-    gather = next((rule for rule in rules if "gather" in rule), None)
-    if gather is None:
-        return
-    reached = pathlib.Path(os.environ["SIOX_MOCK_LOG"] + ".reached")
-    end = time.monotonic() + gather["timeout"]
-    while time.monotonic() < end and not reached.exists():
-        if n_running() >= gather["gather"]:
-            time.sleep(gather["linger"])
-            reached.touch()
-        time.sleep(0.05)
+    for rule in rules:
+        if "gather" not in rule:
+            continue
+        reached = pathlib.Path(f"{os.environ['SIOX_MOCK_LOG']}.reached{rule['gather']}")
+        end = time.monotonic() + rule["timeout"]
+        while time.monotonic() < end and not reached.exists():
+            if n_running() >= rule["gather"]:
+                time.sleep(rule["linger"])
+                reached.touch()
+            time.sleep(0.05)
 
 
 def argument(name: str) -> str:
@@ -129,7 +129,7 @@ def argument(name: str) -> str:
 
 
 def pw() -> int:
-    """Replay pw.x. Modes: ``cut`` (killed in the middle), ``not_converged``, ``wrong_charge``."""
+    """Replay pw.x. Modes: ``cut`` (killed in the middle), ``wrong_charge`` (stops by itself)."""
     job = read_pw_input(pathlib.Path(argument("-in")).read_text())
     rules = rules_for("pw", job)
     wait(rules)
@@ -155,10 +155,6 @@ def pw() -> int:
 
     out = re.sub(r"(!\s+total energy\s+=\s+)(\S+)", shifted_ry, out)
     xml = re.sub(r"<etot>(.*?)</etot>", shifted_hartree, xml)
-    if "not_converged" in modes:
-        stopped = r"convergence NOT achieved after \1 iterations: stopping"
-        out = re.sub(r"convergence has been achieved in\s+(\d+) iterations", stopped, out)
-        xml = xml.replace("<convergence_achieved>true", "<convergence_achieved>false")
     SAVE.mkdir(parents=True, exist_ok=True)
     (SAVE / "data-file-schema.xml").write_text(xml)
     (SAVE / "charge-density.dat").write_text("mock")

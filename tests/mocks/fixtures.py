@@ -60,7 +60,8 @@ class MockEngines:
         """Forget rules and log."""
         for path in self.folder.glob("rules.json*"):
             path.unlink()
-        (self.folder / "jobs.log.reached").unlink(missing_ok=True)
+        for path in self.folder.glob("jobs.log.reached*"):
+            path.unlink()
         self.log_file.write_text("")
 
     def rules(self, *rules: dict[str, Any]) -> None:
@@ -212,7 +213,8 @@ def mock_study(mock_engines) -> Run:
     mock_engines.reset()
     mock_engines.rules(
         {"engine": "xspectra", "composition": "Si4O5", "site": 0, "mode": "exhausted"},
-        {"gather": 3, "timeout": 20, "linger": 2},
+        {"gather": 3, "timeout": 20, "linger": 0},
+        {"engine": "pw", "stage": "hole", "gather": 4, "timeout": 6, "linger": 0, "times": 3},  # one too many
     )
     builder = StudyWorkChain.get_builder_from_protocol(
         mock_engines.codes,

@@ -92,6 +92,11 @@ def test_scores_without_a_spread_have_no_r2():
     assert lines == ["RMSE 0.123 e", "R² not defined", "no skill 0.500 e"]
 
 
+@pytest.mark.parametrize(("r2", "words"), [(0.9914, "0.991"), (-0.5, "−0.500"), (-3e6, "< −10"), (None, "not defined")])
+def test_r2_far_below_zero_is_only_that(r2, words):
+    assert parity.r2_words(r2) == words
+
+
 def test_cached_jobs_are_in_the_shares_but_not_on_the_time_line():
     jobs = [JobTime(1, "xspectra.x", 10.0, 70.0, 50.0, 1.0, True)]
     assert timing_figures.share_figure(engine_summary(jobs), NOTE)

@@ -111,7 +111,7 @@ def test_utilisation_says_what_it_leaves_out():
     found = utilisation(jobs, 1)
     assert found.fraction == pytest.approx(1.0)
     assert "1 of 4 jobs came from the cache" in found.reason
-    assert "1 jobs printed no times" in found.reason
+    assert "1 job printed no times" in found.reason
 
 
 def test_utilisation_needs_a_core():

@@ -21,7 +21,8 @@ def troubled_targets(mock_engines: MockEngines, mock_targets: Any) -> Run:
         {"engine": "xspectra", "site": 0, "mode": "exhausted", "needs_xniter": 6000},
         {"engine": "xspectra", "site": 1, "mode": "exhausted"},
         {"engine": "pw", "stage": "hole", "site": 2, "mode": "cut", "times": 1},
-        {"stage": "hole", "gather": 2, "timeout": 20, "linger": 2},
+        {"stage": "hole", "gather": 2, "timeout": 20, "linger": 0},
+        {"engine": "pw", "stage": "hole", "gather": 3, "timeout": 4, "linger": 0, "times": 2},  # one too many
     )
     node = mock_targets()
     run = Run(node, mock_engines.intervals())

@@ -7,6 +7,7 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
+from aiida_quantumespresso.calculations.pw import PwCalculation
 
 from aiida_siox.calculations.bader import BaderCalculation
 from aiida_siox.workflows.site_spectrum import SiteSpectrumWorkChain
@@ -173,13 +174,14 @@ class TestCache:
         assert jobs[1].exit_status == BaderCalculation.exit_codes.ERROR_PARENT_SCRATCH_MISSING.status
 
     def test_all_sites_failed_then_the_cached_failure_is_redone(self, mock, mock_targets):
-        """pw.x without convergence ends with a 4xx that AiiDA's cache would replay for ever."""
+        """pw.x ends with a status from 400 on, which the cache of AiiDA would replay for ever."""
         overrides = {"settings": {"scf": {"electron_maxstep": 42}}}
-        mock.rules({"engine": "pw", "stage": "hole", "mode": "not_converged"})
+        mock.rules({"engine": "pw", "stage": "hole", "mode": "wrong_charge"})
         node = mock_targets(sites=[2], overrides=overrides)
         assert node.exit_status == CODES.ERROR_ALL_SITES_FAILED.status
         failed = jobs_of(site_chain(node, 2))
-        assert {job.exit_status for job in failed} == {410}
+        assert {job.exit_status for job in failed} == {PwCalculation.exit_codes.ERROR_CHARGE_IS_WRONG.status}
+        assert not PwCalculation.exit_codes.ERROR_CHARGE_IS_WRONG.invalidates_cache
         assert "site_table" in node.outputs
         assert "spectra" not in node.outputs
         assert not node.outputs.site_table.done.any()

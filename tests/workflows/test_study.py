@@ -75,7 +75,7 @@ def half_lost_study(mock_engines, mock_atomic_data):
     mock_engines.rules(
         {"engine": "pw", "stage": "hole", "composition": "Si3O6", "mode": "wrong_charge"},
         {"engine": "pw", "stage": "ground", "composition": "Si2O3", "mode": "wrong_charge"},
-        {"gather": 2, "timeout": 20, "linger": 2},
+        {"gather": 2, "timeout": 20, "linger": 1},
     )
     builder = StudyWorkChain.get_builder_from_protocol(
         mock_engines.codes,
