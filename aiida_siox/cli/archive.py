@@ -91,7 +91,7 @@ def import_archive(path: pathlib.Path, as_json: bool) -> None:
         del imported["structure_targets"]  # parts of the study
     for kind, pks in imported.items():
         if pks:
-            click.echo(f"{kind}: {', '.join(str(pk) for pk in pks)}")
+            click.echo(f"{kind}: {', '.join(named(pk) for pk in pks)}")
     if not any(imported.values()):
         click.echo("The archive holds no study, site table, data set or model.")
         return
@@ -103,6 +103,13 @@ def pk_of(uuid: str) -> int:
     pk = orm.load_node(uuid=uuid).pk
     assert pk is not None
     return pk
+
+
+def named(pk: int) -> str:
+    """Return a PK with what tells the node from others of its kind: target of a model, formula of a table."""
+    attributes = orm.load_node(pk).base.attributes
+    what = attributes.get("target", None) or attributes.get("formula", None)
+    return str(pk) if what is None else f"{pk} ({what})"
 
 
 def next_commands(imported: dict[str, list[int]]) -> str:

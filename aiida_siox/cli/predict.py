@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from aiida_siox.cli.common import emit_json, json_option, load_node, plain, say, user_errors, with_profile
+from aiida_siox.cli.common import emit_json, json_option, load_node, say, user_errors, with_profile
 
 
 @click.command()
@@ -36,9 +36,15 @@ def predict(model: str, file: pathlib.Path, output: pathlib.Path | None, as_json
     if output is not None:
         write_columns(output, prediction)
     if as_json:
-        emit_json({"model": node.pk, "model_uuid": node.uuid, "file": str(file), **plain(prediction.to_dict())})
+        scores = {"rmse_by_split": {split: values["rmse"] for split, values in node.scores.items()}}
+        emit_json({"model": node.pk, "model_uuid": node.uuid, "file": str(file), **prediction.to_dict(), **scores})
         return
-    error = f"± {prediction.rmse:.3f} {prediction.unit} (RMSE on test sites, {prediction.split} split)"
+    # both splits, always: the grouped one says what to expect of a configuration the model never saw
+    others = [
+        f"; {split} split {scores['rmse']:.3f}" for split, scores in node.scores.items() if split != prediction.split
+    ]
+    splits = f"{prediction.split} split{''.join(others)}"
+    error = f"± {prediction.rmse:.3f} {prediction.unit} (RMSE on test sites, {splits})"
     protocol = node.base.attributes.get("protocol", None)
     if prediction.target == "valence":
         click.echo(f"Valence of Si: {prediction.value:+.3f} {prediction.unit} {error}, protocol {protocol}")
