@@ -19,12 +19,10 @@ from aiida_siox.report.figures import charges, parity, spectra, structures
 from aiida_siox.report.figures import timing as timing_figures
 from aiida_siox.report.figures.style import Picture, composition_colour
 from aiida_siox.report.query import Configuration, Study, read_study, study_input
+from aiida_siox.science.spectra import maximum_position
 
 #: Pictures of cells in one report; the coordination of all is in a figure and a table.
 MAX_PICTURES = 24
-
-#: Window of a spectrum figure without a data set, eV on the axis of the figure: from before the edge to the end.
-EDGE_MARGIN_EV = 8.0
 
 FLAG_WORDS = {
     "oxygen_bond": "O–O bond",
@@ -311,16 +309,20 @@ class Report:
                 f"{_number(self.gamma(), 2)} eV, one scale for all panels.",
             ),
         ]
-        rows = [
-            {
-                "label": entry.label,
-                "sites": f"{len(entry.sites)}/{entry.n_total}",
-                "white_line": f"{entry.energy[int(np.argmax(entry.average))]:.1f}",
-                "height": f"{entry.average.max():.3g}",
-            }
-            for entry in entries
-            if entry.average is not None
-        ]
+        rows = []
+        for entry in entries:
+            if entry.average is None:
+                continue
+            inside = (entry.energy >= window[0]) & (entry.energy <= window[1])
+            energy, average = entry.energy[inside], entry.average[inside]
+            rows.append(
+                {
+                    "label": entry.label,
+                    "sites": f"{len(entry.sites)}/{entry.n_total}",
+                    "white_line": f"{maximum_position(energy, average):.2f}",
+                    "height": f"{average.max():.3g}",
+                }
+            )
         without = [f"{e.label} ({len(e.sites)}/{e.n_total} sites)" for e in entries if e.average is None]
         return {
             "figures": [figure for figure in figures if figure],
@@ -373,7 +375,7 @@ class Report:
                     "n_train": str(scores["n_train"]),
                     "n_test": str(scores["n_test"]),
                     "rmse": _number(scores["rmse"], 3),
-                    "r2": "not defined" if scores["r2"] is None else _number(scores["r2"], 3),
+                    "r2": parity.r2_words(scores["r2"]),
                     "no_skill": _number(scores["rmse_no_skill"], 3),
                     "composition_mean": _number(scores.get("rmse_composition_mean"), 3),
                     "rmse_train": _number(scores.get("rmse_train"), 3),

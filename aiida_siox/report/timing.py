@@ -127,9 +127,14 @@ class CpuUtilisation:
             return f"CPU utilisation: none ({self.reason})"
         note = f"; {self.reason}" if self.reason else ""
         return (
-            f"CPU utilisation: {self.fraction:.0%} of {self.n_cores} cores "
-            f"({self.cpu:.0f} CPU s in {self.wall:.0f} s, {self.n_jobs} jobs{note})"
+            f"CPU utilisation: {self.fraction:.0%} of {counted(self.n_cores, 'core')} "
+            f"({self.cpu:.0f} CPU s in {self.wall:.0f} s, {counted(self.n_jobs, 'job')}{note})"
         )
+
+
+def counted(number: int, word: str) -> str:
+    """Return a number with its word in singular or plural."""
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def parse_scheduler_stdout(text: str) -> SchedulerTimes:
@@ -334,8 +339,8 @@ def utilisation(jobs: list[JobTime], n_cores: int) -> CpuUtilisation:
         cpu += job.cpu * min(1.0, overlap / max(job.end - job.start, 1e-9))
     notes = []
     if n_cached:
-        notes.append(f"{n_cached} of {len(jobs)} jobs came from the cache and do not count")
+        notes.append(f"{n_cached} of {len(jobs)} jobs came from the cache, not counted")
     if n_untimed:
-        notes.append(f"{n_untimed} jobs printed no times and do not count")
+        notes.append(f"{counted(n_untimed, 'job')} printed no times and cannot count")
     wall = finish - begin
     return CpuUtilisation(cpu / (n_cores * wall), cpu, wall, n_cores, n_jobs, "; ".join(notes))

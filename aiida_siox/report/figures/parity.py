@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from aiida_siox.report.figures import style as st
@@ -12,12 +13,22 @@ from aiida_siox.report.figures import style as st
 Array = NDArray[np.float64]
 
 
+#: R² below this says only that the references hardly differ from each other.
+LEAST_R2 = -10.0
+
+
+def r2_words(r2: float | None) -> str:
+    """Return R² as text; far below zero only that it is."""
+    if r2 is None:
+        return "not defined"
+    return f"{r2:.3f}".replace("-", "−") if r2 >= LEAST_R2 else f"< {LEAST_R2:.0f}".replace("-", "−")
+
+
 def score_lines(scores: dict[str, Any], unit: str) -> list[str]:
     """Return the scores of a split as the lines of a legend."""
-    r2 = scores.get("r2")
     lines = [
         f"RMSE {scores['rmse']:.3f}{unit}",
-        f"R² {r2:.3f}" if r2 is not None else "R² not defined",
+        f"R² {r2_words(scores.get('r2'))}",
         f"no skill {scores['rmse_no_skill']:.3f}{unit}",
     ]
     if scores.get("rmse_composition_mean") is not None:
@@ -94,7 +105,7 @@ def rdf_error_figure(parities: list[Any], scores: dict[str, dict[str, Any]], sig
     if not parities:
         return None
     with st.style():
-        figure = st.new_figure(7.4 if len(parities) > 1 else 4.4, 2.9)
+        figure = st.new_figure(7.4 if len(parities) > 1 else 4.4, 3.3)
         row = figure.subplots(1, len(parities), sharey=True, squeeze=False)[0]
         highest = 0.0
         for axes, parity in zip(row, parities, strict=True):
@@ -114,7 +125,6 @@ def rdf_error_figure(parities: list[Any], scores: dict[str, dict[str, Any]], sig
                     color=st.formal_colour(n),
                     zorder=3,
                     linewidths=0,
-                    label=st.formal_name(n),
                 )
             for key, words, dashes in (
                 ("rmse_no_skill", "no skill (training mean)", (4, 3)),
@@ -127,8 +137,13 @@ def rdf_error_figure(parities: list[Any], scores: dict[str, dict[str, Any]], sig
             axes.set_xlabel("Test site, best first")
             axes.set_xlim(0.2, len(rows) + 0.8)
             axes.xaxis.get_major_locator().set_params(integer=True)
-            axes.legend(fontsize=6.8, loc="upper left", ncols=2, handlelength=1.6, columnspacing=1.0, labelspacing=0.3)
-        row[0].set_ylim(0, 1.75 * highest)
+            axes.legend(fontsize=7.2, loc="upper left", handlelength=1.8, labelspacing=0.3)
+        shown = sorted({int(n) for parity in parities for n in np.asarray(parity.n_oxygen)[np.asarray(parity.test)]})
+        dots = [
+            Line2D([], [], ls="", marker="o", ms=5, color=st.formal_colour(n), label=st.formal_name(n)) for n in shown
+        ]
+        figure.legend(handles=dots, loc="outside upper left", ncols=6, handletextpad=0.1, columnspacing=1.2)
+        row[0].set_ylim(0, 1.7 * highest)
         row[0].set_ylabel(f"RMSE of g(R), σ = {sigma:g} Å")
         st.stamp(figure, note)
         return st.embed(figure)

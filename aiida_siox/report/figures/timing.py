@@ -16,7 +16,7 @@ def share_figure(summary: list[EngineTime], note: str) -> str | None:
     total = sum(entry.cpu for entry in summary)
     if total <= 0:
         return None
-    unit, factor = ("h", 3600.0) if total > 7200 else ("min", 60.0) if total > 120 else ("s", 1.0)
+    unit, factor = ("h", 3600.0) if total > 7200 else ("min", 60.0) if total > 600 else ("s", 1.0)
     with st.style():
         figure = st.new_figure(7.4, 1.45)
         axes = figure.add_subplot()
@@ -58,7 +58,7 @@ def timeline_figure(jobs: list[JobTime], note: str) -> str | None:
         return None
     origin = ran[0].start or 0.0
     length = max(job.end or 0.0 for job in ran) - origin
-    unit, factor = ("h", 3600.0) if length > 7200 else ("min", 60.0) if length > 120 else ("s", 1.0)
+    unit, factor = ("h", 3600.0) if length > 7200 else ("min", 60.0) if length > 300 else ("s", 1.0)
     busy: list[tuple[float, int]] = []
     free: list[int] = []
     n_lanes = 0
