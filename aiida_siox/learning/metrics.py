@@ -22,10 +22,11 @@ def rmse(predicted: Tensor, reference: Tensor) -> float:
 def r_squared(predicted: Tensor, reference: Tensor) -> float | None:
     """Return 1 − SSE / SST, with SST about the mean of the reference in each bin.
 
-    :returns: None when the reference does not vary (a single site, or equal sites): then it is not defined.
+    :returns: None when the reference varies by less than 1e-4 of its size (a single site, or equivalent sites): what
+        is left is the noise of the charges, and the ratio says nothing.
     """
     total = float(mse(reference.mean(dim=0).expand_as(reference), reference))
-    if total <= 1e-20 * float(reference.square().mean()):
+    if total <= 1e-8 * float(reference.square().mean()):
         return None
     return 1.0 - float(mse(predicted, reference)) / total
 
