@@ -146,6 +146,8 @@ def expected_sites(node: orm.ProcessNode) -> list[tuple[int, int]]:
     kind = node.process_type or ""
     inputs = node.base.links.get_incoming(link_type=LinkType.INPUT_WORK).nested()
     if kind == STUDY:
+        if "configurations" not in inputs:  # a study of another version
+            return []
         parts = [count_atoms(formula) for formula, _ in inputs["configurations"].get_list()]
         if "calibration" not in inputs:
             parts.append((1, 9))
