@@ -245,16 +245,24 @@ def run_process(builder: Any) -> orm.WorkChainNode:
 
 
 def submit_process(builder: Any) -> orm.ProcessNode:
-    """Hand a process to the daemon.
+    """Hand a process to the daemon, which is started where it does not run.
 
-    :raises click.ClickException: if the inputs are not valid or the profile has no broker.
+    :raises click.ClickException: if the inputs are not valid, or the profile has no broker to submit through.
     """
     from aiida.engine import submit
-    from aiida.engine.daemon.client import get_daemon_client
+    from aiida.manage import get_manager
 
+    from aiida_siox.cli.daemon import ensure_daemon
+
+    profile = get_manager().get_profile()
+    if profile is None or profile.process_control_backend is None:
+        raise click.ClickException(
+            "this profile has no broker, so nothing can be submitted: leave out --submit, or take the profile that "
+            "`aiida-siox setup` makes."
+        )
     with contextlib.redirect_stdout(sys.stderr), user_errors():
-        if not get_daemon_client().is_daemon_running:
-            say("The daemon is not running: the process starts when `verdi daemon start` does.")
+        if ensure_daemon() != "running":
+            say("Started AiiDA's daemon; `verdi daemon stop` ends it.")
         return submit(builder)
 
 
@@ -322,7 +330,9 @@ def protocol_options(function: Command) -> Command:
 def launch_options(function: Command) -> Command:
     """Add the options of all ``run`` commands."""
     function = json_option(function)
-    function = click.option("--submit", is_flag=True, help="Leave it to the daemon and return at once.")(function)
+    function = click.option("--submit", is_flag=True, help="Leave it to the daemon, started if need be, and return.")(
+        function
+    )
     function = click.option(
         "--computer", help="Label of the computer whose codes are taken; the one `setup` made when not given."
     )(function)
