@@ -92,7 +92,8 @@ def test_a_model_leads_back_to_the_melt(mock_study, label):
     assert len(ancestors(model, Ld1Calculation)) == 3
     graph = Graph()
     graph.recurse_ancestors(model.pk)
-    drawn = {node.process_class for node in graph.nodes if isinstance(node, orm.CalcJobNode)}
+    nodes = [orm.load_node(pk) for pk in graph.nodes]
+    drawn = {node.process_class for node in nodes if isinstance(node, orm.CalcJobNode)}
     assert {MeltQuenchCalculation, Ld1Calculation, PwCalculation, XspectraCalculation} <= drawn
 
 
