@@ -55,7 +55,7 @@ def run(dataset, target="valence", overrides=None):
     return train.run_get_node(dataset, orm.Str(target), orm.Dict(parameters), orm.Int(TRAINING_VERSION))
 
 
-@pytest.mark.usefixtures("aiida_profile_clean")
+@pytest.mark.usefixtures("aiida_profile")
 def test_valence_model_is_stored_and_queryable():
     dataset = toy_dataset().store()
     model, node = run(dataset)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
+
 import pytest
 from aiida import orm
 
 from aiida_siox.cli import demo as module
 
 
-def make_study(state: str = "waiting", status: int = 0, label: str = module.LABEL) -> orm.WorkChainNode:
+def make_study(state: str = "waiting", status: int = 0, label: str | None = None) -> orm.WorkChainNode:
     """Return a stored study without anything under it."""
     node = orm.WorkChainNode()
     node.process_type = "aiida.workflows:siox.study"
-    node.label = label
+    node.label = module.LABEL if label is None else label
     node.set_process_state(state)
     if state == "finished":
         node.set_exit_status(status)
@@ -20,8 +22,9 @@ def make_study(state: str = "waiting", status: int = 0, label: str = module.LABE
 
 
 @pytest.fixture
-def without_engines(aiida_profile_clean, monkeypatch):
+def without_engines(aiida_profile, monkeypatch):
     """Leave out what needs engines and a daemon; return the list of studies that were submitted."""
+    monkeypatch.setattr(module, "LABEL", f"demo of a test {uuid.uuid4().hex}")
     submitted = []
 
     def submit(codes, workers, formulas, seeds):
@@ -104,7 +107,7 @@ def test_an_incomplete_study_has_a_report_and_an_exit_status(without_engines, ru
     assert (tmp_path / "report.html").exists()
 
 
-def test_watch_prints_lines_and_ends(aiida_profile_clean, capsys):
+def test_watch_prints_lines_and_ends(aiida_profile, capsys):
     """Without a terminal each look is a line."""
     module.watch(make_study("finished"), module.MemoryUse(), 1)
     assert "finished" in capsys.readouterr().out
@@ -116,7 +119,8 @@ def test_memory_counts_this_process():
     assert memory.peak >= 50e6
 
 
-def test_missing_engines_are_named_before_anything_is_submitted(aiida_profile_clean, run_cli, monkeypatch):
+def test_missing_engines_are_named_before_anything_is_submitted(run_cli, monkeypatch):
+    monkeypatch.setattr("aiida_siox.cli.environment.find_code", lambda name, computer: None)
     monkeypatch.setattr(module, "ensure_daemon", lambda workers: pytest.fail("a daemon was started"))
     error = run_cli("demo", fails=True).stderr
     assert "no code for pw.x is registered" in error

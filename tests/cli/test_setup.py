@@ -8,6 +8,7 @@ import pathlib
 import stat
 import subprocess
 import sys
+import uuid
 
 import click
 import pytest
@@ -220,10 +221,10 @@ def test_identify(tmp_path):
 
 
 @pytest.fixture
-def own_computer(aiida_profile_clean, tmp_path) -> orm.Computer:
-    """Return a local computer in an empty profile."""
+def own_computer(aiida_profile, tmp_path) -> orm.Computer:
+    """Return a local computer without codes."""
     computer = orm.Computer(
-        label="localhost",
+        label=f"computer-{uuid.uuid4().hex[:8]}",
         hostname="localhost",
         transport_type="core.local",
         scheduler_type="core.direct",
@@ -248,9 +249,9 @@ def test_register_code(own_computer, engines_folder):
     other = script(engines_folder / "pw-other.x", "true")
     second, _ = register_code("pw", other, own_computer, "6.7")
     assert second.label == "pw-6.7-2"
-    assert find_code("pw").uuid == second.uuid
+    assert find_code("pw", own_computer.label).uuid == second.uuid
     register_code("pw", path, own_computer, "6.7")
-    assert find_code("pw").uuid == first.uuid
+    assert find_code("pw", own_computer.label).uuid == first.uuid
     assert find_code("pw", "elsewhere") is None
 
 
@@ -258,20 +259,20 @@ def test_find_code_takes_one_made_by_hand(own_computer, engines_folder):
     """A code that the user made is found by its label; `pwx` is not `pw`."""
     for label in ("pwx", "pw-7.2"):
         orm.InstalledCode(label=label, computer=own_computer, filepath_executable=str(engines_folder / "pw.x")).store()
-    assert find_code("pw").label == "pw-7.2"
-    assert find_code("xspectra") is None
+    assert find_code("pw", own_computer.label).label == "pw-7.2"
+    assert find_code("xspectra", own_computer.label) is None
 
 
 def test_get_codes_says_all_that_is_missing(own_computer, engines_folder):
     register_code("pw", str(engines_folder / "pw.x"), own_computer, "6.7")
     register_code("pp", str(engines_folder / "pp.x"), own_computer, "6.7")
-    assert get_codes(["pw"])["pw"].label == "pw-6.7"
-    assert get_codes(["pw"], selection={"pw": "pp-6.7@localhost"})["pw"].label == "pp-6.7"
+    assert get_codes(["pw"], computer=own_computer.label)["pw"].label == "pw-6.7"
+    assert get_codes(["pw"], selection={"pw": f"pp-6.7@{own_computer.label}"})["pw"].label == "pp-6.7"
 
     (engines_folder / "pp.x").unlink()
-    assert "does not exist" in executable_problem(orm.load_code("pp-6.7@localhost"))
+    assert "does not exist" in executable_problem(orm.load_code(f"pp-6.7@{own_computer.label}"))
     with pytest.raises(click.ClickException) as error:
-        get_codes(["pw", "pp", "xspectra"])
+        get_codes(["pw", "pp", "xspectra"], computer=own_computer.label)
     message = error.value.message
     assert "pp.x" in message
     assert "no code for xspectra.x is registered" in message

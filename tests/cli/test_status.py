@@ -21,15 +21,12 @@ def process(process_type, caller=None, link="CALL", state="finished", status=0, 
         kind = LinkType.CALL_CALC if job else LinkType.CALL_WORK
         node.base.links.add_incoming(caller, link_type=kind, link_label=link)
     if job:
-        from aiida.manage import get_manager
-
-        assert get_manager()
         node.computer = orm.Computer.collection.all()[0]
     return node.store()
 
 
 @pytest.fixture
-def study(aiida_profile_clean, aiida_localhost):
+def study(aiida_profile, aiida_localhost):
     """Return a running study of Si4O6 and Si8O4: two sites done, one failed, one running."""
     root = orm.WorkChainNode()
     root.process_type = "aiida.workflows:siox.study"
@@ -73,7 +70,7 @@ def test_progress_needs_few_queries(study, monkeypatch):
     assert len(calls) <= 12
 
 
-def test_progress_of_one_structure(aiida_profile_clean):
+def test_progress_of_one_structure(aiida_profile):
     """A structure says by itself how many sites it has."""
     structure = orm.StructureData(cell=[[5, 0, 0], [0, 5, 0], [0, 0, 5]])
     for x, symbol in enumerate(("Si", "Si", "O")):
@@ -96,18 +93,19 @@ def test_status_of_a_study(study, run_cli):
 
 
 def test_status_lists(study, run_cli):
-    outcome = run_cli("status")
+    outcome = run_cli("status", "--limit", 1)
     assert "siox.study" in outcome.stdout
     assert "2/1/10" in outcome.stdout
     assert "site_spectrum" not in outcome.stdout
     assert run_cli("status", "--json").json[0]["pk"] == study.pk
 
 
-def test_status_without_processes(aiida_profile_clean, run_cli):
+def test_status_without_processes(run_cli, monkeypatch):
+    monkeypatch.setattr("aiida_siox.cli.status.latest_processes", lambda limit: [])
     assert "No processes yet" in run_cli("status").stdout
 
 
-def test_status_of_nothing(aiida_profile_clean, run_cli):
+def test_status_of_nothing(aiida_profile, run_cli):
     assert "no node" in run_cli("status", "99999", fails=True).stderr
 
 

@@ -185,15 +185,16 @@ def test_an_empty_model_is_not_stored(aiida_profile):
         ModelData().store()
 
 
-@pytest.mark.usefixtures("aiida_profile_clean")
+@pytest.mark.usefixtures("aiida_profile")
 def test_archive_round_trip(tmp_path, aiida_profile):
+    from aiida.tools import delete_nodes
     from aiida.tools.archive import create_archive, import_archive
 
     model = make_model("rdf", epochs=2).store()
     spectra = toy_arrays(3, 1)["spectra"]
     expected, uuid = model.predict_on_grid(spectra), model.uuid
     create_archive([model], filename=tmp_path / "model.aiida")
-    aiida_profile.reset_storage()
+    delete_nodes([model.pk], dry_run=False)
     import_archive(tmp_path / "model.aiida")
     imported = orm.load_node(uuid)
     assert isinstance(imported, ModelData)
