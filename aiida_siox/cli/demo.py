@@ -65,9 +65,11 @@ def demo(formulas: tuple[str, ...], seeds: tuple[int, ...], workers: int, report
     except KeyboardInterrupt:
         click.echo(
             f"\nDetached. Study {study.pk} goes on in the background.\n"
-            f"Look at it again with {again()}, or `aiida-siox status {study.pk}`; stop it with "
-            f"`verdi process kill {study.pk}`."
+            f"{again()} shows it again. To look at it or to stop it yourself:"
         )
+        for command in (environment_line(), f"aiida-siox status {study.pk}", f"verdi process kill {study.pk}"):
+            if command:
+                click.echo(f"  {command}")
         raise SystemExit(0)
     finally:
         if warm_up is not None and warm_up.poll() is not None:
@@ -78,6 +80,14 @@ def demo(formulas: tuple[str, ...], seeds: tuple[int, ...], workers: int, report
 def again() -> str:
     """Return the command that re-attaches, as the user started it."""
     return "`make demo`" if os.environ.get("MAKELEVEL") else "`aiida-siox demo`"
+
+
+def environment_line() -> str:
+    """Return the line without which commands look into the user's own AiiDA configuration; empty where it is that."""
+    if "AIIDA_PATH" not in os.environ:
+        return ""
+    scripts = pathlib.Path(sys.executable).parent
+    return f"export AIIDA_PATH={shlex.quote(os.environ['AIIDA_PATH'])} PATH={shlex.quote(str(scripts))}:$PATH"
 
 
 def demo_studies() -> list[orm.WorkChainNode]:
