@@ -118,7 +118,7 @@ def test_a_failure_of_apt_is_reported(path):
 
 def test_python_too_old(path, tmp_path):
     """An old Python is refused with the remedy."""
-    write(path / "python3", "[ \"$1\" = --version ] && echo 'Python 3.9.2'\nexit 1")
+    write(path / "python3", "[ \"$1\" = --version ] && echo 'Python 3.9.2' && exit\nexit 1")
     done = subprocess.run(
         [str(TOOLS / "bootstrap.sh"), str(tmp_path / "venv")],
         env={"PATH": str(path)},

@@ -8,19 +8,35 @@ cd "$(dirname "$0")/.."
 
 say() { printf '%s\n' "$*"; }
 as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
+apt_install() {
+    for attempt in first second; do
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" >/dev/null && return
+        [ $attempt = first ] && as_root env DEBIAN_FRONTEND=noninteractive apt-get update >/dev/null
+    done
+    exit 1
+}
+find_python() {
+    for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
+        if command -v "$candidate" >/dev/null 2>&1 && is_new_enough "$candidate"; then
+            printf '%s' "$candidate"
+            return
+        fi
+    done
+}
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
 if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import pip' >/dev/null 2>&1; then
-    python=""
-    for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
-        if command -v "$candidate" >/dev/null 2>&1 && is_new_enough "$candidate"; then
-            python=$candidate
-            break
-        fi
-    done
+    python=$(find_python)
+    if [ -z "$python" ] && ! command -v python3 >/dev/null 2>&1 && command -v apt-get >/dev/null 2>&1; then
+        say "install: no Python; installing the system's packages python3 and python3-venv"
+        apt_install python3 python3-venv
+        python=$(find_python)
+    fi
     if [ -z "$python" ]; then
-        say "install: Python 3.11 or newer is needed; found: $(python3 --version 2>&1 || echo none)." >&2
-        say "Install one (Debian 12, Ubuntu 24.04: apt-get install python3 python3-venv; elsewhere conda) or name it: PYTHON=... make install" >&2
+        found=$(python3 --version 2>/dev/null || true)
+        say "install: Python 3.11 or newer is needed; found: ${found:-none}." >&2
+        say "Install one (Debian 12, Ubuntu 24.04: apt-get install python3 python3-venv; elsewhere conda)" >&2
+        say "or name it: PYTHON=/path/to/python3 make install" >&2
         exit 1
     fi
     if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
@@ -31,9 +47,7 @@ if [ ! -x "$venv/bin/python" ] || ! "$venv/bin/python" -c 'import pip' >/dev/nul
             exit 1
         fi
         say "install: installing the system's package python$version-venv"
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "python$version-venv" >/dev/null 2>&1 ||
-            { as_root env DEBIAN_FRONTEND=noninteractive apt-get update >/dev/null
-              as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "python$version-venv" >/dev/null; }
+        apt_install "python$version-venv"
     fi
     say "install: making $venv with $("$python" --version)"
     "$python" -m venv "$venv"
