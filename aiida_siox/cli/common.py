@@ -224,24 +224,93 @@ def local_runner() -> Any:
 def run_process(builder: Any) -> orm.WorkChainNode:
     """Run a process here and return its node, whatever came of it.
 
-    All that AiiDA and the engines print goes to stderr. Ctrl-C kills the process.
+    All that AiiDA and the engines print goes to stderr. Ctrl-C kills the process with all its jobs.
 
     :raises click.ClickException: if the inputs are not valid.
     """
-    from aiida.engine import run_get_node
+    from aiida.engine.utils import loop_scope
+    from aiida.manage import get_manager
 
+    # as aiida.engine.run does: nothing here needs the broker, which lives only while the daemon does
+    runner = get_manager().create_runner(communicator=None)
     with contextlib.redirect_stdout(sys.stderr):
         with user_errors():
-            process = local_runner().instantiate_process(builder)
+            process = runner.instantiate_process(builder)
         node = process.node
         say(f"Running {describe(node)} {node.pk}; Ctrl-C stops it.")
         try:
-            run_get_node(process)
+            with loop_scope(runner.loop), killed_by_signals(process, runner.loop):
+                process.execute()
         except Exception:
-            # a process that excepted or was killed ends run() with that exception; its node keeps it and is reported
+            # a process that excepted or was killed ends with that exception; its node keeps it and is reported
             if not (node.is_excepted or node.is_killed):
                 raise
+        finally:
+            if not node.is_finished:
+                stop_descendants(node)
     return node
+
+
+@contextlib.contextmanager
+def killed_by_signals(process: Any, loop: Any) -> Iterator[None]:
+    """Kill a process when Ctrl-C or a request to terminate comes; a second Ctrl-C is one.
+
+    AiiDA's own runner does so in the signal handler itself, that is, possibly in the middle of a transaction of the
+    database, which then stays broken while the process goes on waiting. The event loop calls between two steps.
+    """
+    import signal
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def interrupt() -> None:
+        for number in signals:
+            loop.remove_signal_handler(number)
+        say(f"Stopping {describe(process.node)} {process.node.pk} ...")
+        process.kill(msg_text="Killed by the user.")
+
+    for number in signals:
+        loop.add_signal_handler(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def stop_descendants(node: orm.ProcessNode) -> None:
+    """End the jobs of a process that was broken off, and mark what has not ended under it as killed.
+
+    Without a broker a process cannot tell its children to stop: they would wait for ever, and their engines run on.
+    """
+    from aiida.engine import ProcessState
+
+    for child in node.called_descendants:
+        if child.is_terminated:
+            continue
+        if isinstance(child, orm.CalcJobNode):
+            stop_job(child)
+        child.set_process_state(ProcessState.KILLED)
+        child.set_process_status(f"Killed with {describe(node)} {node.pk}")
+        if not child.is_sealed:
+            child.seal()
+
+
+def stop_job(node: orm.CalcJobNode) -> None:
+    """Kill the job of a CalcJob, where it has one."""
+    from psutil import NoSuchProcess
+
+    job, computer = node.get_job_id(), node.computer
+    if job is None or computer is None:
+        return
+    try:
+        scheduler = computer.get_scheduler()
+        with node.get_transport() as transport:
+            scheduler.set_transport(transport)
+            scheduler.kill_job(job)
+    except NoSuchProcess:
+        return  # core.direct: it has just ended
+    except (OSError, AiidaException) as exception:
+        say(f"The job {job} of {describe(node)} {node.pk} may still run: {exception}")
 
 
 def submit_process(builder: Any) -> orm.ProcessNode:

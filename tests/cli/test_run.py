@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+import time
+
 import ase
 import ase.build
 import ase.io
 import numpy as np
+import psutil
 import pytest
 import yaml
 from aiida import orm
@@ -304,3 +310,32 @@ def test_show_a_study_of_the_workflow(run_cli, mock_study):
     assert set(shown["models"]) == {"charge", "rdf"}
     assert {entry["engine"] for entry in shown["timings"]} >= {"lmp", "pw.x", "xspectra.x"}
     assert [failure["where"] for failure in shown["failures"] if "site" in failure["where"]] == ["Si4O5_1, site 0"]
+
+
+@pytest.mark.engine
+def test_interrupt_stops_the_whole_tree(run_cli, mock_codes, quartz_file, tmp_path):
+    mock_codes.rules({"engine": "pw", "seconds": 120})
+    overrides = tmp_path / "overrides.yaml"
+    overrides.write_text(yaml.safe_dump({"settings": {"scf": {"ecutwfc_Ry": 41.0}}}))  # nothing of it is cached
+
+    def interrupt() -> None:
+        while "start" not in mock_codes.log_file.read_text():
+            time.sleep(0.2)
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    outcome = run_cli("run", "structure", quartz_file, "--overrides", overrides, "--json", fails=True)
+    thread.join()
+    assert outcome.exit_code == common.EXIT_INCOMPLETE
+    assert outcome.json["exit_status"] is None
+    assert "was killed" in outcome.stderr
+    node = orm.load_node(outcome.json["process"])
+    assert node.is_killed
+    jobs = [child for child in node.called_descendants if isinstance(child, orm.CalcJobNode)]
+    assert jobs
+    assert all(child.is_terminated and child.is_sealed for child in node.called_descendants)
+    assert not psutil.pid_exists(int(jobs[-1].get_job_id())) or (
+        psutil.Process(int(jobs[-1].get_job_id())).status() == psutil.STATUS_ZOMBIE
+    )
