@@ -10,7 +10,7 @@ import pytest
 
 TOOLS = pathlib.Path(__file__).parent.parent / "tools"
 NEEDED = ("sh", "grep", "mktemp", "tail", "rm", "env", "uname", "cat", "chmod", "touch", "dirname")
-ENGINES = ("lmp", "pw.x", "pp.x", "ld1.x", "xspectra.x", "dot")
+ENGINES = ("lmp", "pw.x", "pp.x", "ld1.x", "xspectra.x", "dot", "ps")
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_missing_engines_are_installed(path):
     assert "missing: lmp pw.x" in done.stdout
     lines = log.read_text().splitlines()
     assert lines[0].startswith("update")
-    for package in ("lammps-data", "quantum-espresso-data", "libopenblas0-serial", "graphviz", "noninteractive"):
+    for package in ("lammps-data", "quantum-espresso-data", "libopenblas0-serial", "graphviz", "procps", "noninteractive"):
         assert package in lines[1]
     assert "--no-install-recommends" in lines[1]
 

@@ -5,8 +5,9 @@ set -eu
 say() { printf '%s\n' "$*"; }
 as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
 
-PACKAGES="lammps lammps-data quantum-espresso quantum-espresso-data libopenblas0-serial graphviz"
-EXECUTABLES="lmp pw.x pp.x ld1.x xspectra.x dot"
+# procps: without `ps` AiiDA takes every job on this machine for finished.
+PACKAGES="lammps lammps-data quantum-espresso quantum-espresso-data libopenblas0-serial graphviz procps"
+EXECUTABLES="lmp pw.x pp.x ld1.x xspectra.x dot ps"
 
 # A fast BLAS makes the core-hole SCF twice as fast: the reference BLAS counts as missing.
 uses_fast_blas() {
