@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import threading
@@ -43,6 +44,8 @@ def quartz_file(tmp_path):
 @pytest.fixture
 def nothing_runs(monkeypatch):
     """Fail the test if any process is started."""
+    # imported before it is patched, or it would take the patched function for its own
+    importlib.import_module("aiida_siox.cli.run")
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a process was started")

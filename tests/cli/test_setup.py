@@ -129,9 +129,10 @@ def test_setup_twice(tmp_path, engines_folder):
     assert {row["engine"]: row["code"] for row in report["engines"]}["xspectra"] == "xspectra-6.7@localhost"
 
     (engines_folder / "pw.x").unlink()
-    check = call(tmp_path, "setup", "--check")
+    check = call(tmp_path, "setup", "--check", "--json")
     assert check.returncode == 1
-    assert "does not exist or is not executable" in check.stdout
+    reasons = {row["engine"]: row["reason"] for row in json.loads(check.stdout)["engines"]}
+    assert "does not exist or is not executable" in reasons["pw"]
 
 
 def test_setup_refuses_a_wrong_engine(tmp_path, engines_folder):
