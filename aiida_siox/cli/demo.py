@@ -279,6 +279,8 @@ def conclude(study: orm.WorkChainNode, memory: MemoryUse, report_path: pathlib.P
     if not study.is_finished:
         click.echo(f"See `verdi process report {study.pk}`; the next {again()} starts over with what is in the cache.")
         return 1
+    if not study.is_finished_ok:
+        click.echo(f"What went wrong: `verdi process report {study.pk}`")
     path = report_path.resolve()
     write_report(study, path)
     click.echo(f"report: {path}")

@@ -307,12 +307,12 @@ def expected_end(progress: StudyProgress) -> str:
 
 def verdict(progress: StudyProgress) -> str:
     """Return how a process stands in one word or sentence."""
+    # A message may go on with the last lines of an engine.
+    message = next(iter(progress.exit_message.splitlines()), "")
     if progress.state == "finished":
-        if progress.exit_status == 0:
-            return "finished"
-        return f"ended with exit status {progress.exit_status}: {progress.exit_message}"
+        return f"ended with exit status {progress.exit_status}: {message}" if progress.exit_status else "finished"
     if progress.state == "excepted":
-        return f"broke off: {progress.exit_message}"
+        return f"broke off: {message}"
     return progress.state
 
 
