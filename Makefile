@@ -48,7 +48,7 @@ demo: engines install
 
 # Stops the demo's daemon (its study goes on when `make demo` is called again).
 stop:
-	@AIIDA_PATH=$(CURDIR)/.aiida $(BIN)/verdi daemon stop
+	@AIIDA_PATH=$(CURDIR)/.aiida $(BIN)/verdi daemon stop --timeout 60
 
 constraints: install
 	@tools/bootstrap.sh $(VENV) dev,docs
