@@ -58,7 +58,8 @@ def demo(formulas: tuple[str, ...], seeds: tuple[int, ...], workers: int, report
         click.echo(f"study {study.pk}: goes on where it was")
     else:
         study = submit_study(codes, workers, formulas, seeds)
-    warm_up = start_warm_up()
+    # Compiled once; a demo that has ended has needed it already.
+    warm_up = None if any(other.is_finished for other in demo_studies()) else start_warm_up()
     memory = MemoryUse()
     try:
         watch(study, memory, workers)
