@@ -6,7 +6,6 @@ import importlib
 import os
 import signal
 import threading
-import time
 
 import ase
 import ase.build
@@ -18,7 +17,7 @@ import yaml
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_siox.cli import common
+from aiida_siox.cli import common, run  # both now: commands are imported late, and would take over what is patched
 from aiida_siox.science.cells import alpha_quartz
 
 ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
@@ -50,9 +49,9 @@ def nothing_runs(monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a process was started")
 
-    for module in ("common", "run"):
+    for module in (common, run):
         for name in ("run_process", "submit_process"):
-            monkeypatch.setattr(f"aiida_siox.cli.{module}.{name}", refuse)
+            monkeypatch.setattr(module, name, refuse)
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def captured(monkeypatch):
     def take(builder: object, submit: bool = False) -> None:
         builders.append((builder, submit))
 
-    monkeypatch.setattr("aiida_siox.cli.run.launch", take)
+    monkeypatch.setattr(run, "launch", take)
     return builders
 
 
@@ -321,19 +320,23 @@ def test_interrupt_stops_the_whole_tree(run_cli, mock_codes, quartz_file, tmp_pa
     overrides = tmp_path / "overrides.yaml"
     overrides.write_text(yaml.safe_dump({"settings": {"scf": {"ecutwfc_Ry": 41.0}}}))  # nothing of it is cached
 
+    returned = threading.Event()
+
     def interrupt() -> None:
         while "start" not in mock_codes.log_file.read_text():
-            time.sleep(0.2)
-        time.sleep(1)
-        os.kill(os.getpid(), signal.SIGINT)
+            if returned.wait(0.2):
+                return
+        if not returned.wait(1):
+            os.kill(os.getpid(), signal.SIGINT)
 
-    thread = threading.Thread(target=interrupt)
+    thread = threading.Thread(target=interrupt, daemon=True)
     thread.start()
     outcome = run_cli("run", "structure", quartz_file, "--overrides", overrides, "--json", fails=True)
+    returned.set()
     thread.join()
+    assert "was killed" in outcome.stderr
     assert outcome.exit_code == common.EXIT_INCOMPLETE
     assert outcome.json["exit_status"] is None
-    assert "was killed" in outcome.stderr
     node = orm.load_node(outcome.json["process"])
     assert node.is_killed
     jobs = [child for child in node.called_descendants if isinstance(child, orm.CalcJobNode)]
