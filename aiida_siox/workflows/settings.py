@@ -83,6 +83,13 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
             f"leaves out a part of 1830-1880 eV: give at most {WIDEST_ENERGY_MIN_EV} and at least "
             f"{LEAST_ENERGY_MAX_EV}."
         )
+    step = (xspectra["energy_max_eV"] - xspectra["energy_min_eV"]) / max(xspectra["n_points"] - 1, 1)
+    if xspectra["cut_occ_states"] and xspectra["cut_desmooth_eV"] < step * (1 - 1e-9):
+        return (
+            f"`settings.xspectra.cut_desmooth_eV` ({xspectra['cut_desmooth_eV']}) is below the energy step "
+            f"({step:.3f} eV with n_points {xspectra['n_points']}), which leaves a spike at the energy zero: raise it or "
+            "n_points."
+        )
     if rdf["sigma_angstrom"] < 0:
         return f"`settings.rdf.sigma_angstrom` must not be negative, got {rdf['sigma_angstrom']!r}."
     if rdf["pair"] not in ("total", "Si-O", "Si-Si"):

@@ -29,6 +29,7 @@ def test_protocols_are_valid(protocol):
         ("xspectra", "energy_max_eV", 40.0, "leaves out a part"),
         ("xspectra", "energy_min_eV", -5.0, "leaves out a part"),
         ("xspectra", "gamma_eV", 0.0, "must be positive"),
+        ("xspectra", "n_points", 200, "below the energy step"),
         ("rdf", "sigma_angstrom", -0.1, "must not be negative"),
         ("rdf", "pair", "O-O", "total, Si-O or Si-Si"),
         ("grid", "energy_max_eV", 1800.0, "is empty"),
