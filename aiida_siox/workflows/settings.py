@@ -87,8 +87,8 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
     if xspectra["cut_occ_states"] and xspectra["cut_desmooth_eV"] < step * (1 - 1e-9):
         return (
             f"`settings.xspectra.cut_desmooth_eV` ({xspectra['cut_desmooth_eV']}) is below the energy step "
-            f"({step:.3f} eV with n_points {xspectra['n_points']}), which leaves a spike at the energy zero: raise it or "
-            "n_points."
+            f"({step:.3f} eV with n_points {xspectra['n_points']}), which leaves a spike at the energy zero: "
+            "raise it or n_points."
         )
     if rdf["sigma_angstrom"] < 0:
         return f"`settings.rdf.sigma_angstrom` must not be negative, got {rdf['sigma_angstrom']!r}."
