@@ -32,15 +32,27 @@ def make_starting_cell(formula: orm.Str, seed: orm.Int, parameters: orm.Dict, ve
 
 
 @calcfunction
-def make_quartz(parameters: orm.Dict, version: orm.Int) -> orm.StructureData:
-    """Return α-quartz.
+def make_crystal(parameters: orm.Dict, version: orm.Int) -> orm.StructureData:
+    """Return a reference crystal.
 
-    :param parameters: ``supercell``, three positive integers.
+    :param parameters: ``compound``, a key of :data:`aiida_siox.science.cells.REFERENCES`, and ``supercell``, three
+        positive integers.
+    :raises ValueError: for an unknown compound or an impossible supercell.
     """
-    repeats = tuple(int(number) for number in parameters.get_dict()["supercell"])
-    if len(repeats) != 3 or min(repeats) < 1:
-        raise ValueError(f"supercell {list(repeats)} must be three positive integers.")
-    return structure_from_atoms(cells.alpha_quartz().repeat(repeats), label="alpha-quartz")
+    values = parameters.get_dict()
+    atoms = cells.reference_crystal(values["compound"], values["supercell"])
+    return structure_from_atoms(atoms, label=values["compound"])
+
+
+@calcfunction
+def transform_structure(structure: orm.StructureData, parameters: orm.Dict, version: orm.Int) -> orm.StructureData:
+    """Return a structure after ``supercell``, ``remove``, ``shift_angstrom`` and ``order``, those given, in this order.
+
+    :param parameters: see :func:`aiida_siox.science.cells.transform`.
+    :raises ValueError: for an index that is not there, or an order that is no permutation.
+    """
+    atoms = cells.transform(structure.get_ase(), **parameters.get_dict())
+    return structure_from_atoms(atoms, label=structure.label)
 
 
 @calcfunction

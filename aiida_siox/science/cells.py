@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from ase import Atoms
@@ -51,6 +51,58 @@ CRYSTALS: dict[str, Callable[[], Atoms]] = {
     "alpha-quartz": rectangular_quartz,
 }
 """SiO₂ crystals with a rectangular cell, from whose sites starting cells are drawn."""
+
+
+REFERENCES: dict[str, Callable[[], Atoms]] = {"quartz": alpha_quartz, "silicon": diamond_silicon}
+"""Crystals whose spectra are known from experiment, by the name of the compound."""
+
+
+def reference_crystal(compound: str, supercell: Sequence[int]) -> Atoms:
+    """Return a supercell of a reference crystal.
+
+    :param compound: key of :data:`REFERENCES`.
+    :param supercell: repeats of the cell along its three vectors.
+    :raises ValueError: for an unknown compound or an impossible supercell.
+    """
+    if compound not in REFERENCES:
+        raise ValueError(f"unknown compound `{compound}`. Valid: {', '.join(sorted(REFERENCES))}.")
+    return REFERENCES[compound]().repeat(_repeats(supercell))
+
+
+def _repeats(supercell: Sequence[int]) -> tuple[int, int, int]:
+    repeats = list(supercell)
+    if len(repeats) != 3 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in repeats):
+        raise ValueError(f"supercell {repeats} must be three positive integers such as [1, 1, 1].")
+    return repeats[0], repeats[1], repeats[2]
+
+
+def transform(
+    atoms: Atoms,
+    supercell: Sequence[int] = (1, 1, 1),
+    remove: Sequence[int] = (),
+    shift_angstrom: Sequence[float] = (0.0, 0.0, 0.0),
+    order: Sequence[int] | None = None,
+) -> Atoms:
+    """Return the atoms repeated, with vacancies, shifted and renumbered, in this order of steps.
+
+    :param supercell: repeats along the three cell vectors.
+    :param remove: indices (in the supercell) of atoms that leave a vacancy.
+    :param shift_angstrom: added to every position; atoms are wrapped back into the cell.
+    :param order: new order of the atoms, as indices into what is left; unchanged when None.
+    :raises ValueError: for an index that is not there, or an order that is no permutation.
+    """
+    result = atoms.repeat(_repeats(supercell))
+    if wrong := [index for index in remove if not 0 <= index < len(result)]:
+        raise ValueError(f"`remove` names the atoms {wrong}, but the cell has {len(result)}.")
+    result = result[[index for index in range(len(result)) if index not in set(remove)]]
+    if np.any(np.asarray(shift_angstrom) != 0):
+        result.positions += np.asarray(shift_angstrom, dtype=float)
+        result.wrap()
+    if order is not None:
+        if sorted(order) != list(range(len(result))):
+            raise ValueError(f"`order` must name each of the {len(result)} atoms once, got {list(order)}.")
+        result = result[list(order)]
+    return result
 
 
 def density_g_cm3(atoms: Atoms) -> float:

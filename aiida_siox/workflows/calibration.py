@@ -9,7 +9,7 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain
 
 from aiida_siox.calculations.spectra import calibrate
-from aiida_siox.calculations.structures import make_quartz
+from aiida_siox.calculations.structures import make_crystal
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.science import SCIENCE_VERSION
@@ -90,7 +90,8 @@ class CalibrationWorkChain(SioxProtocolMixin, WorkChain):
 
     def make_structure(self) -> None:
         """Make the quartz cell."""
-        self.ctx.structure = make_quartz(parameters=self.inputs.quartz, version=orm.Int(SCIENCE_VERSION))
+        parameters = orm.Dict({"compound": "quartz", **self.inputs.quartz.get_dict()})
+        self.ctx.structure = make_crystal(parameters=parameters, version=orm.Int(SCIENCE_VERSION))
 
     def run_targets(self) -> ToContext:
         """Compute its first silicon site; all are equivalent."""

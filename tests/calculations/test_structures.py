@@ -7,7 +7,7 @@ import pytest
 from aiida import orm
 from aiida.manage.caching import enable_caching
 
-from aiida_siox.calculations.structures import assess_structure, join_thermo, make_quartz, make_starting_cell
+from aiida_siox.calculations.structures import assess_structure, join_thermo, make_crystal, make_starting_cell
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 
@@ -39,15 +39,15 @@ def test_another_version_of_the_science_is_not_served_from_the_cache(aiida_profi
 
 
 def test_quartz(aiida_profile):
-    structure = make_quartz(orm.Dict({"supercell": [2, 1, 1]}), orm.Int(SCIENCE_VERSION))
+    structure = make_crystal(orm.Dict({"compound": "quartz", "supercell": [2, 1, 1]}), orm.Int(SCIENCE_VERSION))
     assert len(structure.sites) == 18
     assert structure.get_formula() == "O12Si6"
     with pytest.raises(ValueError, match="three positive integers"):
-        make_quartz(orm.Dict({"supercell": [0, 1, 1]}), orm.Int(SCIENCE_VERSION))
+        make_crystal(orm.Dict({"compound": "quartz", "supercell": [0, 1, 1]}), orm.Int(SCIENCE_VERSION))
 
 
 def test_assess(aiida_profile):
-    quartz = make_quartz(orm.Dict({"supercell": [1, 1, 1]}), orm.Int(SCIENCE_VERSION))
+    quartz = make_crystal(orm.Dict({"compound": "quartz", "supercell": [1, 1, 1]}), orm.Int(SCIENCE_VERSION))
     parameters = {**MeltQuenchWorkChain.get_protocol_inputs()["quality"], "expected_density_g_cm3": 2.65}
     results = orm.Dict({"pressure_bar": 1.0, "energy_eV": -59.4, "converged": True})
     quality = assess_structure(quartz, orm.Dict(parameters), orm.Int(SCIENCE_VERSION), results)

@@ -1,0 +1,151 @@
+"""Run the cases of ``cases.yaml`` with the real engines, and keep them in the group ``siox/validation``.
+
+``python docs/validation/recompute.py [--concurrent 2] [NAME ...]``, with the profile, codes and daemon of
+``aiida-siox setup``. What has finished before is not submitted again; what is in the cache costs nothing.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from typing import Any
+
+import click
+import yaml
+from aiida import load_profile, orm
+from aiida.engine import submit
+
+from aiida_siox.calculations.structures import make_crystal, transform_structure
+from aiida_siox.cli.daemon import ensure_daemon
+from aiida_siox.cli.environment import get_codes
+from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain, silicon_sites
+
+CASES = pathlib.Path(__file__).parent / "cases.yaml"
+GROUP = "siox/validation"
+EXTRA = "siox_validation"
+POLL_SECONDS = 5.0
+
+
+def merge(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
+    """Return nested mapping ``a`` with the values of ``b`` on top."""
+    merged = dict(a)
+    for key, value in b.items():
+        nested = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if nested else value
+    return merged
+
+
+def finished(name: str, recipe: dict[str, Any]) -> orm.ProcessNode | None:
+    """Return the process of an entry that has ended well with the same recipe, or None."""
+    query = orm.QueryBuilder().append(orm.Group, filters={"label": GROUP}, tag="group")
+    query.append(orm.ProcessNode, with_group="group", filters={"attributes.exit_status": 0}, project="*")
+    for (node,) in query.iterall():
+        if node.base.extras.get(EXTRA, None) == {"name": name, "recipe": recipe}:
+            return node
+    return None
+
+
+class Campaign:
+    """The entries of ``cases.yaml``, submitted so that no more than a number of them run at one time."""
+
+    def __init__(self, concurrent: int) -> None:
+        self.recipes = yaml.safe_load(CASES.read_text())
+        self.codes = get_codes(["lmp", "ld1", "pw", "pp", "xspectra", "bader"])
+        self.group, _ = orm.Group.collection.get_or_create(GROUP)
+        self.concurrent = concurrent
+        self.running: dict[str, orm.ProcessNode] = {}
+        self.structures: dict[str, orm.StructureData] = {}
+        self.atomic: dict[str, dict[str, Any]] = {}
+
+    def start(self, name: str, builder: Any, recipe: dict[str, Any]) -> orm.ProcessNode:
+        """Submit an entry, or return the finished one."""
+        if (node := finished(name, recipe)) is not None:
+            return node
+        self.wait(self.concurrent - 1)
+        node = submit(builder)
+        node.base.extras.set(EXTRA, {"name": name, "recipe": recipe})
+        self.group.add_nodes(node)
+        self.running[name] = node
+        click.echo(f"{time.strftime('%H:%M:%S')} {name}: {node.process_label}<{node.pk}>")
+        return node
+
+    def wait(self, at_most: int, *names: str) -> None:
+        """Wait until at most so many entries run, and none of those named."""
+        while len(self.running) > at_most or any(name in self.running for name in names):
+            time.sleep(POLL_SECONDS)
+            for name, node in list(self.running.items()):
+                if node.is_terminated:
+                    del self.running[name]
+                    state = "done" if node.is_finished_ok else f"FAILED {node.exit_status} {node.exit_message}"
+                    click.echo(f"{time.strftime('%H:%M:%S')} {name}: {state}")
+
+    def atomic_data(self, name: str) -> dict[str, Any]:
+        """Return the atomic data of a variant, made when there is none."""
+        if name not in self.atomic:
+            overrides = self.recipes["atomic_data"][name]
+            builder = AtomicDataWorkChain.get_builder_from_protocol(self.codes["ld1"], overrides=overrides)
+            label = f"atomic_data/{name}"
+            node = self.start(label, builder, {"atomic_data": overrides})
+            self.wait(self.concurrent, label)
+            self.atomic[name] = atomic_data_of(node)
+        return self.atomic[name]
+
+    def structure(self, name: str) -> orm.StructureData:
+        """Return a structure, made when there is none."""
+        if name in self.structures:
+            return self.structures[name]
+        recipe = self.recipes["structures"][name]
+        version = orm.Int(SCIENCE_VERSION)
+        if "crystal" in recipe:
+            node = make_crystal(orm.Dict(recipe["crystal"]), version)
+        elif "transform" in recipe:
+            node = transform_structure(self.structure(recipe["parent"]), orm.Dict(recipe["transform"]), version)
+        else:
+            melt = recipe["melt_quench"]
+            builder = MeltQuenchWorkChain.get_builder_from_protocol(
+                self.codes["lmp"], melt["formula"], seed=melt["seed"], overrides=melt.get("overrides")
+            )
+            label = f"melt_quench/{name}"
+            process = self.start(label, builder, recipe)
+            self.wait(self.concurrent, label)
+            node = process.outputs.structure
+        self.structures[name] = node
+        return node
+
+    def case(self, name: str) -> None:
+        """Submit one case."""
+        recipe = self.recipes["cases"][name]
+        structure = self.structure(recipe["structure"])
+        settings = merge(self.recipes["settings"], recipe.get("settings", {}))
+        sites = recipe.get("sites", silicon_sites(structure)[:1])
+        builder = StructureTargetsWorkChain.get_builder_from_protocol(
+            self.codes,
+            structure,
+            self.atomic_data(recipe.get("atomic_data", "default")),
+            overrides={"settings": settings},
+            sites=sites,
+            max_concurrent=1,
+        )
+        self.start(name, builder, {**recipe, "settings": settings, "sites": sites})
+
+
+@click.command(help=__doc__)
+@click.option("--concurrent", default=2, show_default=True, help="Cases at one time; each runs one engine at a time.")
+@click.argument("names", nargs=-1)
+def main(concurrent: int, names: tuple[str, ...]) -> None:
+    load_profile()
+    ensure_daemon()
+    campaign = Campaign(concurrent)
+    unknown = [name for name in names if name not in campaign.recipes["cases"]]
+    if unknown:
+        raise click.UsageError(f"no such cases: {', '.join(unknown)}. Valid: {', '.join(campaign.recipes['cases'])}.")
+    for name in names or campaign.recipes["cases"]:
+        campaign.case(name)
+    campaign.wait(0)
+
+
+if __name__ == "__main__":
+    main()
