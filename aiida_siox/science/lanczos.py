@@ -17,15 +17,15 @@ Seitsonen and Mauri, Phys. Rev. B 80, 075102 (2009).
 
     P(E) = 1/2π Im ∫_0^∞ dt [ G(E0 + it) / (E0 - E + i(t - Γ)) + G*(E0 + it) / (E0 - E - i(t + Γ)) ],
 
-which needs no eigenvalues. Both terms jump at E0 and their sum does not; within ``smooth`` of E0 it is replaced by the
-cubic through value and slope of both sides, as xspectra does. The integral is done here on Gauss–Legendre panels in
-ln t, graded towards t = Γ where the integrand peaks.
+which needs no eigenvalues. Γ may depend on E: each E has a Lorentzian of its own. Both terms jump at E0 and their sum
+does not; within ``smooth`` of E0 it is replaced by the cubic through value and slope of both sides, as xspectra does.
+The integral is done here on Gauss–Legendre panels in ln t, graded towards t = Γ where the integrand peaks.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,8 @@ INVERSE_FINE_STRUCTURE = 137.04
 """The value that xspectra writes into its prefactor."""
 
 Array = npt.NDArray[np.float64]
+HalfWidth = Callable[[Array], Array]
+"""Half width in eV at energies in eV relative to the energy zero, shape (n,) each; its text says what it is."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,34 +140,28 @@ def green_function(
     return 1.0 / tail
 
 
-def graded_log_nodes(gamma: float, nearest: float, lowest: float = 1e-7, highest: float = 1e5) -> tuple[Array, Array]:
-    """Return nodes and weights of ∫ dt on (lowest, highest), dense around t = gamma.
+def graded_log_nodes(
+    position: float | Array, distance: float | Array, lowest: float = 1e-7, highest: float = 1e5
+) -> tuple[Array, Array]:
+    """Return nodes and weights of ∫ dt on (lowest, highest), dense where poles of the integrand come near.
 
-    Ten-point Gauss–Legendre panels in u = ln t. Their widths shrink towards ln gamma in proportion to the distance,
-    down to that of the pole which comes nearest to the line.
+    Ten-point Gauss–Legendre panels in u = ln t, where a pole at t = p ± i d lies at ln(p ± i d). A panel is at most 0.7
+    times as wide as its lower end is far from the nearest pole, so that the rule converges to some 1e-10.
 
-    :param gamma: half width, Ry.
-    :param nearest: smallest distance of the pole from the line, Ry.
+    :param position: real parts p of the poles, positive, a number or shape (n_poles,), Ry.
+    :param distance: imaginary parts d, their distances from the line of integration, same shape, Ry.
     :param lowest: lower end, Ry.
     :param highest: upper end, Ry.
     :returns: t and dt, both shape (n,), Ry.
     """
-    finest = min(max(nearest / gamma, 1e-4), 0.5)
-    centre = np.log(gamma)
-
-    def side(end: float) -> list[float]:
-        edges, step = [0.0], finest
-        while edges[-1] < end:
-            edges.append(min(edges[-1] + step, end))
-            step = min(max(finest, 0.5 * edges[-1]), 0.5)
-        return edges
-
-    below = [centre - edge for edge in side(centre - np.log(lowest))][::-1]
-    above = [centre + edge for edge in side(np.log(highest) - centre)]
-    edges = np.array(below + above[1:])
+    poles = np.log(np.atleast_1d(position) + 1j * np.abs(np.atleast_1d(distance)))
+    edges, end = [np.log(lowest)], np.log(highest)
+    while edges[-1] < end:
+        nearest = max(float(np.abs(poles - edges[-1]).min()), 1e-4)
+        edges.append(min(edges[-1] + min(0.7 * nearest, 0.5), end))
     points, weights = np.polynomial.legendre.leggauss(10)
     half = 0.5 * np.diff(edges)[:, None]
-    u = 0.5 * (edges[1:] + edges[:-1])[:, None] + half * points
+    u = 0.5 * (np.array(edges[1:]) + edges[:-1])[:, None] + half * points
     t = np.exp(u).ravel()
     return t, (half * weights).ravel() * t
 
@@ -182,21 +178,46 @@ def _cubic(left: float, right: float, values: Array, slopes: Array, x: Array) ->
     return np.stack([values[0], slopes[0], values[1], slopes[1]], axis=1) @ basis
 
 
+def half_widths(gamma_eV: float | HalfWidth, energy_eV: Array) -> Array:
+    """Return the half width at each energy, both eV, shape (n,); see :func:`spectrum_from_coefficients`."""
+    return np.asarray(gamma_eV(energy_eV) if callable(gamma_eV) else np.full(energy_eV.shape, float(gamma_eV)))
+
+
+def check_converged(coefficients: LanczosCoefficients, gamma_eV: float | HalfWidth, energy_eV: Array) -> None:
+    """Refuse a half width below the one for which the coefficients converged.
+
+    :raises ValueError: naming the lowest half width and its energy.
+    """
+    gamma = half_widths(gamma_eV, energy_eV)
+    lowest = int(np.argmin(gamma))
+    if not gamma[lowest] >= coefficients.gamma_eV * (1 - 1e-9):
+        where = f" of {gamma_eV} at {energy_eV[lowest]:.2f} eV above the energy zero" if callable(gamma_eV) else ""
+        raise ValueError(
+            f"the coefficients converged for a half width of {coefficients.gamma_eV:g} eV: the {gamma[lowest]:.4g} eV"
+            f"{where} would show structure that is not there. Give a half width of at least "
+            f"{coefficients.gamma_eV:g} eV, or run xspectra.x again with a smaller xgamma."
+        )
+
+
 def spectrum_from_coefficients(
     coefficients: LanczosCoefficients,
     energy_eV: Array,
     energy_zero_eV: float,
-    gamma_eV: float | None = None,
+    gamma_eV: float | HalfWidth | None = None,
     cut_occupied: bool = True,
     smooth_eV: float | None = None,
     use_terminator: bool = True,
 ) -> Array:
     """Return the cross-section of one polarisation, normalised as in the file that xspectra.x writes.
 
+    With a half width that depends on the energy, the value at E is that of the Lorentzian with the half width Γ(E)
+    centred at E, as in FDMNES: both terms of the cut are taken at Γ(E).
+
     :param coefficients: Lanczos coefficients of the polarisation.
     :param energy_eV: energies relative to the energy zero, ascending, shape (n_e,), eV.
     :param energy_zero_eV: energy zero on the eigenvalue axis of the run, eV; the occupied states are cut there.
-    :param gamma_eV: half width of the Lorentzian, eV; that of the run when None.
+    :param gamma_eV: half width of the Lorentzian, eV, or a function that returns it for energies relative to the
+        energy zero (eV, shape (n,)); that of the run when None.
     :param cut_occupied: remove the states below the energy zero (`cut_occ_states`).
     :param smooth_eV: half width of the interval around zero that the cubic bridges (`cut_desmooth`), eV; the step of
         the energies when None.
@@ -204,27 +225,27 @@ def spectrum_from_coefficients(
     :returns: cross-section, shape (n_e,), in the units of xspectra.
     :raises ValueError: for a half width below the one for which the coefficients converged, or unordered energies.
     """
-    gamma_eV = coefficients.gamma_eV if gamma_eV is None else gamma_eV
-    if gamma_eV < coefficients.gamma_eV * (1 - 1e-9):
-        raise ValueError(
-            f"the coefficients converged for a half width of {coefficients.gamma_eV} eV: {gamma_eV} eV would show "
-            "structure that is not there; run xspectra.x again with a smaller xgamma."
-        )
     energy_eV = np.asarray(energy_eV, dtype=float)
     if energy_eV.ndim != 1 or energy_eV.size < 2 or np.any(np.diff(energy_eV) <= 0):
         raise ValueError("the energies must be a one-dimensional ascending array of at least two values.")
+    gamma_eV = coefficients.gamma_eV if gamma_eV is None else gamma_eV
+    check_converged(coefficients, gamma_eV, energy_eV)
     if smooth_eV is None:
         smooth_eV = float(np.diff(energy_eV).max())
     if cut_occupied and not smooth_eV > 0:
         raise ValueError(f"the smoothing interval must be positive, got {smooth_eV} eV.")
 
-    energy, zero, gamma = energy_eV / RYDBERG_EV, energy_zero_eV / RYDBERG_EV, gamma_eV / RYDBERG_EV
+    energy, zero = energy_eV / RYDBERG_EV, energy_zero_eV / RYDBERG_EV
     smooth = smooth_eV / RYDBERG_EV
     slope_step = float(np.diff(energy).min())
     # Beside the energies asked for: two points on either side of the bridge, for its values and slopes.
     bridge = np.array([-smooth - slope_step, -smooth, smooth, smooth + slope_step])
     at = np.concatenate([energy, bridge])
-    nodes, node_weights = graded_log_nodes(gamma, smooth) if cut_occupied else (np.empty(0), np.empty(0))
+    gamma = half_widths(gamma_eV, at * RYDBERG_EV) / RYDBERG_EV
+    nodes, node_weights = np.empty(0), np.empty(0)
+    if cut_occupied:
+        outside = np.abs(at) >= smooth  # what lies inside is bridged
+        nodes, node_weights = graded_log_nodes(gamma[outside], at[outside])
     z = np.concatenate([zero + at + 1j * gamma, zero + 1j * nodes])
 
     n_at = at.size
@@ -238,8 +259,8 @@ def spectrum_from_coefficients(
 
     if cut_occupied:
         values *= at > 0
-        kernel = 1.0 / (-at[:, None] + 1j * (nodes - gamma))
-        kernel_conjugate = 1.0 / (-at[:, None] - 1j * (nodes + gamma))
+        kernel = 1.0 / (-at[:, None] + 1j * (nodes - gamma[:, None]))
+        kernel_conjugate = 1.0 / (-at[:, None] - 1j * (nodes + gamma[:, None]))
         weighted = line * node_weights
         values += (weighted @ kernel.T + weighted.conj() @ kernel_conjugate.T).imag / (2 * np.pi)
         inside = np.abs(energy) < smooth
