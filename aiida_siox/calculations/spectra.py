@@ -14,7 +14,7 @@ from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science import spectra as sp
 from aiida_siox.science.digest import structure_digest
-from aiida_siox.science.energies import RYDBERG_EV, transition_energy
+from aiida_siox.science.energies import RYDBERG_EV, free_atom_transition, transition_energy
 
 HOLE_KIND = "Sih"
 ELEMENTS = ("Si", "O")
@@ -123,13 +123,18 @@ def assemble_spectrum(
                 "cannot be subtracted. Compute both with the same settings."
             )
     treatment = settings.get_dict()["treatment"]
-    core = float(atomic_energies.get_dict()["core_correction_eV"])
+    atomic = atomic_energies.get_dict()
+    core = float(atomic["core_correction_eV"])
     ground_ry, hole_ry = total_energy_ry(ground), total_energy_ry(hole)
     energies = {
         "ground_Ry": ground_ry,
         "hole_Ry": hole_ry,
         "core_correction_eV": core,
-        "transition_eV": transition_energy(ground_ry, hole_ry, core),
+        "transition_eV": (
+            free_atom_transition(atomic["ground_all_electron_Ry"], atomic["hole_all_electron_Ry"])
+            if treatment == "none"
+            else transition_energy(ground_ry, hole_ry, core)
+        ),
         "energy_zero_eV": float(xspectra["energy_zero_eV"]),
         "fermi_eV": float(hole["fermi_energy"]),
     }

@@ -227,6 +227,11 @@ def assemble(calibration: CalibrationData, window: orm.Dict, version: orm.Int, *
             f"tables computed with different settings cannot be combined ({groups}). Compute all of them, and the "
             "calibration, with the same treatment, cutoffs, meshes, thresholds, atomic data and engine versions."
         )
+    if tables[finished[0]].base.attributes.get("treatment") == "none":
+        raise ValueError(
+            "tables with the treatment `none` cannot make a data set: without a core hole the sites have no core-level "
+            "shift against each other. Compute them with fch."
+        )
     seen: dict[str, str] = {}
     for label in sorted(tables):
         digest = tables[label].base.attributes.get("structure_digest")

@@ -303,7 +303,6 @@ class XspectraCalculation(CalcJob):
         exit_code(305, "ERROR_ENGINE", "xspectra.x stopped with an error: {reason}")
         exit_code(306, "ERROR_SPECTRUM_UNREADABLE", "The cross-section cannot be read: {reason}")
         exit_code(307, "ERROR_ENERGY_ZEROS_DIFFER", "The polarisations have different energy zeros: {reason}")
-        exit_code(308, "ERROR_SPIN_POLARISED", "The parent pw.x is spin-polarised, which this plugin does not handle.")
         exit_code(
             309,
             "ERROR_SPECTRUM_INCONSISTENT",

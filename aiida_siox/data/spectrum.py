@@ -32,7 +32,7 @@ class SpectrumData(ArrayData):
 
     @property
     def treatment(self) -> str:
-        """Treatment of the core hole, ``fch`` or ``xch``."""
+        """Treatment of the core hole, ``fch``, ``xch`` or ``none``."""
         return str(self.base.attributes.get("treatment"))
 
     @property

@@ -154,8 +154,6 @@ class XspectraParser(Parser):
                 if "runtime error" in stderr:
                     return codes.ERROR_ENGINE.format(reason=raw.last_lines(stderr.split("Backtrace")[0]))
                 return codes.ERROR_OUTPUT_STDOUT_INCOMPLETE.format(reason=out["last_lines"])
-            if out["n_spins"] != 1:
-                return codes.ERROR_SPIN_POLARISED
             if out["exhausted"] or len(out["iterations"]) != len(out["weights"]):
                 return codes.ERROR_LANCZOS_NOT_CONVERGED.format(
                     polarisation=index,

@@ -10,7 +10,8 @@ from __future__ import annotations
 #: One Rydberg in eV as aiida-quantumespresso converts it (qe_tools, CODATA 2010), so that Ry → eV → Ry is exact.
 RYDBERG_EV = 13.6056917253
 
-TREATMENTS = ("fch", "xch")
+TREATMENTS = ("fch", "xch", "none")
+"""Full core hole (charged cell), excited electron in the cell, and no hole at all."""
 
 
 def core_correction(
@@ -30,17 +31,26 @@ def transition_energy(ground_ry: float, hole_ry: float, core_correction_ev: floa
     return (hole_ry - ground_ry) * RYDBERG_EV + core_correction_ev
 
 
+def free_atom_transition(ground_all_electron_ry: float, hole_all_electron_ry: float) -> float:
+    """Return in eV what it costs to take the 1s electron from the free atom: E_AE(hole) − E_AE(ground).
+
+    The treatment ``none`` has no total-energy difference. It gets this constant for every site, so that its spectra
+    come to lie near the edge, but it knows nothing of the core-level shift from site to site.
+    """
+    return (hole_all_electron_ry - ground_all_electron_ry) * RYDBERG_EV
+
+
 def total_energy_offset(treatment: str, transition_ev: float, energy_zero_ev: float, fermi_ev: float) -> float:
     """Return what is added to xspectra's energies to bring them to the total-energy axis, in eV.
 
-    :param treatment: ``fch`` (full core hole, charged cell) or ``xch`` (excited electron in the cell).
-    :param transition_ev: see :func:`transition_energy`.
+    :param treatment: ``fch`` (full core hole, charged cell), ``xch`` (excited electron in the cell) or ``none``.
+    :param transition_ev: see :func:`transition_energy`, for ``none`` :func:`free_atom_transition`.
     :param energy_zero_ev: xspectra's own zero on the eigenvalue axis.
-    :param fermi_ev: Fermi energy of the hole cell from pw.x; used for ``xch`` only.
+    :param fermi_ev: Fermi energy of the hole cell from pw.x; used for ``xch`` and ``none``.
     :raises ValueError: for another treatment.
     """
     if treatment == "fch":
         return energy_zero_ev + transition_ev
-    if treatment == "xch":
+    if treatment in ("xch", "none"):
         return energy_zero_ev - fermi_ev + transition_ev
     raise ValueError(f"unknown treatment of the core hole {treatment!r}: choose one of {', '.join(TREATMENTS)}.")

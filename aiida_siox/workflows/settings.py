@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -74,6 +74,13 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
             f"`settings.scf.ecutrho_Ry` ({scf['ecutrho_Ry']}) is below four times ecutwfc_Ry ({scf['ecutwfc_Ry']}): "
             f"give at least {4 * scf['ecutwfc_Ry']}."
         )
+    if scf["nspin"] not in (1, 2):
+        return f"`settings.scf.nspin` must be 1 or 2 (spin-polarised), got {scf['nspin']!r}."
+    if scf["nspin"] == 2 and not 0 < abs(scf["starting_magnetization"]) <= 1:
+        return (
+            f"`settings.scf.starting_magnetization` must lie between -1 and 1 and not be 0 with nspin 2, got "
+            f"{scf['starting_magnetization']!r}."
+        )
     for path, stage in (("settings.scf", scf), ("settings.xspectra", xspectra)):
         if message := _mesh_error(path, stage):
             return message
@@ -99,13 +106,14 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
     return None
 
 
-def pw_parameters(settings: Mapping[str, Any], n_atoms: int, hole: bool) -> dict[str, Any]:
+def pw_parameters(settings: Mapping[str, Any], n_atoms: int, hole: bool, kinds: Iterable[str]) -> dict[str, Any]:
     """Return the namelists of pw.x for the ground state or the core-hole cell.
 
     Every value the energies rely on is set here: the protocols of aiida-quantumespresso would bring cold smearing.
 
     :param n_atoms: atoms of the cell, for the convergence threshold.
     :param hole: whether the cell holds the core hole; it is then charged by +1 with the treatment ``fch``.
+    :param kinds: of the cell; with ``nspin: 2`` the silicon ones begin with ``starting_magnetization``.
     """
     scf = settings["scf"]
     system: dict[str, Any] = {
@@ -114,9 +122,13 @@ def pw_parameters(settings: Mapping[str, Any], n_atoms: int, hole: bool) -> dict
         "occupations": "smearing",
         "smearing": "gaussian",
         "degauss": scf["degauss_Ry"],
-        "nspin": 1,
+        "nspin": scf["nspin"],
         "tot_charge": 1.0 if hole and settings["treatment"] == "fch" else 0.0,
     }
+    if scf["nspin"] == 2:
+        system["starting_magnetization"] = {
+            kind: scf["starting_magnetization"] for kind in kinds if kind.startswith("Si")
+        }
     return {
         "CONTROL": {"calculation": "scf", "tstress": False, "tprnfor": False},
         "SYSTEM": system,

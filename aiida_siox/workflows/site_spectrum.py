@@ -138,8 +138,11 @@ class SiteSpectrumWorkChain(WorkChain):
             return None
         structure = self.ctx.hole_structure
         settings = self.inputs.settings.get_dict()
-        parameters = pw_parameters(settings, len(structure.sites), hole=True)
-        pseudos = self.inputs.atomic_data.pseudos
+        kinds = structure.get_kind_names()
+        parameters = pw_parameters(settings, len(structure.sites), hole=True, kinds=kinds)
+        pseudos = dict(self.inputs.atomic_data.pseudos)
+        if settings["treatment"] == "none":
+            pseudos[HOLE_KIND] = pseudos["Si"]
         metadata = job_metadata(self.inputs.options.get("pw"), f"core-hole SCF, site {self.site}")
         if self.ctx.disable_cache:
             metadata["disable_cache"] = True
@@ -147,7 +150,7 @@ class SiteSpectrumWorkChain(WorkChain):
             "pw": {
                 "code": self.inputs.codes.pw,
                 "structure": structure,
-                "pseudos": {name: pseudos[name] for name in structure.get_kind_names()},
+                "pseudos": {name: pseudos[name] for name in kinds},
                 "parameters": orm.Dict(parameters),
                 "metadata": metadata,
             },

@@ -219,7 +219,9 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
                 "structure": structure,
                 "pseudos": {name: self.inputs.atomic_data.pseudos[name] for name in structure.get_kind_names()},
                 "parameters": orm.Dict(
-                    pw_parameters(self.inputs.settings.get_dict(), len(structure.sites), hole=False)
+                    pw_parameters(
+                        self.inputs.settings.get_dict(), len(structure.sites), False, structure.get_kind_names()
+                    )
                 ),
                 "metadata": metadata,
             },

@@ -116,7 +116,13 @@ def assemble_inputs(treatment="fch", **hole_changes):
         "settings": orm.Dict({"treatment": treatment, "xspectra": {"gamma_eV": 0.8}}),
         "ground_parameters": orm.Dict({**PW, "energy": -391.10607781 * RYDBERG_EV, "fermi_energy": 5.0743}),
         "hole_parameters": orm.Dict({**PW, "energy": -388.22426609 * RYDBERG_EV, **hole_changes}),
-        "atomic_energies": orm.Dict({"core_correction_eV": 1809.516}),
+        "atomic_energies": orm.Dict(
+            {
+                "core_correction_eV": 1809.516,
+                "ground_all_electron_Ry": -579.674871,
+                "hole_all_electron_Ry": -442.845440,
+            }
+        ),
         "curves": curves,
         "lanczos": lanczos,
         "xspectra_parameters": orm.Dict({"energy_zero_eV": 2.6065, "version": "6.7MaX"}),
@@ -148,6 +154,11 @@ class TestAssembleSpectrum:
     def test_xch_is_relative_to_the_fermi_energy(self):
         spectrum = assemble_spectrum(**assemble_inputs("xch"))
         assert spectrum.offset == pytest.approx(1848.725 + 2.6065 - 3.6867, abs=1e-3)
+
+    def test_without_a_hole_the_transition_is_the_free_atoms(self):
+        spectrum = assemble_spectrum(**assemble_inputs("none"))
+        assert spectrum.energies["transition_eV"] == pytest.approx(1861.659, abs=1e-2)
+        assert spectrum.offset == pytest.approx(1861.659 + 2.6065 - 3.6867, abs=1e-2)
 
     @pytest.mark.parametrize(
         ("key", "value"),

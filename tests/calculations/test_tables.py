@@ -251,6 +251,11 @@ class TestAssemble:
         with pytest.raises(ValueError, match="the calibration"):
             assemble_tables(calibration_of(other), a=table)
 
+    def test_sites_without_a_hole_have_no_common_axis(self):
+        table = collect_sites(settings={"treatment": "none"})["site_table"]
+        with pytest.raises(ValueError, match=r"treatment `none` cannot make a data set.*with fch"):
+            assemble_tables(calibration_of(table), a=table)
+
     def test_the_same_configuration_twice(self, table):
         with pytest.raises(ValueError, match="a and b hold the same configuration: give it once"):
             assemble_tables(calibration_of(table), a=table, b=collect_sites()["site_table"])

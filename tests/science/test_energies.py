@@ -2,7 +2,7 @@
 
 import pytest
 
-from aiida_siox.science.energies import core_correction, total_energy_offset, transition_energy
+from aiida_siox.science.energies import core_correction, free_atom_transition, total_energy_offset, transition_energy
 
 GROUND_ATOM = (-579.674871, -46.329006)
 HOLE_ATOM = (-442.845440, -42.496530)
@@ -27,6 +27,13 @@ def test_treatments_put_the_same_threshold_on_one_axis():
     """In fch the Fermi energy plays no role; in xch xspectra's zero is the Fermi energy and both cancel."""
     assert total_energy_offset("fch", 1848.725, 2.6065, 3.6867) == pytest.approx(1851.3315)
     assert total_energy_offset("xch", 1856.693, 7.9365, 7.9365) == pytest.approx(1856.693)
+
+
+def test_without_a_hole_the_free_atom_gives_the_edge():
+    """The all-electron energies of FACTS; the lowest empty level lies at the constant."""
+    transition = free_atom_transition(GROUND_ATOM[0], HOLE_ATOM[0])
+    assert transition == pytest.approx((579.674871 - 442.845440) * 13.6056931, abs=1e-3)
+    assert total_energy_offset("none", transition, 5.0743, 5.0743) == pytest.approx(transition)
 
 
 def test_unknown_treatment_names_the_valid_ones():

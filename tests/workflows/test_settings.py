@@ -50,7 +50,7 @@ def test_a_missing_setting_is_named(settings):
 
 
 def test_ground_state_and_hole_differ_in_the_charge_only(settings):
-    ground, hole = (pw_parameters(settings, 9, hole=hole) for hole in (False, True))
+    ground, hole = (pw_parameters(settings, 9, hole=hole, kinds=["Si", "O"]) for hole in (False, True))
     assert (ground["SYSTEM"].pop("tot_charge"), hole["SYSTEM"].pop("tot_charge")) == (0.0, 1.0)
     assert ground == hole
     assert ground["SYSTEM"]["smearing"] == "gaussian"
@@ -60,8 +60,18 @@ def test_ground_state_and_hole_differ_in_the_charge_only(settings):
 def test_xch_is_neutral(settings):
     settings = copy.deepcopy(settings)
     settings["treatment"] = "xch"
-    assert pw_parameters(settings, 9, hole=True)["SYSTEM"]["tot_charge"] == 0.0
+    assert pw_parameters(settings, 9, hole=True, kinds=["Si"])["SYSTEM"]["tot_charge"] == 0.0
 
 
 def test_a_handler_can_raise_the_iterations(settings):
     assert xspectra_parameters(settings, {"xniter": 9000})["input_xspectra"]["xniter"] == 9000
+
+
+def test_spin_polarised_cells_start_magnetised(settings):
+    """With nspin 2 every kind of silicon gets the starting magnetisation, oxygen none."""
+    settings["scf"]["nspin"] = 2
+    system = pw_parameters(settings, 9, hole=True, kinds=["O", "Si", "Sih"])["SYSTEM"]
+    assert system["nspin"] == 2
+    assert system["starting_magnetization"] == {"Si": 0.2, "Sih": 0.2}
+    settings["scf"]["starting_magnetization"] = 0
+    assert "starting_magnetization" in settings_error(settings)
