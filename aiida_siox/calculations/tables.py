@@ -273,6 +273,8 @@ def assemble(calibration: CalibrationData, window: orm.Dict, version: orm.Int, *
         key: first.base.attributes.get(key)
         for key in ("protocol", "changed", "treatment", "sigma_angstrom", "gamma_eV", "settings_digest")
     }
+    if "broadening" in first.base.attributes.all:
+        common["broadening"] = first.base.attributes.get("broadening")
     contents = mapping_digest(
         {
             "settings_digest": common["settings_digest"],

@@ -10,6 +10,7 @@ from aiida.orm import ArrayData
 from numpy.typing import NDArray
 
 from aiida_siox.data.calibration import CalibrationData
+from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science import spectra as sp
 
 Array = NDArray[np.float64]
@@ -26,7 +27,8 @@ class SiteTableData(ArrayData):
     with the columns :data:`ENERGY_COLUMNS`. What a failed site lacks is NaN.
     Attributes: ``formula``, ``x``, ``protocol``, ``changed`` (settings that differ from the protocol), ``treatment``,
     ``sigma_angstrom``, ``gamma_eV``, ``settings``, ``engines``, ``settings_digest``, ``structure_digest``,
-    ``n_silicon_total``, ``n_requested``, ``n_done``, ``reasons`` (site index as text → why it failed).
+    ``n_silicon_total``, ``n_requested``, ``n_done``, ``reasons`` (site index as text → why it failed), ``broadening``
+    where ``broaden_table`` made the table.
     """
 
     @property
@@ -34,6 +36,17 @@ class SiteTableData(ArrayData):
         """The configuration, through the link of the calcfunction that made this table."""
         creator = self.creator
         return None if creator is None else creator.inputs.structure
+
+    @property
+    def site_spectra(self) -> dict[str, SpectrumData]:
+        """The SpectrumData of the finished sites by ``site_0007``, through the links of what made this table."""
+        creator = self.creator
+        if creator is None:
+            return {}
+        incoming = creator.base.links.get_incoming(node_class=SpectrumData).all()
+        prefix = "spectra__"
+        found = {entry.link_label: entry.node for entry in incoming if entry.link_label.startswith(prefix)}
+        return {label.removeprefix(prefix): found[label] for label in sorted(found)}
 
     @property
     def energy(self) -> Array:
@@ -127,6 +140,7 @@ class SiteTableData(ArrayData):
             "r_angstrom": self.get_array("r_angstrom").tolist(),
             "sigma_angstrom": attributes.get("sigma_angstrom"),
             "gamma_eV": attributes.get("gamma_eV"),
+            "broadening": attributes.get("broadening", None),
             "n_requested": attributes.get("n_requested"),
             "n_done": attributes.get("n_done"),
             "settings_digest": self.settings_digest,

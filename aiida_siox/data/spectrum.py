@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from aiida_siox.science import energies as en
 from aiida_siox.science import spectra as sp
-from aiida_siox.science.lanczos import LanczosCoefficients, spectrum_from_coefficients
+from aiida_siox.science.broadening import Broadening, Constant, broadened_spectrum, broadening_from_dict
+from aiida_siox.science.lanczos import LanczosCoefficients
 
 Array = NDArray[np.float64]
 
@@ -76,26 +78,75 @@ class SpectrumData(ArrayData):
         arrays = {name: self.get_array(name) for name in ("a", "b", "norm", "n_iterations", "weights")}
         return LanczosCoefficients.from_arrays(arrays, self.base.attributes.all, polarisation)
 
-    def broadened(self, gamma: float) -> Array:
-        """Return the polarisation mean with another Lorentzian half width in eV, from the stored coefficients.
+    @property
+    def broadening(self) -> dict[str, Any]:
+        """Broadening of the stored curve: that of the run, or what the calcfunction ``broaden`` was given."""
+        run = Constant(float(self.base.attributes.get("gamma_eV")), 0.0).to_dict()
+        return dict(self.base.attributes.get("broadening", run))
 
-        :returns: shape (n,), on :attr:`energy`.
-        :raises ValueError: for a half width below the one for which the coefficients converged.
+    @property
+    def converged_range(self) -> tuple[float, float]:
+        """Total energies in eV between which xspectra.x checked the convergence of the coefficients."""
+        energy = self.get_array("energy_xspectra")
+        low, high = self.base.attributes.get("converged_range_eV", [float(energy[0]), float(energy[-1])])
+        return low + self.offset, high + self.offset
+
+    def resolve(self, broadening: float | Mapping[str, Any] | Broadening) -> Broadening:
+        """Return a broadening with every number.
+
+        :param broadening: a half width in eV, the parameters of a model (see :mod:`aiida_siox.science.broadening`;
+            ``gamma_eV`` None stands for the half width for which the coefficients converged), or a model.
+        :raises ValueError: if the parameters do not make a model.
+        """
+        if isinstance(broadening, Broadening):
+            return broadening
+        if not isinstance(broadening, Mapping):
+            return Constant(broadening, 0.0)
+        if broadening.get("gamma_eV", 0.0) is None:
+            broadening = {**broadening, "gamma_eV": float(self.base.attributes.get("gamma_eV"))}
+        return broadening_from_dict(broadening)
+
+    def broadened_polarisations(
+        self, broadening: float | Mapping[str, Any] | Broadening, energy: ArrayLike | None = None
+    ) -> Array:
+        """Return every polarisation with another broadening, from the stored coefficients.
+
+        :param broadening: see :meth:`resolve`.
+        :param energy: total energies in eV, increasing, shape (n,); :attr:`energy` when None.
+        :returns: shape (n_polarisations, n).
+        :raises ValueError: for a half width below the one for which the coefficients converged, or energies outside
+            :attr:`converged_range`.
         """
         attributes = self.base.attributes
-        spectra = [
-            spectrum_from_coefficients(
-                self.coefficients(i),
-                self.get_array("energy_xspectra"),
-                attributes.get("energy_zero_eV"),
-                gamma_eV=gamma,
-                cut_occupied=attributes.get("cut_occ_states"),
-                smooth_eV=attributes.get("smooth_eV"),
-                use_terminator=attributes.get("terminator"),
+        model = self.resolve(broadening)
+        at = np.asarray(self.energy if energy is None else energy, dtype=float)
+        low, high = self.converged_range
+        if at.min() < low - 1e-6 or at.max() > high + 1e-6:
+            raise ValueError(
+                f"the coefficients converged for {low:.2f} to {high:.2f} eV, but {at.min():.2f} to {at.max():.2f} eV "
+                "are asked for: narrow the range, or run xspectra.x again with a lower xemin and a higher xemax."
             )
-            for i in range(len(self.get_array("norm")))
-        ]
-        return np.asarray(np.mean(spectra, axis=0))
+        return np.array(
+            [
+                broadened_spectrum(
+                    self.coefficients(i),
+                    model,
+                    at - self.offset,
+                    attributes.get("energy_zero_eV"),
+                    cut_occupied=attributes.get("cut_occ_states"),
+                    smooth_eV=attributes.get("smooth_eV"),
+                    use_terminator=attributes.get("terminator"),
+                )
+                for i in range(len(self.get_array("norm")))
+            ]
+        )
+
+    def broadened(self, broadening: float | Mapping[str, Any] | Broadening, energy: ArrayLike | None = None) -> Array:
+        """Return the polarisation mean with another broadening; see :meth:`broadened_polarisations`.
+
+        :returns: shape (n,).
+        """
+        return np.asarray(self.broadened_polarisations(broadening, energy).mean(axis=0))
 
     @property
     def white_line(self) -> float:
@@ -113,6 +164,7 @@ class SpectrumData(ArrayData):
             "type": "spectrum",
             **{key: self.base.attributes.get(key, None) for key in ("formula", "site_index", "treatment", "gamma_eV")},
             "axis": "total energy",
+            "broadening": self.broadening,
             "energies": self.energies,
             "white_line_eV": self.white_line,
             "half_height_eV": self.half_height,

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.science.broadening import Constant
+from aiida_siox.workflows.broadening import BroadeningProtocol
+from tests.quartz import quartz_spectrum
 
 ENERGIES = {
     "ground_Ry": -391.10607781,
@@ -113,3 +116,43 @@ def test_stored_and_loaded():
     assert isinstance(loaded, SpectrumData)
     assert loaded.site_index == 2
     np.testing.assert_array_equal(loaded.energy, spectrum.energy)
+
+
+class TestBroadened:
+    """With the coefficients of a real run, converged for 0.8 eV."""
+
+    def test_at_the_half_width_of_the_run(self):
+        spectrum = quartz_spectrum()
+        for same in (0.8, Constant(0.8, 0.0), {"model": "constant", "gamma_eV": None, "gaussian_fwhm_eV": 0.0}):
+            np.testing.assert_allclose(spectrum.broadened(same), spectrum.mean, atol=1e-5 * spectrum.mean.max())
+        assert spectrum.white_line == pytest.approx(1859.58, abs=0.03)  # FACTS
+
+    def test_a_growing_half_width_flattens_what_lies_high(self):
+        spectrum = quartz_spectrum()
+        energy = spectrum.energy
+        ratio = spectrum.broadened(BroadeningProtocol.get_parameters("seah-dench")) / spectrum.mean
+        assert np.abs(ratio[energy < 1853] - 1).max() < 0.01
+        high = (energy > 1875) & (energy < 1900)
+        assert ratio[high].max() > 1.02
+        assert ratio[high].min() < 0.99
+        assert ratio[np.argmax(spectrum.mean)] == pytest.approx(0.938, abs=0.002)
+
+    def test_other_energies(self):
+        spectrum = quartz_spectrum()
+        grid = np.linspace(1850.0, 1870.0, 401)
+        np.testing.assert_allclose(
+            spectrum.broadened(0.8, grid), spectrum.on_grid(grid), atol=2e-4 * spectrum.mean.max()
+        )
+
+    @pytest.mark.parametrize("grid", [[1820.0, 1860.0], [1860.0, 1920.0]])
+    def test_not_beyond_what_was_converged(self, grid):
+        with pytest.raises(ValueError, match=r"converged for 1826\.33 to 1911\.33 eV, but .* asked for: narrow"):
+            quartz_spectrum().broadened(0.8, grid)
+
+    def test_below_the_converged_half_width(self):
+        parameters = BroadeningProtocol.get_parameters("arctan", {"gamma_eV": 0.5})
+        with pytest.raises(ValueError, match=r"0\.8 eV: the 0\.5 eV of the model `arctan` at .* smaller xgamma"):
+            quartz_spectrum().broadened(parameters)
+
+    def test_it_says_its_broadening(self):
+        assert quartz_spectrum().broadening == {"model": "constant", "gamma_eV": 0.8, "gaussian_fwhm_eV": 0.0}

@@ -1,0 +1,64 @@
+"""The spectrum of the first silicon atom of α-quartz, put together from what the real engines wrote (tests/mocks)."""
+
+from __future__ import annotations
+
+import gzip
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.parsers.raw.xspectra import normalised_weights, parse_save_file, parse_spectrum, parse_stdout
+
+FOLDER = pathlib.Path(__file__).parent / "mocks" / "data"
+
+#: Total energies of FACTS for this run: 50/400 Ry, SCF mesh 1×1×1, full core hole.
+ENERGIES = {
+    "ground_Ry": -391.10607781,
+    "hole_Ry": -388.22426609,
+    "core_correction_eV": 1809.516,
+    "transition_eV": 1848.725,
+    "energy_zero_eV": 2.6065,
+    "fermi_eV": 3.6867,
+}
+
+
+def text(name: str) -> str:
+    return gzip.decompress((FOLDER / f"{name}.gz").read_bytes()).decode()
+
+
+def quartz_spectrum(**attributes: Any) -> SpectrumData:
+    """Return an unstored node with the coefficients of the three polarisations, converged for 0.8 eV."""
+    saved = [parse_save_file(text(f"lanczos_{i}.sav")) for i in range(3)]
+    curves = [parse_spectrum(text(f"xanes_{i}.dat")) for i in range(3)]
+    n_max = max(one["a"].shape[1] for one in saved)
+    spectrum = SpectrumData()
+    for key in ("a", "b"):
+        padded = [np.pad(one[key], ((0, 0), (0, n_max - one[key].shape[1]))) for one in saved]
+        spectrum.set_array(key, np.array(padded))
+    for key in ("norm", "n_iterations"):
+        spectrum.set_array(key, np.array([one[key] for one in saved]))
+    spectrum.set_array("weights", normalised_weights(parse_stdout(text("polarisation_0.out"))["weights"]))
+    spectrum.set_array("energy_xspectra", curves[0][0])
+    spectrum.set_array("sigma", np.array([sigma for _, sigma in curves]))
+    spectrum.base.attributes.set_many(
+        {
+            "site_index": 0,
+            "formula": "O6Si3",
+            "treatment": "fch",
+            "structure_digest": "quartz",
+            "energies": ENERGIES,
+            "energy_zero_eV": saved[0]["fermi_energy_eV"],
+            "core_energy_eV": saved[0]["core_energy_eV"],
+            "check_interval": 10,
+            "gamma_eV": 0.8,
+            "terminator": True,
+            "cut_occ_states": True,
+            "smooth_eV": 0.1,
+            "engines": {"pw": "6.7MaX", "xspectra": "6.7MaX"},
+            "polarisations": np.eye(3).tolist(),
+            **attributes,
+        }
+    )
+    return spectrum
