@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.build import make_supercell
 from ase.spacegroup import crystal as ase_crystal
 from ase.units import _Nav
+from numpy.typing import ArrayLike
 
 from .composition import format_formula, validate_melt_formula
 
@@ -105,6 +106,17 @@ def transform(
     return result
 
 
+def mesh_from_distance(cell: ArrayLike, distance: float) -> tuple[int, int, int]:
+    """Return the mesh whose k points lie at most so far apart, rounded as AiiDA's KpointsData does.
+
+    :param cell: rows are the cell vectors, Å, shape (3, 3).
+    :param distance: 1/Å, 2π included.
+    """
+    reciprocal = 2 * np.pi * np.linalg.inv(np.asarray(cell, dtype=float)).T
+    a, b, c = (max(1, int(np.ceil(round(length / distance, 5)))) for length in np.linalg.norm(reciprocal, axis=1))
+    return a, b, c
+
+
 def density_g_cm3(atoms: Atoms) -> float:
     """Return the mass density of a cell of Si and O in g/cm³."""
     mass = sum(MASSES_G_MOL[symbol] for symbol in atoms.get_chemical_symbols()) / _Nav
@@ -114,8 +126,8 @@ def density_g_cm3(atoms: Atoms) -> float:
 def starting_cell(formula: str, density_g_cm3: float, seed: int, crystal: str = "beta-cristobalite") -> Atoms:
     """Return a random cell: Si and O sites of an SiO₂ supercell kept to the formula, scaled to the density.
 
-    The supercell is the smallest n × n × n that holds the formula: n = 1 for Si8O4, n = 3 (216 Si + 432 O) for
-    the cells of the paper. Atoms may lie close to each other, and are to be minimised before any dynamics.
+    The supercell is the smallest n × n × n that holds the formula and has a site to spare: n = 1 for Si8O4, n = 2
+    for Si8O16, n = 3 (216 Si + 432 O) for the cells of the paper. Atoms may lie close to each other, and are to be minimised before any dynamics.
 
     :param formula: counts of the cell, 0 ≤ x ≤ 2.
     :param density_g_cm3: mass density of the cell in g/cm³.
@@ -136,6 +148,8 @@ def starting_cell(formula: str, density_g_cm3: float, seed: int, crystal: str = 
     n = 1
     while any(available[symbol] * n**3 < number for symbol, number in counts.items()):
         n += 1
+    if all(available[symbol] * n**3 == number for symbol, number in counts.items()):
+        n += 1  # all sites taken would be the crystal itself, which 20 ps at 5000 K do not melt
     supercell = unit.repeat((n, n, n))
     symbols = np.array(supercell.get_chemical_symbols())
     generator = np.random.default_rng(seed)

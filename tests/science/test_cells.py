@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from aiida_siox.science import cells
 from aiida_siox.science.cells import (
     CRYSTALS,
     alpha_quartz,
@@ -80,3 +81,62 @@ def test_the_seed_decides():
 def test_starting_cell_refuses(arguments, words):
     with pytest.raises(ValueError, match=words):
         starting_cell(*arguments)
+
+
+class TestReferenceCrystals:
+    @pytest.mark.parametrize(
+        ("compound", "supercell", "count"), [("quartz", [2, 2, 2], 72), ("silicon", [2, 2, 2], 64)]
+    )
+    def test_supercells(self, compound, supercell, count):
+        assert len(cells.reference_crystal(compound, supercell)) == count
+
+    def test_unknown_compound(self):
+        with pytest.raises(ValueError, match=r"unknown compound `glass`. Valid: quartz, silicon"):
+            cells.reference_crystal("glass", [1, 1, 1])
+
+    @pytest.mark.parametrize("supercell", [[1, 1], [0, 1, 1], [1.0, 1, 1], [True, 1, 1]])
+    def test_impossible_supercell(self, supercell):
+        with pytest.raises(ValueError, match="three positive integers"):
+            cells.reference_crystal("quartz", supercell)
+
+
+class TestTransform:
+    def test_nothing(self):
+        quartz = cells.alpha_quartz()
+        assert cells.transform(quartz) == quartz
+
+    def test_a_shift_changes_no_distance(self):
+        quartz = cells.alpha_quartz()
+        moved = cells.transform(quartz, shift_angstrom=[1.3, -0.4, 7.0])
+        np.testing.assert_allclose(moved.get_all_distances(mic=True), quartz.get_all_distances(mic=True), atol=1e-10)
+        assert np.all(moved.get_scaled_positions(wrap=False) < 1)
+
+    def test_order(self):
+        quartz = cells.alpha_quartz()
+        order = list(range(8, -1, -1))
+        np.testing.assert_array_equal(cells.transform(quartz, order=order).positions, quartz.positions[::-1])
+        with pytest.raises(ValueError, match="each of the 9 atoms once"):
+            cells.transform(quartz, order=[0] * 9)
+
+    def test_a_vacancy_in_a_supercell(self):
+        left = cells.transform(cells.alpha_quartz(), supercell=[1, 1, 2], remove=[17])
+        assert left.get_chemical_symbols().count("O") == 11
+        with pytest.raises(ValueError, match=r"names the atoms \[18\], but the cell has 18"):
+            cells.transform(cells.alpha_quartz(), supercell=[1, 1, 2], remove=[18])
+
+
+def test_mesh_from_distance_is_that_of_aiida():
+    from aiida.orm import KpointsData
+
+    for atoms in (cells.alpha_quartz(), cells.diamond_silicon(), cells.alpha_quartz().repeat((2, 1, 3))):
+        for distance in (0.21, 0.48, 0.8, 1.5):
+            kpoints = KpointsData()
+            kpoints.set_cell(atoms.cell.array)
+            kpoints.set_kpoints_mesh_from_density(distance=distance)
+            assert list(cells.mesh_from_distance(atoms.cell, distance)) == kpoints.get_kpoints_mesh()[0]
+
+
+def test_a_starting_cell_is_never_the_crystal():
+    """Si8O16 would take every site of the cell of β-cristobalite: no seed would change anything."""
+    first, second = (cells.starting_cell("Si8O16", 2.2, seed) for seed in (1, 2))
+    assert np.abs(first.positions - second.positions).max() > 0.5

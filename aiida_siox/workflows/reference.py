@@ -1,0 +1,253 @@
+"""ReferenceWorkChain: α-quartz and crystalline silicon, from coarse to fine, and the calibration from quartz."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ToContext, WorkChain, append_, while_
+from aiida_quantumespresso.workflows.protocols.utils import recursive_merge
+
+from aiida_siox.calculations.references import compare_references
+from aiida_siox.calculations.spectra import calibrate
+from aiida_siox.calculations.structures import make_crystal
+from aiida_siox.data.calibration import CalibrationData
+from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.science.cells import reference_crystal
+from aiida_siox.workflows.calibration import validate_target
+from aiida_siox.workflows.lanes import deal, divide
+from aiida_siox.workflows.protocol import SioxProtocolMixin, check_overrides, nearest
+from aiida_siox.workflows.site_spectrum import failure_message, validate_settings
+from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain, silicon_sites
+from aiida_siox.workflows.utils import output_namespace
+
+CASE_KEYS = ("compound", "step", "supercell", "settings")
+
+
+def validate_cases(node: orm.Dict, _: Any = None) -> str | None:
+    """Port validator: named cases of known crystals, in an order that holds each of them once."""
+    content = node.get_dict()
+    order = content.get("order", [])
+    names = [name for name in content if name != "order"]
+    if not names or sorted(order) != sorted(names):
+        return f"`cases.order` must hold every case once, got {order} for the cases {names}."
+    for name in names:
+        case = content[name]
+        if not name.isidentifier():
+            return f"the name of a case must be a word of letters, digits and _, got `{name}`."
+        if wrong := [key for key in ("compound", "step", "supercell") if key not in case]:
+            return f"case `{name}` lacks {', '.join(wrong)}."
+        try:
+            reference_crystal(case["compound"], case["supercell"])
+        except ValueError as exception:
+            return f"case `{name}`: {exception}"
+    return None
+
+
+def validate_experiment(node: orm.Dict, _: Any = None) -> str | None:
+    """Port validator: the measured main peaks of both compounds, and where they come from."""
+    content = node.get_dict()
+    for key in ("silicon_eV", "quartz_eV"):
+        if not 1830 <= content.get(key, 0.0) <= 1860:
+            return f"`experiment.{key}` must be an energy near the Si K edge (1830 to 1860 eV), got {content.get(key)}."
+    return None
+
+
+def validate_inputs(inputs: Mapping[str, Any], _: Any = None) -> str | None:
+    """Refuse cases without settings, and settings of no case."""
+    if "cases" not in inputs or "settings" not in inputs:
+        return None
+    names, given = set(inputs["cases"].get_dict()) - {"order"}, set(inputs["settings"])
+    if names != given:
+        return f"`settings` must hold the settings of every case: differs for {', '.join(sorted(names ^ given))}."
+    return None
+
+
+class ReferenceLaneWorkChain(WorkChain):
+    """One site of each of several crystals, one after another; a failed one does not stop the others."""
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define the process specification."""
+        super().define(spec)
+        spec.input("cases", valid_type=orm.List, help="Names of the cases, in the order to be computed.")
+        spec.input_namespace("structures", valid_type=orm.StructureData, dynamic=True, help="Crystals by case.")
+        spec.input_namespace("settings", valid_type=orm.Dict, dynamic=True, help="Settings by case.")
+        spec.expose_inputs(StructureTargetsWorkChain, exclude=("structure", "sites", "settings"))
+        spec.inputs.validator = None
+        spec.outline(cls.setup, while_(cls.has_next)(cls.run_next, cls.inspect_last), cls.results)
+        spec.output_namespace("site_tables", valid_type=SiteTableData, dynamic=True, help="By case.")
+
+    def setup(self) -> None:
+        """Take the list."""
+        self.ctx.todo = list(self.inputs.cases.get_list())
+        self.ctx.tables = {}
+
+    def has_next(self) -> bool:
+        """Return whether a case is left."""
+        return bool(self.ctx.todo)
+
+    def run_next(self) -> ToContext:
+        """Submit the next case: its first silicon site, for all are equivalent."""
+        self.ctx.current = name = self.ctx.todo.pop(0)
+        inputs = self.exposed_inputs(StructureTargetsWorkChain)
+        inputs["structure"] = self.inputs.structures[name]
+        inputs["settings"] = self.inputs.settings[name]
+        inputs["sites"] = orm.List(silicon_sites(inputs["structure"])[:1])
+        inputs["metadata"] = {"call_link_label": name}
+        return ToContext(last=self.submit(StructureTargetsWorkChain, **inputs))
+
+    def inspect_last(self) -> None:
+        """Keep the table, or say why there is none."""
+        if self.ctx.last.is_finished_ok:
+            self.ctx.tables[self.ctx.current] = self.ctx.last.outputs.site_table
+        else:
+            self.report(f"{self.ctx.current} failed: {failure_message(self.ctx.last)}")
+
+    def results(self) -> None:
+        """Attach what there is."""
+        if self.ctx.tables:
+            self.out("site_tables", self.ctx.tables)
+
+
+class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
+    """Reference crystals on the total-energy axis: what their spectra converge to, and the Si → SiO₂ shift."""
+
+    _protocol_name = "reference"
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define the process specification."""
+        super().define(spec)
+        spec.input(
+            "cases",
+            valid_type=orm.Dict,
+            validator=validate_cases,
+            help="By name `compound`, `step` and `supercell`; `order`: the names, coarse to fine.",
+        )
+        spec.input_namespace("settings", valid_type=orm.Dict, dynamic=True, help="Settings by case.")
+        spec.input("target", valid_type=orm.Float, validator=validate_target, help="Main peak of quartz in eV.")
+        spec.input(
+            "experiment",
+            valid_type=orm.Dict,
+            validator=validate_experiment,
+            help="Measured main peaks `silicon_eV` and `quartz_eV`, and their `source`.",
+        )
+        spec.expose_inputs(StructureTargetsWorkChain, exclude=("structure", "sites", "settings"))
+        spec.inputs.validator = validate_inputs
+        spec.outline(cls.setup, cls.run_lanes, cls.compare, cls.results)
+        spec.output_namespace("site_tables", valid_type=SiteTableData, dynamic=True, help="One site of each case.")
+        spec.output_namespace(
+            "calibrations", valid_type=CalibrationData, dynamic=True, help="The shift from each quartz case."
+        )
+        spec.output("comparison", valid_type=orm.Dict, help="`rows`, `shifts`, `experiment` and `missing`.")
+        spec.exit_code(301, "ERROR_ALL_FAILED", message="No reference crystal was computed: {message}")
+        spec.exit_code(302, "ERROR_COMPARISON_FAILED", message="The spectra cannot be compared: {message}")
+        spec.exit_code(401, "WARNING_CASES_FAILED", message="These cases failed, the others are compared: {names}")
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        codes: Mapping[str, orm.AbstractCode],
+        atomic_data: Mapping[str, Any],
+        protocol: str | None = None,
+        overrides: Any = None,
+        *,
+        targets_overrides: Any = None,
+        max_concurrent: int | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return a builder with the inputs of a protocol.
+
+        :param codes: ``pw``, ``pp``, ``xspectra`` and ``bader``.
+        :param atomic_data: outputs of AtomicDataWorkChain.
+        :param overrides: mapping or yaml file with the keys of ``protocols/reference.yaml``.
+        :param targets_overrides: the same for ``protocols/structure_targets.yaml``; what a case sets itself stays.
+        :raises ValueError: for an unknown protocol or override key, an unknown crystal, or a setting out of range.
+        """
+        inputs = cls.get_protocol_inputs(protocol, overrides)
+        targets = StructureTargetsWorkChain.get_protocol_inputs(protocol, targets_overrides)
+        cases, settings = {}, {}
+        for name, case in inputs["cases"].items():
+            if wrong := [key for key in case if key not in CASE_KEYS]:
+                raise ValueError(f"case `{name}` has no key `{wrong[0]}`: {nearest(wrong[0], list(CASE_KEYS))}")
+            check_overrides(case.get("settings", {}), targets["settings"], f"cases.{name}.settings")
+            merged = recursive_merge(targets, {"settings": case.get("settings", {})})
+            settings[name] = StructureTargetsWorkChain.settings_from(merged, protocol)
+            if (message := validate_settings(orm.Dict(settings[name]))) is not None:
+                raise ValueError(f"case `{name}`: {message}")
+            cases[name] = {key: case[key] for key in CASE_KEYS if key in case and key != "settings"}
+        builder = cls.get_builder()
+        builder.cases = orm.Dict({**cases, "order": list(cases)})
+        builder.settings = {name: orm.Dict(values) for name, values in settings.items()}
+        builder.target = orm.Float(inputs["target_eV"])
+        builder.experiment = orm.Dict(inputs["experiment"])
+        builder.codes = {engine: codes[engine] for engine in ("pw", "pp", "xspectra", "bader")}
+        builder.atomic_data = {key: atomic_data[key] for key in ("pseudos", "core_wavefunction", "energies")}
+        builder.max_concurrent = orm.Int(targets["max_concurrent"] if max_concurrent is None else max_concurrent)
+        builder.clean_scratch = targets["clean_scratch"]
+        if options:
+            builder.options = {engine: dict(options[engine]) for engine in options if engine in JOBS}
+        return builder
+
+    def setup(self) -> None:
+        """Make the crystals."""
+        self.ctx.cases = self.inputs.cases.get_dict()
+        self.ctx.structures = {
+            name: make_crystal(
+                parameters=orm.Dict({key: self.ctx.cases[name][key] for key in ("compound", "supercell")}),
+                version=orm.Int(SCIENCE_VERSION),
+            )
+            for name in self.ctx.cases["order"]
+        }
+
+    def run_lanes(self) -> None:
+        """Deal the cases to lanes, the largest cells first, and start them."""
+        names = self.ctx.cases["order"]
+        shares = divide(self.inputs.max_concurrent.value, len(names))
+        weights = [float(len(self.ctx.structures[name].sites)) ** 2 for name in names]
+        for i, (cases, share) in enumerate(zip(deal(names, weights, len(shares)), shares, strict=True)):
+            inputs = self.exposed_inputs(StructureTargetsWorkChain)
+            inputs["max_concurrent"] = orm.Int(share)
+            inputs["cases"] = orm.List(cases)
+            inputs["structures"] = {name: self.ctx.structures[name] for name in cases}
+            inputs["settings"] = {name: self.inputs.settings[name] for name in cases}
+            inputs["metadata"] = {"call_link_label": f"lane_{i}"}
+            self.to_context(lanes=append_(self.submit(ReferenceLaneWorkChain, **inputs)))
+
+    def compare(self) -> ExitCode | None:
+        """Compare the spectra, and calibrate with every quartz cell."""
+        tables: dict[str, Any] = {}
+        for lane in self.ctx.lanes:
+            tables.update(output_namespace(lane, "site_tables"))
+        if not tables:
+            reasons = "; ".join(failure_message(lane) for lane in self.ctx.lanes if not lane.is_finished_ok)
+            return self.exit_codes.ERROR_ALL_FAILED.format(message=reasons or "see the reports of the lanes")
+        self.ctx.tables = tables
+        try:
+            self.ctx.comparison = compare_references(
+                cases=self.inputs.cases,
+                experiment=self.inputs.experiment,
+                version=orm.Int(SCIENCE_VERSION),
+                tables=tables,
+            )
+            self.ctx.calibrations = {
+                name: calibrate(site_table=table, target=self.inputs.target, version=orm.Int(SCIENCE_VERSION))
+                for name, table in tables.items()
+                if self.ctx.cases[name]["compound"] == "quartz"
+            }
+        except ValueError as exception:
+            return self.exit_codes.ERROR_COMPARISON_FAILED.format(message=str(exception))
+        return None
+
+    def results(self) -> ExitCode | None:
+        """Attach tables, shifts and comparison."""
+        self.out("site_tables", self.ctx.tables)
+        if self.ctx.calibrations:
+            self.out("calibrations", self.ctx.calibrations)
+        self.out("comparison", self.ctx.comparison)
+        if missing := self.ctx.comparison["missing"]:
+            return self.exit_codes.WARNING_CASES_FAILED.format(names=", ".join(missing))
+        return None
