@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "run": ("run", "run", "Run one of the WorkChains: melt-quench, structure, dataset, study."),
     "status": ("status", "status", "Say what runs, and how many sites are done, failed and left."),
     "show": ("show", "show", "Show a structure, site table, model or study, as text or JSON."),
+    "spectrum": ("spectrum", "spectrum", "Broaden finished spectra anew: model, instrument, range; to file or node."),
     "train": ("train", "train", "Train the two networks on a data set."),
     "predict": ("predict", "predict", "Predict the valence or the RDF from a spectrum in a file."),
     "report": ("report", "report", "Write the report of a study: one HTML file."),
