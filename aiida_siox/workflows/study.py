@@ -91,6 +91,26 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any = None) -> str | None:
     return None
 
 
+def study_lanes(
+    configurations: Sequence[Sequence[Any]], calibrate: bool, max_concurrent: int
+) -> list[tuple[int, list[list[Any]]]]:
+    """Return for each lane how many engine jobs it may run at one time and its configurations.
+
+    :param configurations: [formula, seed] of each cell.
+    :param calibrate: whether the calibration, [`calibration`], is one of the items.
+    """
+    items: list[list[Any]] = [list(item) for item in configurations]
+    weights = []
+    for formula, _ in items:
+        counts = parse_formula(formula)
+        weights.append(counts["Si"] * sum(counts.values()) ** COST_EXPONENT)
+    if calibrate:
+        items.append([CALIBRATION])
+        weights.append(float(N_QUARTZ_ATOMS**COST_EXPONENT))
+    budgets = divide(max_concurrent, len(items))
+    return list(zip(budgets, deal(items, weights, len(budgets)), strict=True))
+
+
 class StudyWorkChain(SioxProtocolMixin, WorkChain):
     """The whole study, in one provenance graph."""
 
@@ -259,16 +279,10 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
 
     def run_lanes(self) -> None:
         """Deal configurations, and the calibration unless it was given, to lanes."""
-        items: list[list[Any]] = [list(item) for item in self.inputs.configurations.get_list()]
-        weights = []
-        for formula, _ in items:
-            counts = parse_formula(formula)
-            weights.append(counts["Si"] * sum(counts.values()) ** COST_EXPONENT)
-        if "calibration" not in self.inputs:
-            items.append([CALIBRATION])
-            weights.append(float(N_QUARTZ_ATOMS**COST_EXPONENT))
-        budgets = divide(self.inputs.max_concurrent.value, len(items))
-        for i, (budget, lane) in enumerate(zip(budgets, deal(items, weights, len(budgets)), strict=True)):
+        lanes = study_lanes(
+            self.inputs.configurations.get_list(), "calibration" not in self.inputs, self.inputs.max_concurrent.value
+        )
+        for i, (budget, lane) in enumerate(lanes):
             inputs = self.exposed_inputs(ConfigurationLaneWorkChain)
             inputs.update(
                 configurations=orm.List(lane),
