@@ -261,6 +261,7 @@ def draw(path: pathlib.Path, columns: Columns, sources: dict[str, Any]) -> None:
     from aiida_siox.report.figures import style
     from aiida_siox.report.figures.broadening import broadened_figure
 
+    model = columns.broadening
     single = next(iter(sources.values())) if len(sources) == 1 else None
     reference = None
     if single is not None:
@@ -269,10 +270,10 @@ def draw(path: pathlib.Path, columns: Columns, sources: dict[str, Any]) -> None:
         figure = broadened_figure(
             columns.energy,
             columns.curves,
-            f"Energy (eV), {columns.axis} axis",
-            summary(columns),
+            f"Energy (eV), {'total-energy' if columns.calibration_eV is None else 'calibrated'} axis",
+            f"{model['model']}, Γ {model['gamma_eV']:g} eV, Gaussian {model['gaussian_fwhm_eV']:g} eV",
             average=columns.average,
             reference=reference,
             half_width=None if single is None else columns.half_width,
         )
-        figure.savefig(path)
+        figure.savefig(path, dpi=190)
