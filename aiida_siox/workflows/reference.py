@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.cells import reference_crystal
 from aiida_siox.workflows.calibration import validate_target
 from aiida_siox.workflows.lanes import deal, divide
-from aiida_siox.workflows.protocol import SioxProtocolMixin, check_overrides, nearest
+from aiida_siox.workflows.protocol import SioxProtocolMixin, check_overrides, nearest, read_overrides
 from aiida_siox.workflows.site_spectrum import failure_message, validate_settings
 from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain, silicon_sites
 from aiida_siox.workflows.utils import output_namespace
@@ -163,11 +164,16 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
 
         :param codes: ``pw``, ``pp``, ``xspectra`` and ``bader``.
         :param atomic_data: outputs of AtomicDataWorkChain.
-        :param overrides: mapping or yaml file with the keys of ``protocols/reference.yaml``.
+        :param overrides: mapping or yaml file with the keys of ``protocols/reference.yaml``; ``cases`` replaces those
+            of the protocol altogether.
         :param targets_overrides: the same for ``protocols/structure_targets.yaml``; what a case sets itself stays.
         :raises ValueError: for an unknown protocol or override key, an unknown crystal, or a setting out of range.
         """
+        overrides = read_overrides(overrides) if isinstance(overrides, pathlib.Path) else dict(overrides or {})
+        chosen = overrides.pop("cases", None)
         inputs = cls.get_protocol_inputs(protocol, overrides)
+        if chosen is not None:
+            inputs["cases"] = chosen
         targets = StructureTargetsWorkChain.get_protocol_inputs(protocol, targets_overrides)
         cases, settings = {}, {}
         for name, case in inputs["cases"].items():
