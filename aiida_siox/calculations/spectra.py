@@ -14,10 +14,15 @@ from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science import spectra as sp
 from aiida_siox.science.digest import structure_digest
-from aiida_siox.science.energies import RYDBERG_EV, free_atom_transition, transition_energy
+from aiida_siox.science.energies import RYDBERG_EV, free_atom_transition, total_energy_offset, transition_energy
+from aiida_siox.science.run_comparison import free_energy, run_differences, same
 
 HOLE_KIND = "Sih"
 ELEMENTS = ("Si", "O")
+#: What ld1.x says of the free atom, the terms of the core correction.
+ATOMIC_ENERGIES = ("ground_all_electron_Ry", "ground_pseudo_Ry", "hole_all_electron_Ry", "hole_pseudo_Ry")
+#: Keys of the namelist SYSTEM in which ground state and hole cell may differ: charge, bands, and what goes by kind.
+FREE_SYSTEM_KEYS = ("tot_charge", "nbnd", "starting_magnetization", "tot_magnetization", "ntyp", "nat")
 
 
 def is_normalised(structure: orm.StructureData) -> bool:
@@ -90,6 +95,75 @@ def engine_name(parameters: dict[str, Any]) -> str:
     return str(parameters.get("creator_version", "unknown"))
 
 
+def run_inputs(parameters: orm.Dict) -> Any:
+    """Return the inputs of the job that wrote a parsed output; None if no job is linked to it."""
+    creator = parameters.creator
+    return creator.inputs if isinstance(creator, orm.CalcJobNode) else None
+
+
+def input_differences(structure: orm.StructureData, ground: orm.Dict, hole: orm.Dict) -> list[str]:
+    """Return in what the inputs of two pw.x runs differ that their outputs do not tell, by the links.
+
+    :param structure: the configuration; the absorber counts as silicon.
+    :param ground: parsed output of the ground state.
+    :param hole: parsed output of the cell with the core hole.
+    """
+    runs = {"ground state": run_inputs(ground), "hole cell": run_inputs(hole)}
+    differences = []
+    for name, run in runs.items():
+        if run is not None and digest_of(run.structure) != digest_of(structure):
+            differences.append(f"cell or positions (those of the {name} are not those of the structure)")
+    one, other = runs.values()
+    if one is None or other is None:
+        return differences
+    for kind in sorted(set(one.pseudos) & set(other.pseudos)):
+        if one.pseudos[kind].md5 != other.pseudos[kind].md5:
+            names = f"{one.pseudos[kind].filename} and {other.pseudos[kind].filename}"
+            differences.append(f"the pseudopotential of {kind} ({names})")
+    systems = [run.parameters.get_dict().get("SYSTEM", {}) for run in (one, other)]
+    for key in sorted(set(systems[0]) | set(systems[1])):
+        values = [system.get(key) for system in systems]
+        if key not in FREE_SYSTEM_KEYS and not same(*values):
+            differences.append(f"SYSTEM.{key} ({values[0]} and {values[1]})")
+    thresholds = [run.parameters.get_dict().get("ELECTRONS", {}).get("conv_thr") for run in (one, other)]
+    if not same(*thresholds):
+        differences.append(f"ELECTRONS.conv_thr ({thresholds[0]} and {thresholds[1]})")
+    meshes = [kpoints_of(run.kpoints) for run in (one, other)]
+    if not same(*meshes):
+        differences.append(f"k points ({meshes[0]} and {meshes[1]})")
+    return differences
+
+
+def kpoints_of(kpoints: orm.KpointsData) -> list[Any]:
+    """Return mesh and shift, or the list of explicit points."""
+    try:
+        return list(kpoints.get_kpoints_mesh())
+    except AttributeError:
+        return kpoints.get_kpoints().tolist()
+
+
+def check_atomic_energies(treatment: str, atomic: orm.Dict, ground: orm.Dict, hole: orm.Dict) -> None:
+    """Refuse a core correction that belongs to other pseudopotentials than the runs used.
+
+    :raises ValueError: naming the kind and both files. Energies that no ld1.x job is linked to are taken as they are.
+    """
+    if atomic.creator is None:
+        return
+    sources = {link.link_label: link.node.creator for link in atomic.creator.base.links.get_incoming().all()}
+    for name, kind, run in (("ground", "Si", run_inputs(ground)), ("hole", HOLE_KIND, run_inputs(hole))):
+        if run is None or kind not in run.pseudos or sources.get(name) is None:
+            continue
+        if treatment == "none" and name == "hole":  # the absorber is an atom like the others
+            continue
+        made, used = sources[name].outputs.pseudo, run.pseudos[kind]
+        if made.md5 != used.md5:
+            raise ValueError(
+                f"the core correction belongs to another pseudopotential of {kind} ({made.filename}, md5 "
+                f"{made.md5[:8]}) than the run used ({used.filename}, md5 {used.md5[:8]}): take pseudopotentials and "
+                "energies of one AtomicDataWorkChain."
+            )
+
+
 @calcfunction
 def assemble_spectrum(
     structure: orm.StructureData,
@@ -116,13 +190,14 @@ def assemble_spectrum(
     """
     del version
     ground, hole, xspectra = (node.get_dict() for node in (ground_parameters, hole_parameters, xspectra_parameters))
-    for key in ("wfc_cutoff", "rho_cutoff", "smearing_type", "degauss", "creator_version"):
-        if key in ground and key in hole and not _same(ground[key], hole[key]):
-            raise ValueError(
-                f"ground state and hole cell differ in {key} ({ground[key]} and {hole[key]}): their total energies "
-                "cannot be subtracted. Compute both with the same settings."
-            )
     treatment = settings.get_dict()["treatment"]
+    differences = run_differences(ground, hole) + input_differences(structure, ground_parameters, hole_parameters)
+    if differences:
+        raise ValueError(
+            f"ground state and hole cell differ in {' and '.join(differences)}: their total energies cannot be "
+            "subtracted. Compute both with the same settings."
+        )
+    check_atomic_energies(treatment, atomic_energies, ground_parameters, hole_parameters)
     atomic = atomic_energies.get_dict()
     core = float(atomic["core_correction_eV"])
     ground_ry, hole_ry = total_energy_ry(ground), total_energy_ry(hole)
@@ -138,6 +213,12 @@ def assemble_spectrum(
         "energy_zero_eV": float(xspectra["energy_zero_eV"]),
         "fermi_eV": float(hole["fermi_energy"]),
     }
+    energies["offset_eV"] = total_energy_offset(
+        treatment, energies["transition_eV"], energies["energy_zero_eV"], energies["fermi_eV"]
+    )
+    for name, run in (("ground", ground), ("hole", hole)):
+        if "energy_smearing" in run:  # -TS, which the energy contains
+            energies[f"{name}_smearing_Ry"] = float(run["energy_smearing"]) / RYDBERG_EV
     if not all(math.isfinite(value) for value in energies.values()):
         raise ValueError(f"an energy of site {site.value} is not a number: {energies}.")
     spectrum = SpectrumData()
@@ -157,14 +238,12 @@ def assemble_spectrum(
             "gamma_eV": settings.get_dict()["xspectra"]["gamma_eV"],
             "polarisations": lanczos.get_array("polarisations").tolist(),
             "energies": energies,
+            "atomic_energies": {key: atomic[key] for key in ATOMIC_ENERGIES if key in atomic},
+            "free_energy": free_energy(hole),
             "engines": {"pw": engine_name(hole), "xspectra": str(xspectra.get("version"))},
         }
     )
     return spectrum
-
-
-def _same(a: Any, b: Any) -> bool:
-    return math.isclose(a, b, rel_tol=1e-9) if isinstance(a, float) and isinstance(b, float) else bool(a == b)
 
 
 @calcfunction

@@ -1,9 +1,14 @@
 """Kinds, meshes, the total-energy axis of one absorber, and the calibration."""
 
+import copy
+import io
+
 import numpy as np
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 from aiida.orm.nodes.data.structure import Kind, Site
+from aiida_pseudo.data.pseudo.upf import UpfData
 
 from aiida_siox.calculations.spectra import (
     assemble_spectrum,
@@ -98,12 +103,21 @@ PW = {
     "degauss": 0.068,
     "creator_version": "6.7MaX",
     "fermi_energy": 3.6867,
+    "monkhorst_pack_grid": [1, 1, 1],
+    "monkhorst_pack_offset": [0, 0, 0],
+    "volume": 210.0,
+    "dft_exchange_correlation": "PBE",
+    "number_of_spin_components": 1,
+    "fft_grid": [45, 48, 60],
 }
 ENERGY = np.linspace(-25.0, 60.0, 851)
 
 
 def assemble_inputs(treatment="fch", **hole_changes):
     """Return inputs of assemble_spectrum with the energies of quartz (FACTS)."""
+    ground_energies = {"energy": -391.10607781 * RYDBERG_EV, "fermi_energy": 5.0743}
+    ground_energies["energy_smearing"] = -2e-4 * RYDBERG_EV
+    hole_energies = {"energy": -388.22426609 * RYDBERG_EV, "energy_smearing": -1e-4 * RYDBERG_EV}
     curves, lanczos = orm.ArrayData(), orm.ArrayData()
     curves.set_array("energy_eV", ENERGY)
     curves.set_array("sigma", np.array([np.exp(-((ENERGY - c) ** 2)) for c in (8.0, 8.5, 8.2)]))
@@ -114,8 +128,8 @@ def assemble_inputs(treatment="fch", **hole_changes):
         "structure": mixed_structure(),
         "site": orm.Int(1),
         "settings": orm.Dict({"treatment": treatment, "xspectra": {"gamma_eV": 0.8}}),
-        "ground_parameters": orm.Dict({**PW, "energy": -391.10607781 * RYDBERG_EV, "fermi_energy": 5.0743}),
-        "hole_parameters": orm.Dict({**PW, "energy": -388.22426609 * RYDBERG_EV, **hole_changes}),
+        "ground_parameters": orm.Dict({**PW, **ground_energies}),
+        "hole_parameters": orm.Dict({**PW, **hole_energies, **hole_changes}),
         "atomic_energies": orm.Dict(
             {
                 "core_correction_eV": 1809.516,
@@ -141,10 +155,17 @@ class TestAssembleSpectrum:
                 "transition_eV": 1848.725,
                 "energy_zero_eV": 2.6065,
                 "fermi_eV": 3.6867,
+                "offset_eV": 1851.3315,
+                "ground_smearing_Ry": -2e-4,
+                "hole_smearing_Ry": -1e-4,
             },
             abs=1e-3,
         )
+        assert spectrum.energies["ground_smearing_Ry"] == pytest.approx(-2e-4)
         assert spectrum.offset == pytest.approx(1848.725 + 2.6065, abs=1e-3)
+        assert spectrum.base.attributes.get("free_energy") == {
+            "quantity": "F = E - TS", "smearing": "gaussian", "degauss_eV": 0.068
+        }  # fmt: skip
         assert (spectrum.site_index, spectrum.treatment) == (1, "fch")
         assert spectrum.base.attributes.get("structure_digest") == digest_of(mixed_structure())
         assert spectrum.base.attributes.get("engines") == {"pw": "6.7MaX", "xspectra": "6.7MaX"}
@@ -168,6 +189,12 @@ class TestAssembleSpectrum:
             ("smearing_type", "marzari-vanderbilt"),
             ("degauss", 0.136),
             ("creator_version", "7.2"),
+            ("monkhorst_pack_grid", [2, 2, 2]),
+            ("monkhorst_pack_offset", [1, 1, 1]),
+            ("volume", 230.0),
+            ("dft_exchange_correlation", "PBESOL"),
+            ("number_of_spin_components", 2),
+            ("fft_grid", [48, 48, 48]),
         ],
     )
     def test_different_settings_are_refused(self, key, value):
@@ -179,6 +206,114 @@ class TestAssembleSpectrum:
         inputs["atomic_energies"] = orm.Dict({"core_correction_eV": "inf"})
         with pytest.raises(ValueError, match="an energy of site 1 is not a number"):
             assemble_spectrum(**inputs)
+
+
+def pseudo(name: str) -> UpfData:
+    """Return a stored header of a UPF file."""
+    text = f'<UPF version="2.0.1">\n<PP_HEADER element="Si" z_valence="4.0" comment="{name}"/>\n</UPF>\n'
+    return UpfData(io.BytesIO(text.encode()), filename=f"{name}.UPF").store()
+
+
+def finished_job(computer, outputs, **inputs):
+    """Return a stored CalcJobNode with inputs and outputs, nested labels joined by two underscores."""
+    job = orm.CalcJobNode(computer=computer, process_type="aiida.calculations:quantumespresso.pw")
+    for label, node in inputs.items():
+        job.base.links.add_incoming(node if node.is_stored else node.store(), LinkType.INPUT_CALC, label)
+    job.store()
+    for label, node in outputs.items():
+        node.base.links.add_incoming(job, LinkType.CREATE, label)
+        node.store()
+    return job
+
+
+NAMELISTS = {"SYSTEM": {"ecutwfc": 50.0, "degauss": 0.005, "tot_charge": 0.0}, "ELECTRONS": {"conv_thr": 9e-9}}
+
+
+class TestLinkedRuns:
+    """What only the inputs of the runs tell: they are compared through the links of the parsed outputs."""
+
+    @pytest.fixture
+    def linked(self, computer):
+        """Return a function that gives the inputs of assemble_spectrum linked to jobs, the hole cell changed."""
+
+        def make(system=None, electrons=None, structure=None, mesh=(1, 1, 1), oxygen="O", ground=None):
+            inputs = assemble_inputs()
+            pseudos = {name: pseudo(name) for name in ("Si", "O", "Sih", "O2", "Si2")}
+            cell = inputs["structure"] if structure is None else structure
+            for name, changed in (("ground", False), ("hole", True)):
+                namelists = copy.deepcopy(NAMELISTS)
+                kpoints = orm.KpointsData()
+                kpoints.set_kpoints_mesh(mesh if changed else (1, 1, 1))
+                if changed:
+                    namelists["SYSTEM"] |= {"tot_charge": 1.0, "nbnd": 30, **(system or {})}
+                    namelists["ELECTRONS"] |= electrons or {}
+                used = cell if changed else inputs["structure"] if ground is None else ground
+                finished_job(
+                    computer,
+                    {"output_parameters": inputs[f"{name}_parameters"]},
+                    structure=mark_absorber(used, orm.Int(1)) if changed else used,
+                    parameters=orm.Dict(namelists),
+                    kpoints=kpoints,
+                    pseudos__Si=pseudos["Si"],
+                    pseudos__O=pseudos[oxygen if changed else "O"],
+                    **({"pseudos__Sih": pseudos["Sih"]} if changed else {}),
+                )
+            return inputs, pseudos
+
+        return make
+
+    def test_runs_that_agree(self, linked):
+        """Charge, bands and the kind of the absorber may differ."""
+        inputs, _ = linked()
+        assert inputs["hole_parameters"].creator is not None
+        assert assemble_spectrum(**inputs).energies["transition_eV"] == pytest.approx(1848.725, abs=1e-3)
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"system": {"ecutwfc": 40.0}}, r"SYSTEM\.ecutwfc \(50\.0 and 40\.0\)"),
+            ({"system": {"nosym": True}}, r"SYSTEM\.nosym \(None and True\)"),
+            ({"electrons": {"conv_thr": 1e-6}}, r"ELECTRONS\.conv_thr \(9e-09 and 1e-06\)"),
+            ({"mesh": (2, 1, 1)}, r"k points \(\[\[1, 1, 1\], .* and \[\[2, 1, 1\]"),
+            ({"oxygen": "O2"}, r"the pseudopotential of O \(O\.UPF and O2\.UPF\)"),
+        ],
+    )
+    def test_inputs_that_differ_are_refused(self, linked, changes, message):
+        inputs, _ = linked(**changes)
+        with pytest.raises(ValueError, match=f"differ in {message}.*Compute both with the same settings"):
+            assemble_spectrum(**inputs)
+
+    @pytest.mark.parametrize(("key", "name"), [("structure", "hole cell"), ("ground", "ground state")])
+    def test_another_cell_is_refused(self, linked, key, name):
+        other = mixed_structure()
+        other.set_cell(np.diag([5.0, 6.0, 7.1]).tolist())
+        inputs, _ = linked(**{key: other})
+        with pytest.raises(ValueError, match=f"cell or positions \\(those of the {name} are not"):
+            assemble_spectrum(**inputs)
+
+    @pytest.mark.parametrize(
+        ("ground", "hole", "wrong"), [("Si", "Sih", None), ("Si2", "Sih", "Si"), ("Si", "O", "Sih")]
+    )
+    def test_core_correction_of_other_pseudopotentials(self, linked, computer, ground, hole, wrong):
+        inputs, pseudos = linked()
+        made = {}
+        for name, kind in (("ground", ground), ("hole", hole)):
+            made[name] = orm.Dict({"all_electron_Ry": 1.0})
+            again = UpfData(io.BytesIO(pseudos[kind].get_content().encode()), filename=f"{kind}.UPF")
+            finished_job(computer, {"output_parameters": made[name], "pseudo": again})
+        collect = orm.CalcFunctionNode()
+        for name, node in made.items():
+            collect.base.links.add_incoming(node, LinkType.INPUT_CALC, name)
+        collect.store()
+        inputs["atomic_energies"].base.links.add_incoming(collect, LinkType.CREATE, "result")
+        inputs["atomic_energies"].store()
+        if wrong is None:
+            assert assemble_spectrum(**inputs).energies["core_correction_eV"] == 1809.516
+        else:
+            with pytest.raises(
+                ValueError, match=f"belongs to another pseudopotential of {wrong} .*AtomicDataWorkChain"
+            ):
+                assemble_spectrum(**inputs)
 
 
 def quartz_table(done=(True, True)):
