@@ -8,6 +8,7 @@ number of points differ, hence our own reading.
 from __future__ import annotations
 
 import pathlib
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,17 +69,20 @@ def _numbers(text: bytes, count: int, path: pathlib.Path) -> NDArray[np.float64]
 
     :raises CubeError: if a value cannot be read or their number differs.
     """
-    words = text.split()
-    if len(words) != count:
-        raise CubeError(f"{path}: {len(words)} values for a grid of {count} points: the file is incomplete or damaged.")
-    try:
-        values = np.array(words, dtype=np.float64)
-    except ValueError:
-        # Fortran leaves out the letter of an exponent of three digits: 0.12345-103
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DeprecationWarning)  # what numpy gives for text that is not a number
         try:
-            values = np.array([_fortran_float(word) for word in words])
-        except ValueError as exception:
-            raise CubeError(f"{path}: a value of the grid cannot be read: {exception}") from exception
+            values = np.fromstring(text, dtype=np.float64, sep=" ")
+        except (DeprecationWarning, ValueError):
+            # Fortran leaves out the letter of an exponent of three digits: 0.12345-103
+            try:
+                values = np.array([_fortran_float(word) for word in text.split()])
+            except ValueError as exception:
+                raise CubeError(f"{path}: a value of the grid cannot be read: {exception}") from exception
+    if len(values) != count:
+        raise CubeError(
+            f"{path}: {len(values)} values for a grid of {count} points: the file is incomplete or damaged."
+        )
     if not np.isfinite(values).all():
         raise CubeError(f"{path}: the grid holds values that are not finite numbers.")
     return values
