@@ -14,6 +14,7 @@ from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 from aiida_quantumespresso.calculations.pw import PwCalculation
 
 from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.science.bader import METHODS
 
 
 def _validate_inputs(inputs: Mapping[str, Any], context: Any) -> str | None:
@@ -36,6 +37,13 @@ def _validate_inputs(inputs: Mapping[str, Any], context: Any) -> str | None:
     return None
 
 
+def _validate_method(node: orm.Str, _: Any = None) -> str | None:
+    """Port validator: a method that both Bader codes know."""
+    if node.value not in METHODS:
+        return f"`method` must be one of {', '.join(METHODS)}, got {node.value!r}."
+    return None
+
+
 def _code_info(code: orm.AbstractCode, arguments: list[str], stdout_name: str) -> CodeInfo:
     """Return how one program of the job is called; its standard error goes to its standard output."""
     codeinfo = CodeInfo()
@@ -54,7 +62,7 @@ class BaderCalculation(CalcJob):
     """
 
     #: Raise the second number whenever the same inputs shall run differently, or AiiDA's cache serves the old results.
-    CACHE_VERSION = 100 * SCIENCE_VERSION + 1
+    CACHE_VERSION = 100 * SCIENCE_VERSION + 2
 
     #: (name, plot_num of pp.x): the density that is counted and the density that has the basins.
     DENSITIES = (("charge", 0), ("reference", 21))
@@ -87,6 +95,15 @@ class BaderCalculation(CalcJob):
             required=False,
             help="Expected number of electrons; when absent, what pw.x wrote into the scratch.",
         )
+        spec.input(
+            "method",
+            valid_type=orm.Str,
+            required=False,
+            serializer=orm.to_aiida_type,
+            validator=_validate_method,
+            help=f"Way to divide the grid: {', '.join(METHODS)}; when absent, the default of the Bader code "
+            "(`weight` for siox-bader, `neargrid` for Henkelman's).",
+        )
         defaults: dict[str, Any] = {
             "parser_name": "siox.bader",
             "withmpi": False,
@@ -98,12 +115,14 @@ class BaderCalculation(CalcJob):
         spec.output(
             "charges",
             valid_type=orm.ArrayData,
-            help="Arrays `electrons` (e) and `volumes_A3` (Å³), (n_atoms,), in the order of the structure.",
+            help="Arrays `electrons` (e) and `volumes_A3` (Å³), (n_atoms,), in the order of the structure; from "
+            "siox-bader also `n_basins` and `basin_distances_A` (nucleus to the nearest of its maxima, Å).",
         )
         spec.output(
             "output_parameters",
             valid_type=orm.Dict,
-            help="program, version, method, pp_version, n_electrons (also expected, unassigned, non_nuclear), times.",
+            help="program, version, method, pp_version, n_electrons (also expected, unassigned, non_nuclear), "
+            "sum_electrons of the atoms, n_basins, atoms_with_more_basins, largest_basin_distance_A, times, memory.",
         )
         spec.default_output_node = "output_parameters"
 
@@ -166,7 +185,8 @@ class BaderCalculation(CalcJob):
                 handle.write(self.pp_input(density, plot_num))
             codes_info.append(_code_info(self.inputs.pp_code, ["-in", input_name], self.pp_stdout(density)))
         charge, reference = (self.cube_name(density) for density, _ in self.DENSITIES)
-        codes_info.append(_code_info(self.inputs.bader_code, [charge, "-ref", reference], self.BADER_STDOUT))
+        method = ["-b", self.inputs.method.value] if "method" in self.inputs else []
+        codes_info.append(_code_info(self.inputs.bader_code, [charge, "-ref", reference, *method], self.BADER_STDOUT))
         subfolder = PwCalculation._OUTPUT_SUBFOLDER.strip("./")
         save = f"{subfolder}/{PwCalculation._PREFIX}.save"
         parent = self.inputs.parent_folder

@@ -27,7 +27,7 @@ class BaderParser(Parser):
     """Charges in the order of the structure; each of the three programs of the job is checked by itself."""
 
     #: Raise it whenever the same files shall give other outputs.
-    CACHE_VERSION = 1
+    CACHE_VERSION = 2
 
     defaults: ClassVar[dict[str, float]] = {
         # cube files hold five digits: pp.x and siox-bader miss the electrons of 24 atoms by 1e-5 of them
@@ -132,11 +132,16 @@ class BaderParser(Parser):
         charges = orm.ArrayData()
         charges.set_array("electrons", np.asarray(result["electrons"], dtype=float))
         charges.set_array("volumes_A3", np.asarray(result["volumes_A3"], dtype=float))
+        for key in ("basin_distances_A", "n_basins"):  # Henkelman's program does not tell them
+            if key in result:
+                charges.set_array(key, np.asarray(result[key]))
+        asked = self.node.inputs.method.value if "method" in self.node.inputs else "neargrid"  # of Henkelman's program
         parameters: dict[str, Any] = {
             "program": result["program"],
-            "method": result.get("method", "neargrid"),
+            "method": result.get("method", asked),
             "n_electrons": result["n_electrons"],
             "n_electrons_unassigned": result["n_electrons_unassigned"],
+            "sum_electrons": float(np.sum(result["electrons"])),
             "pp_version": pp_runs[0].get("version"),
         }
         if expected is not None:
@@ -147,6 +152,11 @@ class BaderParser(Parser):
         if "basin_distances_A" in result:
             finite = result["basin_distances_A"][np.isfinite(result["basin_distances_A"])]
             parameters["largest_basin_distance_A"] = float(finite.max()) if len(finite) else None
+        if "n_basins" in result:
+            parameters["n_basins"] = int(np.sum(result["n_basins"]))
+            parameters["atoms_with_more_basins"] = np.flatnonzero(result["n_basins"] > 1).tolist()
+        if "max_rss_MB" in result:
+            parameters["bader_max_rss_MB"] = result["max_rss_MB"]
         for key in ("cpu_s", "wall_s"):
             if all(key in run for run in pp_runs):
                 parameters[f"pp_{key}"] = sum(run[key] for run in pp_runs)

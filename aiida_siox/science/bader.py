@@ -1,18 +1,22 @@
 """Bader charges: basins of a reference density, electrons of the charge density in each of them.
 
-The basins follow W. Tang, E. Sanville and G. Henkelman, J. Phys.: Condens. Matter 21, 084204 (2009) ("neargrid"), with
-the compiled kernels of baderkit. baderkit's own driver gives the same numbers, but it also merges maxima by persistence
-and searches saddle points, which nothing here needs and which takes two and a half minutes to compile instead of twenty
-seconds. As in Henkelman's program every maximum belongs to the nearest atom and no region counts as vacuum.
+Methods, by the names of Henkelman's program: ``weight`` (:mod:`aiida_siox.science.bader_weight`), the default because
+it does not depend on where the atoms lie on the grid (docs/topics/bader.md); ``neargrid``, W. Tang, E. Sanville and
+G. Henkelman, J. Phys.: Condens. Matter 21, 084204 (2009); ``ongrid``, G. Henkelman, A. Arnaldsson and H. Jónsson,
+Comput. Mater. Sci. 36, 354 (2006). The last two use the compiled kernels of baderkit. baderkit's own driver also merges
+maxima by persistence and searches saddle points, which nothing here needs and which takes two and a half minutes to
+compile instead of twenty seconds. As in Henkelman's program every maximum belongs to the nearest atom and no region
+counts as vacuum.
 
-baderkit (numba, pandas, pymatgen) is imported only when something is computed. Set ``NUMBA_NUM_THREADS`` before that:
-``siox-bader`` sets it to 1.
+numba and baderkit (pandas, pymatgen) are imported only when something is computed. Set ``NUMBA_NUM_THREADS`` before
+that: ``siox-bader`` sets it to 1.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +25,8 @@ from numpy.typing import NDArray
 
 from .cube import Cube
 
-METHOD = "neargrid"
-"""The only method: no other is needed, and each costs its own compilation."""
+METHODS = ("weight", "neargrid", "ongrid")
+"""Ways to divide the grid; the first is the default."""
 
 NUCLEAR_RADIUS_A = 0.5
 """A maximum farther than this (Å) from every nucleus is a non-nuclear attractor, as some Si–Si bonds have."""
@@ -39,7 +43,7 @@ class BaderCharges:
     :param electrons: electrons in the basins of each atom, (n_atoms,).
     :param volumes_A3: volume of these basins, (n_atoms,), Å³.
     :param basin_distances_A: from each nucleus to the nearest of its maxima, (n_atoms,), Å; inf if it has none.
-    :param n_basins: number of maxima of each atom, (n_atoms,).
+    :param n_basins: number of maxima of each atom, (n_atoms,); adjacent points of equal height are one.
     :param n_electrons: integral of the charge density over the cell.
     :param n_electrons_non_nuclear: electrons in basins whose maximum is farther than ``NUCLEAR_RADIUS_A`` from every
         nucleus; they are counted in ``electrons`` of the nearest atom.
@@ -70,21 +74,23 @@ def _kernels() -> Any:
     """
     try:
         from baderkit.bader.methods.neargrid import neargrid_numba
+        from baderkit.bader.methods.ongrid import ongrid_numba
         from baderkit.global_numba import basins
     except ImportError as exception:
-        raise BaderError(f"baderkit >=0.10.2,<0.11 is needed for Bader charges: {exception}") from exception
-    return neargrid_numba, basins
+        raise BaderError(f"baderkit >=0.10.2,<0.11 is needed for this method: {exception}") from exception
+    return neargrid_numba, ongrid_numba, basins
 
 
-def _neargrid(reference: NDArray[np.float64], cell: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _label(reference: NDArray[np.float64], cell: NDArray[np.float64], method: str) -> tuple[NDArray[Any], NDArray[Any]]:
     """Follow the gradient from every point of the grid to its maximum.
 
     :param reference: field, (n_x, n_y, n_z).
     :param cell: lattice vectors as rows, Å.
+    :param method: ``neargrid`` or ``ongrid``.
     :returns: grid indices of the maxima, (n_maxima, 3), and for every point the number of its maximum, same shape as
         the field.
     """
-    neargrid, basins = _kernels()
+    neargrid, ongrid, basins = _kernels()
     shape = reference.shape
     field = np.ascontiguousarray(reference, dtype=np.float64)
     neighbours = np.array([step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)], dtype=np.int64)
@@ -98,23 +104,28 @@ def _neargrid(reference: NDArray[np.float64], cell: NDArray[np.float64]) -> tupl
     # 64-bit labels whatever the size of the grid: one signature, so one compilation, for all grids.
     pointers = np.full(field.size, -1, dtype=np.int64)
     pointers[maxima] = maxima
-    pointers, images, gradients = neargrid.get_gradient_pointers_simple(
-        data=field,
-        labels=pointers,
-        images=np.zeros((field.size, 3), dtype=np.int8),
-        dir2lat=to_grid @ to_grid.T,
-        neighbor_dists=distances,
-        neighbor_transforms=neighbours,
-        vacuum_mask=no_vacuum,
-        extrema_mask=is_maximum,
-        use_minima=False,
-    )
+    common = {
+        "data": field,
+        "neighbor_dists": distances,
+        "neighbor_transforms": neighbours,
+        "extrema_mask": is_maximum,
+        "use_minima": False,
+    }
+    start = {"labels": pointers, "images": np.zeros((field.size, 3), dtype=np.int8), "vacuum_mask": no_vacuum}
+    if method == "ongrid":
+        pointers, images = ongrid.get_steepest_pointers(**common, **start)
+    else:
+        pointers, images, gradients = neargrid.get_gradient_pointers_simple(
+            **common, **start, dir2lat=to_grid @ to_grid.T
+        )
     while True:  # each round doubles the length of the path that a pointer jumps over
         images = images + images[pointers]
         further = pointers[pointers]
         if np.array_equal(further, pointers):
             break
         pointers = further
+    if method == "ongrid":
+        return np.argwhere(is_maximum), np.searchsorted(maxima, pointers).reshape(shape)
     # The kernels want labels from 1, and a label that no point has for the vacuum.
     labels = (np.searchsorted(maxima, pointers) + 1).reshape(shape)
     no_label = len(maxima) + 1
@@ -123,16 +134,7 @@ def _neargrid(reference: NDArray[np.float64], cell: NDArray[np.float64]) -> tupl
     )
     to_refine[is_maximum] = False
     labels, _ = neargrid.refine_fast_neargrid(
-        data=field,
-        labels=labels,
-        images=images,
-        refinement_mask=to_refine,
-        extrema_mask=is_maximum,
-        gradients=gradients,
-        neighbor_dists=distances,
-        neighbor_transforms=neighbours,
-        vacuum_label=-no_label,
-        use_minima=False,
+        **common, labels=labels, images=images, refinement_mask=to_refine, gradients=gradients, vacuum_label=-no_label
     )
     return np.argwhere(is_maximum), np.abs(labels) - 1
 
@@ -162,15 +164,35 @@ def nearest_atoms(
     return nearest, distances
 
 
-def bader_charges(charge: Cube, reference: Cube | None = None) -> BaderCharges:
+def _adjacent(maxima: NDArray[np.int64], atoms: NDArray[np.int64], shape: Sequence[int]) -> NDArray[np.int64]:
+    """Return to which group of adjacent points each maximum belongs, (n_maxima,).
+
+    A nucleus midway between points of the grid has several equal ones around it, which are one maximum.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    pairs = cKDTree(maxima, boxsize=shape).query_pairs(1.5, p=np.inf, output_type="ndarray")
+    pairs = pairs[atoms[pairs[:, 0]] == atoms[pairs[:, 1]]]
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(maxima), len(maxima)))
+    groups: NDArray[np.int64] = connected_components(graph, directed=False)[1]
+    return groups
+
+
+def bader_charges(charge: Cube, reference: Cube | None = None, method: str = METHODS[0]) -> BaderCharges:
     """Partition a charge density among the atoms.
 
     :param charge: density whose electrons are counted (for pw.x the valence density, ``plot_num=0``).
     :param reference: density whose basins are used (the all-electron density, ``plot_num=21``); the charge itself when
         None, which for a valence density is wrong: Si of α-quartz then has +3.88 instead of +3.17.
+    :param method: one of ``METHODS``.
     :returns: electrons and volumes of the atoms.
-    :raises BaderError: if there are no atoms or the two densities are not on the same grid.
+    :raises BaderError: if there are no atoms, the two densities are not on the same grid, the method is unknown or
+        cannot take the cell.
     """
+    if method not in METHODS:
+        raise BaderError(f"unknown method `{method}`. Valid: {', '.join(METHODS)}.")
     if len(charge.numbers) == 0:
         raise BaderError("the charge density comes without atoms.")
     if reference is None:
@@ -180,14 +202,23 @@ def bader_charges(charge: Cube, reference: Cube | None = None) -> BaderCharges:
             f"charge ({charge.values.shape}, {len(charge.numbers)} atoms) and reference ({reference.values.shape}, "
             f"{len(reference.numbers)} atoms) must have the same cell, atoms and grid."
         )
-    maxima, labels = _neargrid(reference.values, reference.cell)
+    if method == "weight":
+        from .bader_weight import partition
+
+        try:
+            maxima, sums, sizes = partition(reference.values, charge.values, reference.cell)
+        except ValueError as exception:
+            raise BaderError(str(exception)) from exception
+    else:
+        maxima, labels = _label(reference.values, reference.cell, method)
+        flat = labels.ravel()
+        sums = np.bincount(flat, weights=charge.values.ravel(), minlength=len(maxima)).astype(np.float64)
+        sizes = np.bincount(flat, minlength=len(maxima)).astype(np.float64)
+    basin_electrons, basin_volumes = sums * charge.voxel_volume, sizes * charge.voxel_volume
     points = maxima / np.array(reference.values.shape) @ reference.cell
     atoms, distances = nearest_atoms(points, reference.positions, reference.cell)
-
-    n_atoms, n_maxima = len(charge.numbers), len(maxima)
-    flat = labels.ravel()
-    basin_electrons = np.bincount(flat, weights=charge.values.ravel(), minlength=n_maxima) * charge.voxel_volume
-    basin_volumes = np.bincount(flat, minlength=n_maxima) * charge.voxel_volume
+    _, first = np.unique(_adjacent(maxima, atoms, reference.values.shape), return_index=True)
+    n_atoms = len(charge.numbers)
 
     def per_atom(values: NDArray[Any]) -> NDArray[np.float64]:
         total = np.zeros(n_atoms)
@@ -200,7 +231,7 @@ def bader_charges(charge: Cube, reference: Cube | None = None) -> BaderCharges:
         electrons=per_atom(basin_electrons),
         volumes_A3=per_atom(basin_volumes),
         basin_distances_A=closest,
-        n_basins=np.bincount(atoms, minlength=n_atoms),
+        n_basins=np.bincount(atoms[first], minlength=n_atoms),
         n_electrons=charge.integral,
         n_electrons_non_nuclear=float(basin_electrons[distances > NUCLEAR_RADIUS_A].sum()),
     )
@@ -233,12 +264,14 @@ def gaussian_density(
     return density
 
 
-def warm_up() -> BaderCharges:
+def warm_up(method: str = METHODS[0]) -> BaderCharges:
     """Compile the loops, on a grid of a few thousand points; numba keeps the result on disk for later processes.
+
+    :param method: whose loops.
 
     :returns: the charges of the model density that was partitioned.
     """
     cell = np.diag([4.0, 4.5, 5.0])
     fractional = np.array([[0.25, 0.25, 0.25], [0.75, 0.7, 0.65]])
     values = gaussian_density(cell, fractional, np.array([1.0, 2.0]), np.array([0.5, 0.6]), (12, 14, 16))
-    return bader_charges(Cube(cell, np.array([14, 8]), fractional @ cell, values))
+    return bader_charges(Cube(cell, np.array([14, 8]), fractional @ cell, values), method=method)

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import pathlib
+import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -30,8 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-ref", dest="reference", type=pathlib.Path, help="cube file of the density that has the basins"
     )
+    # literal: the module of the methods needs numpy, which `--version` does without
     parser.add_argument(
-        "-b", dest="method", choices=["neargrid"], default="neargrid", help="method (default: neargrid)"
+        "-b", dest="method", choices=["weight", "neargrid", "ongrid"], default="weight", help="method (default: weight)"
     )
     parser.add_argument("-o", dest="output", type=pathlib.Path, default=pathlib.Path("bader.json"), help="JSON file")
     parser.add_argument("--threads", type=int, default=1, help="threads (default: 1)")
@@ -52,13 +54,13 @@ def _run(arguments: argparse.Namespace) -> None:
     import numpy as np
 
     from aiida_siox import __version__
-    from aiida_siox.science.bader import METHOD, bader_charges, baderkit_version
+    from aiida_siox.science.bader import bader_charges, baderkit_version
     from aiida_siox.science.cube import read_cube
 
     start_wall, start_cpu = time.perf_counter(), time.process_time()
     charge = read_cube(arguments.charge)
     reference = None if arguments.reference is None else read_cube(arguments.reference)
-    result = bader_charges(charge, reference)
+    result = bader_charges(charge, reference, arguments.method)
     distances = [float(value) if np.isfinite(value) else None for value in result.basin_distances_A]
     _write(
         arguments.output,
@@ -67,7 +69,7 @@ def _run(arguments: argparse.Namespace) -> None:
             "program": "siox-bader",
             "version": __version__,
             "baderkit_version": baderkit_version(),
-            "method": METHOD,
+            "method": arguments.method,
             "has_reference": reference is not None,
             "grid": list(charge.values.shape),
             "cell_A": charge.cell.tolist(),
@@ -83,6 +85,7 @@ def _run(arguments: argparse.Namespace) -> None:
             "n_threads": arguments.threads,
             "cpu_s": time.process_time() - start_cpu,
             "wall_s": time.perf_counter() - start_wall,
+            "max_rss_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,  # Linux counts in kB
         },
     )
     print("  atom   Z   electrons   volume (A^3)   basins   nucleus to maximum (A)")
@@ -119,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if arguments.warm_up:
             start = time.perf_counter()
-            warm_up()
+            warm_up(arguments.method)
             print(f"compiled in {time.perf_counter() - start:.1f} s")
         else:
             _run(arguments)

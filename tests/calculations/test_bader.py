@@ -69,6 +69,13 @@ def test_three_programs_one_after_another(inputs):
     assert process.node.computer.uuid == inputs["pp_code"].computer.uuid
 
 
+def test_method_of_the_bader_code(inputs):
+    _, info, _ = prepare({**inputs, "method": "neargrid"})
+    assert info.codes_info[2].cmdline_params == ["charge.cube", "-ref", "reference.cube", "-b", "neargrid"]
+    with pytest.raises(ValueError, match=r"must be one of weight, neargrid, ongrid, got 'voronoi'"):
+        prepare({**inputs, "method": "voronoi"})
+
+
 @pytest.mark.parametrize(("density", "plot_num"), [("charge", 0), ("reference", 21)])
 def test_input_of_pp(inputs, density, plot_num):
     _, _, files = prepare(inputs)

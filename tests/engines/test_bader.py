@@ -17,7 +17,8 @@ from aiida_siox.parsers.raw.bader import parse_bader_json
 pytestmark = pytest.mark.engine
 
 Z_VALENCE = {"Si": 4.0, "O": 6.0}
-SI_VALENCE, SI_VALENCE_WITHOUT_REFERENCE = 3.17, 3.88
+#: 50/200 Ry: weight and neargrid with the all-electron reference, and neargrid without
+SI_VALENCE, SI_VALENCE_NEARGRID, SI_VALENCE_WITHOUT_REFERENCE = 3.167, 3.15, 3.88
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +56,32 @@ def valences(electrons, structure) -> dict[str, np.ndarray]:
 def test_charges_of_quartz(quartz, quartz_structure):
     charges = quartz.outputs.charges
     valence = valences(charges.get_array("electrons"), quartz_structure)
-    assert valence["Si"] == pytest.approx(SI_VALENCE, abs=0.03)
-    assert valence["O"] == pytest.approx(-SI_VALENCE / 2, abs=0.03)
+    assert valence["Si"] == pytest.approx(SI_VALENCE, abs=0.005)
+    assert valence["O"] == pytest.approx(-SI_VALENCE / 2, abs=0.005)
     # equivalent atoms are equal: what a misread grid breaks while the total stays right
     for values in valence.values():
-        assert np.ptp(values) < 0.02
+        assert np.ptp(values) < 0.001
     assert charges.get_array("volumes_A3").sum() == pytest.approx(quartz_structure.get_cell_volume(), rel=1e-4)
+
+
+def test_sum_rule_and_one_basin_for_each_atom(quartz):
+    charges, parameters = quartz.outputs.charges, quartz.outputs.output_parameters.get_dict()
+    assert charges.get_array("electrons").sum() == pytest.approx(48.0, abs=1e-3)
+    assert parameters["sum_electrons"] == pytest.approx(parameters["n_electrons"], abs=1e-9)
+    assert charges.get_array("n_basins").tolist() == [1] * 9
+    assert (charges.get_array("basin_distances_A") < 0.1).all()
+    assert parameters["n_electrons_non_nuclear"] == 0.0
+
+
+@pytest.mark.parametrize("method", ["neargrid", "ongrid"])
+def test_other_methods_agree_with_the_default(run, quartz_structure, method):
+    node = run(method=method)
+    assert node.is_finished_ok, node.exit_message
+    assert node.outputs.output_parameters["method"] == method
+    valence = valences(node.outputs.charges.get_array("electrons"), quartz_structure)
+    assert valence["Si"] == pytest.approx(SI_VALENCE_NEARGRID, abs=0.03)
+    for values in valence.values():
+        assert np.ptp(values) < 0.03
 
 
 def test_output_parameters_of_quartz(quartz):
@@ -73,6 +94,8 @@ def test_output_parameters_of_quartz(quartz):
     assert parameters["pp_version"]
     assert parameters["pp_wall_s"] > 0
     assert parameters["bader_wall_s"] > 0
+    assert parameters["bader_max_rss_MB"] > 0
+    assert parameters["method"] == "weight"
 
 
 def test_cubes_do_not_travel_and_do_not_stay(quartz, quartz_ground_state):

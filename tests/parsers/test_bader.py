@@ -77,6 +77,24 @@ def test_success(parse, quartz, result):
     assert parameters["n_electrons_expected"] == 48.0
     assert parameters["pp_wall_s"] > 0
     assert parameters["bader_cpu_s"] > 0
+    # sum rule, and one basin centre at every nucleus
+    assert parameters["sum_electrons"] == pytest.approx(48.0, abs=1e-3)
+    assert parameters["n_basins"] == 9
+    assert parameters["atoms_with_more_basins"] == []
+    assert parameters["largest_basin_distance_A"] < 0.1
+    assert outputs["charges"].get_array("n_basins").tolist() == [1] * 9
+    np.testing.assert_allclose(outputs["charges"].get_array("basin_distances_A"), result["basin_distances_A"])
+
+
+def test_second_basin_of_an_atom_is_told(parse, result):
+    """A maximum between two silicon atoms is no error: it belongs to the nearest, and its electrons are told."""
+    outputs, process = parse(edited(result, n_basins=[1, 2, *[1] * 7], n_electrons_non_nuclear=0.02, max_rss_MB=150.0))
+    assert process.is_finished_ok, process.exit_message
+    parameters = outputs["output_parameters"].get_dict()
+    assert parameters["n_basins"] == 10
+    assert parameters["atoms_with_more_basins"] == [1]
+    assert parameters["n_electrons_non_nuclear"] == 0.02
+    assert parameters["bader_max_rss_MB"] == 150.0
 
 
 def test_henkelmans_program(parse, quartz, result):
@@ -89,6 +107,16 @@ def test_henkelmans_program(parse, quartz, result):
     np.testing.assert_allclose(outputs["charges"].get_array("electrons"), result["electrons"], atol=1e-5)
     assert outputs["output_parameters"]["program"] == "bader"
     assert outputs["output_parameters"]["version"] == "1.05 08/19/23"
+    assert outputs["output_parameters"]["method"] == "neargrid"
+    assert "n_basins" not in outputs["charges"].get_arraynames()
+
+
+def test_method_that_henkelmans_program_was_asked_for(parse, quartz, result):
+    """ACF.dat does not tell it."""
+    positions = np.array([site.position for site in quartz.sites])
+    text = acf(positions / BOHR_A, result["electrons"], np.array(result["volumes_A3"]) / BOHR_A**3)
+    outputs, _ = parse({"bader.json": None, "ACF.dat": text}, method=orm.Str("weight").store())
+    assert outputs["output_parameters"]["method"] == "weight"
 
 
 @pytest.mark.parametrize("name", ["scratch.txt", "pp_charge.out", "pp_reference.out", "bader.out"])

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from aiida_siox.science.bader import METHODS
 from aiida_siox.science.bader_script import DONE, SCHEMA, main
 from aiida_siox.science.cube import write_cube
 
@@ -35,6 +36,7 @@ KEYS = {
     "n_threads",
     "cpu_s",
     "wall_s",
+    "max_rss_MB",
 }
 
 
@@ -55,6 +57,8 @@ def test_command_line_of_henkelmans_program(folder, capsys):
     assert set(content) == KEYS
     assert content["schema"] == SCHEMA
     assert content["has_reference"] is True
+    assert content["method"] == METHODS[0]
+    assert content["max_rss_MB"] > 10
     assert content["grid"] == [24, 30, 40]
     np.testing.assert_allclose(content["electrons"], ELECTRONS, rtol=0.01)
     assert capsys.readouterr().out.splitlines()[-1] == DONE
@@ -62,7 +66,9 @@ def test_command_line_of_henkelmans_program(folder, capsys):
 
 def test_without_reference_and_with_another_output(folder):
     assert main(["charge.cube", "-b", "neargrid", "-o", "other.json"]) == 0
-    assert json.loads((folder / "other.json").read_text())["has_reference"] is False
+    content = json.loads((folder / "other.json").read_text())
+    assert content["has_reference"] is False
+    assert content["method"] == "neargrid"
     assert not (folder / "bader.json").exists()
 
 
@@ -94,7 +100,7 @@ def test_damaged_file_leaves_no_result(folder, capsys):
     assert not (folder / "bader.json").exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["charge.cube", "-b", "weight"], ["charge.cube", "--threads", "0"]])
+@pytest.mark.parametrize("arguments", [[], ["charge.cube", "-b", "voronoi"], ["charge.cube", "--threads", "0"]])
 def test_wrong_command_line(folder, arguments):
     with pytest.raises(SystemExit) as stop:
         main(arguments)
