@@ -28,7 +28,8 @@ OUTPUT_LABELS = {
     "structure": "structures",
     "quality": "qualities",
     "site_table": "site_tables",
-    "calibration": "calibration",
+    "calibration": "calibrations",
+    "comparison": "comparison",
     "dataset": "dataset",
     "charge_model": "charge_model",
     "rdf_model": "rdf_model",
@@ -156,7 +157,8 @@ def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
 def named_outputs(node: orm.ProcessNode) -> dict[str, Any]:
     """Return the PKs of the outputs of a process under the labels of the JSON contract.
 
-    For a study ``structure``, ``quality`` and ``site_table`` map ``<formula>_<seed>`` to PKs.
+    For a study ``structure``, ``quality`` and ``site_table`` map ``<formula>_<seed>`` to PKs; for reference crystals
+    ``site_table`` and ``calibration`` map the names of the cases to PKs.
     """
     returned = node.base.links.get_outgoing(link_type=LinkType.RETURN).nested()
     outputs: dict[str, Any] = {}

@@ -20,7 +20,8 @@ from aiida_siox.science.cells import reference_crystal
 from aiida_siox.workflows.calibration import validate_target
 from aiida_siox.workflows.lanes import deal, divide
 from aiida_siox.workflows.protocol import SioxProtocolMixin, check_overrides, nearest, read_overrides
-from aiida_siox.workflows.site_spectrum import failure_message, validate_settings
+from aiida_siox.workflows.settings import settings_error
+from aiida_siox.workflows.site_spectrum import failure_message
 from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain, silicon_sites
 from aiida_siox.workflows.utils import output_namespace
 
@@ -117,6 +118,7 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
     """Reference crystals on the total-energy axis: what their spectra converge to, and the Si → SiO₂ shift."""
 
     _protocol_name = "reference"
+    _protocol_children = {"structure_targets": StructureTargetsWorkChain}
 
     @classmethod
     def define(cls, spec: Any) -> None:
@@ -149,6 +151,36 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
         spec.exit_code(401, "WARNING_CASES_FAILED", message="These cases failed, the others are compared: {names}")
 
     @classmethod
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Any = None) -> dict[str, Any]:
+        """Return the inputs of a protocol; overrides of ``cases`` replace those of the protocol altogether.
+
+        :raises ValueError: for an unknown protocol, key or value.
+        """
+        overrides = read_overrides(overrides) if isinstance(overrides, pathlib.Path) else dict(overrides or {})
+        cases = overrides.pop("cases", None)
+        inputs = super().get_protocol_inputs(protocol, overrides)
+        return inputs if cases is None else {**inputs, "cases": cases}
+
+    @classmethod
+    def settings_of_cases(cls, inputs: Mapping[str, Any], protocol: str | None) -> dict[str, dict[str, Any]]:
+        """Return the settings of every case: those of the protocol with what the case changes.
+
+        :param inputs: of :meth:`get_protocol_inputs`.
+        :raises ValueError: naming the case, for an unknown key or a setting out of range.
+        """
+        targets = inputs["structure_targets"]
+        settings = {}
+        for name, case in inputs["cases"].items():
+            if wrong := [key for key in case if key not in CASE_KEYS]:
+                raise ValueError(f"case `{name}` has no key `{wrong[0]}`: {nearest(wrong[0], list(CASE_KEYS))}")
+            check_overrides(case.get("settings", {}), targets["settings"], f"cases.{name}.settings")
+            merged = recursive_merge(targets, {"settings": case.get("settings", {})})
+            settings[name] = StructureTargetsWorkChain.settings_from(merged, protocol)
+            if (message := settings_error(settings[name])) is not None:
+                raise ValueError(f"case `{name}`: {message}")
+        return settings
+
+    @classmethod
     def get_builder_from_protocol(
         cls,
         codes: Mapping[str, orm.AbstractCode],
@@ -156,7 +188,6 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
         protocol: str | None = None,
         overrides: Any = None,
         *,
-        targets_overrides: Any = None,
         max_concurrent: int | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Any:
@@ -165,29 +196,18 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
         :param codes: ``pw``, ``pp``, ``xspectra`` and ``bader``.
         :param atomic_data: outputs of AtomicDataWorkChain.
         :param overrides: mapping or yaml file with the keys of ``protocols/reference.yaml``; ``cases`` replaces those
-            of the protocol altogether.
-        :param targets_overrides: the same for ``protocols/structure_targets.yaml``; what a case sets itself stays.
+            of the protocol altogether, and under ``structure_targets`` stand the keys of
+            ``protocols/structure_targets.yaml``; what a case sets itself stays.
         :raises ValueError: for an unknown protocol or override key, an unknown crystal, or a setting out of range.
         """
-        overrides = read_overrides(overrides) if isinstance(overrides, pathlib.Path) else dict(overrides or {})
-        chosen = overrides.pop("cases", None)
         inputs = cls.get_protocol_inputs(protocol, overrides)
-        if chosen is not None:
-            inputs["cases"] = chosen
-        targets = StructureTargetsWorkChain.get_protocol_inputs(protocol, targets_overrides)
-        cases, settings = {}, {}
-        for name, case in inputs["cases"].items():
-            if wrong := [key for key in case if key not in CASE_KEYS]:
-                raise ValueError(f"case `{name}` has no key `{wrong[0]}`: {nearest(wrong[0], list(CASE_KEYS))}")
-            check_overrides(case.get("settings", {}), targets["settings"], f"cases.{name}.settings")
-            merged = recursive_merge(targets, {"settings": case.get("settings", {})})
-            settings[name] = StructureTargetsWorkChain.settings_from(merged, protocol)
-            if (message := validate_settings(orm.Dict(settings[name]))) is not None:
-                raise ValueError(f"case `{name}`: {message}")
-            cases[name] = {key: case[key] for key in CASE_KEYS if key in case and key != "settings"}
+        targets, cases = inputs["structure_targets"], inputs["cases"]
         builder = cls.get_builder()
-        builder.cases = orm.Dict({**cases, "order": list(cases)})
-        builder.settings = {name: orm.Dict(values) for name, values in settings.items()}
+        crystals = {
+            name: {key: value for key, value in case.items() if key != "settings"} for name, case in cases.items()
+        }
+        builder.cases = orm.Dict({**crystals, "order": list(cases)})
+        builder.settings = {name: orm.Dict(values) for name, values in cls.settings_of_cases(inputs, protocol).items()}
         builder.target = orm.Float(inputs["target_eV"])
         builder.experiment = orm.Dict(inputs["experiment"])
         builder.codes = {engine: codes[engine] for engine in ("pw", "pp", "xspectra", "bader")}

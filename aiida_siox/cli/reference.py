@@ -1,0 +1,83 @@
+"""``aiida-siox run reference``: quartz and crystalline silicon, and what their spectra converge to."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from aiida_siox.cli.common import (
+    launch,
+    launch_options,
+    number,
+    print_table,
+    scheduler_options,
+    user_errors,
+    with_profile,
+)
+
+
+@click.command("reference")
+@launch_options
+@with_profile
+def reference(
+    protocol: str | None,
+    overrides: pathlib.Path | None,
+    max_concurrent: int | None,
+    options_file: pathlib.Path | None,
+    computer: str | None,
+    submit: bool,
+    as_json: bool,
+) -> None:
+    """Compute α-quartz and crystalline silicon from coarse to fine, and the calibration from quartz.
+
+    The test of the method is the Si → SiO₂ shift, since quartz itself is fitted. `aiida-siox show` of the process
+    prints what the spectra converge to. The cases stand in protocols/reference.yaml; --overrides replaces them.
+    """
+    from aiida_siox.cli.environment import get_codes
+    from aiida_siox.cli.run import STRUCTURE_ENGINES, obtain_atomic_data
+    from aiida_siox.workflows.reference import ReferenceWorkChain
+
+    options = scheduler_options(options_file)
+    with user_errors():
+        ReferenceWorkChain.settings_of_cases(ReferenceWorkChain.get_protocol_inputs(protocol, overrides), protocol)
+    codes = get_codes(STRUCTURE_ENGINES, computer=computer)
+    atomic_data = obtain_atomic_data(codes["ld1"], protocol, options)
+    with user_errors():
+        builder = ReferenceWorkChain.get_builder_from_protocol(
+            codes, atomic_data, protocol, overrides, max_concurrent=max_concurrent, options=options
+        )
+    launch(builder, submit)
+
+
+def print_comparison(title: str, comparison: Mapping[str, Any]) -> None:
+    """Print convergence and edge shift of reference crystals."""
+    columns = ["case", "atoms", "k SCF", "k xspectra", "hole", "transition / eV", "half height / eV", "white line / eV"]
+    columns += ["Δ white line / eV", "L1", "valence / e"]
+    rows = [
+        [
+            row["name"],
+            str(row["n_atoms"]),
+            *("×".join(map(str, row[f"mesh_{stage}"])) for stage in ("scf", "xspectra")),
+            row["treatment"],
+            number(row["transition_eV"]),
+            *(number(row[key], 2) for key in ("half_height_eV", "white_line_eV")),
+            number(row["d_white_line_eV"], 2, signed=True),
+            number(row["l1"]),
+            number(row["valence_e"], signed=True),
+        ]
+        for row in comparison["rows"]
+    ]
+    print_table(f"{title}: total-energy axis; Δ and L1 against the last case of the compound", columns, rows)
+    rows = [
+        [shift["step"], *(number(shift[key], 2) for key in ("white_line_eV", "half_height_eV"))]
+        for shift in comparison["shifts"]
+    ]
+    experiment = comparison["experiment"]
+    rows.append(["experiment", number(experiment["shift_eV"], 2), "-"])
+    print_table("Si → SiO₂ shift", ["step", "maxima / eV", "half heights / eV"], rows)
+    click.echo(f"Experiment: {experiment.get('source', 'no source given')}.")
+    if comparison["missing"]:
+        click.echo(f"Failed: {', '.join(comparison['missing'])}; see `verdi process report` of the run.")
