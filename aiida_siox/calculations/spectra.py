@@ -238,7 +238,9 @@ def assemble_spectrum(
             "gamma_eV": settings.get_dict()["xspectra"]["gamma_eV"],
             "polarisations": lanczos.get_array("polarisations").tolist(),
             "energies": energies,
-            "atomic_energies": {key: atomic[key] for key in ATOMIC_ENERGIES if key in atomic},
+            "atomic_energies": (
+                {key: atomic[key] for key in ATOMIC_ENERGIES} if set(ATOMIC_ENERGIES) <= set(atomic) else None
+            ),
             "free_energy": free_energy(hole),
             "engines": {"pw": engine_name(hole), "xspectra": str(xspectra.get("version"))},
         }

@@ -20,6 +20,7 @@ from aiida_siox.science.composition import composition_x, format_formula
 from aiida_siox.science.digest import mapping_digest
 from aiida_siox.science.neighbours import coordination
 from aiida_siox.science.rdf import site_rdf
+from aiida_siox.science.run_comparison import same
 
 N_LAST_LINES = 15
 
@@ -66,6 +67,36 @@ def valence_electrons(upf_text: str) -> float:
     return float(match.group(1).replace("D", "E").replace("d", "e"))
 
 
+#: What the spectra of one table have in common, beside their settings: energies of the free atom, kind of energy.
+ORIGIN = ("atomic_energies", "free_energy")
+
+
+def check_spectra(structure: orm.StructureData, treatment: str, spectra: dict[str, SpectrumData]) -> None:
+    """Refuse spectra that do not belong into one table.
+
+    :param structure: the configuration.
+    :param treatment: of the core hole, from the settings.
+    :param spectra: by ``site_0007``.
+    :raises ValueError: naming the site, what differs and both values.
+    """
+    expected: dict[str, Any] = {"structure_digest": digest_of(structure), "treatment": treatment}
+    for label in sorted(spectra):
+        spectrum = spectra[label]
+        found = spectrum.base.attributes.all
+        values = {
+            **{key: found.get(key) for key in ("structure_digest", "treatment", "gamma_eV", "engines", *ORIGIN)},
+            "ground_Ry": spectrum.energies["ground_Ry"],
+        }
+        if label != site_label(spectrum.site_index):
+            raise ValueError(f"the spectrum of {label} is that of site {spectrum.site_index}: give it by its own site.")
+        for key, value in values.items():
+            if not same(expected.setdefault(key, value), value):
+                raise ValueError(
+                    f"the spectrum of {label} has another {key} ({value}) than the others or the settings "
+                    f"({expected[key]}): collect spectra of one structure, one ground state and one set of settings."
+                )
+
+
 @calcfunction
 def collect(
     structure: orm.StructureData,
@@ -90,6 +121,7 @@ def collect(
     del version
     pseudos, spectra, failures = (nested.get(name, {}) for name in ("pseudos", "spectra", "failures"))
     values = settings.get_dict()
+    check_spectra(structure, values["treatment"], spectra)
     atoms = structure.get_ase()
     atoms.set_tags(0)
     requested = sorted(int(i) for i in sites.get_list())
@@ -125,7 +157,8 @@ def collect(
         if label in spectra:
             spectrum: SpectrumData = spectra[label]
             spectrum_rows[row] = spectrum.on_grid(grid)
-            energy_rows[row] = [spectrum.energies[key] for key in ENERGY_COLUMNS]
+            energies = spectrum.energies
+            energy_rows[row] = [energies.get(key, np.nan) for key in ENERGY_COLUMNS]
             done[row] = True
             engines["xspectra"] = spectrum.base.attributes.get("engines")["xspectra"]
         else:
@@ -148,6 +181,8 @@ def collect(
         "structure_digest": digest_of(structure),
     }
 
+    first = next(iter(spectra.values()), None)  # they agree in these (check_spectra)
+    origin = {} if first is None else {key: first.base.attributes.get(key, None) for key in ORIGIN}
     table = SiteTableData()
     arrays = {
         "energy_eV": grid,
@@ -169,6 +204,7 @@ def collect(
             "settings": physical,
             "engines": engines,
             "atomic_data": atomic,
+            **origin,
             "n_silicon_total": counts["Si"],
             "n_requested": len(requested),
             "n_done": int(done.sum()),
@@ -192,6 +228,7 @@ def collect(
                 "n_silicon": int(n_silicon[index]),
                 "valence_e": float(valence[row]),
                 "transition_eV": float(energy_rows[row][3]) if done[row] else None,
+                **({"energies": spectra[site_label(index)].energies, **origin} if done[row] else {}),
                 "status": "done" if done[row] else "failed",
                 "reason": reasons.get(str(index)),
             }

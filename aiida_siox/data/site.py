@@ -8,6 +8,9 @@ import numpy as np
 from aiida.orm import ArrayData
 from numpy.typing import NDArray
 
+from aiida_siox.science import spectra as sp
+from aiida_siox.science.energy_terms import EnergyTerm, energy_terms
+
 Array = NDArray[np.float64]
 
 
@@ -17,7 +20,8 @@ class SiteData(ArrayData):
     Arrays: ``energy_eV`` (n_e,) on the total-energy axis, ``spectrum`` (n_e,), ``r_angstrom`` (n_r,), ``rdf`` (n_r,).
     Attributes, all queryable: ``site_index``, ``formula``, ``x``, ``n_oxygen``, ``n_silicon``, ``valence_e``,
     ``transition_eV``, ``status`` (``done`` or ``failed``), ``reason``, ``treatment``, ``protocol``,
-    ``settings_digest``, ``structure_digest``. A failed site has its RDF and neighbours, but no spectrum.
+    ``settings_digest``, ``structure_digest``, and of a finished site ``energies`` (every term), ``atomic_energies`` and
+    ``free_energy`` as in SpectrumData. A failed site has its RDF and neighbours, but no spectrum.
     """
 
     @property
@@ -41,6 +45,23 @@ class SiteData(ArrayData):
                 f"site {self.base.attributes.get('site_index')} has no spectrum: {self.base.attributes.get('reason')}"
             )
         return np.asarray(self.get_array("spectrum"))
+
+    @property
+    def white_line(self) -> float:
+        """Total energy in eV of the highest point of the spectrum."""
+        return sp.maximum_position(self.energy, self.spectrum)
+
+    def energy_terms(self, shift: float | None = None) -> list[EnergyTerm]:
+        """Return the energies that add up to the white line; see :meth:`SpectrumData.energy_terms`.
+
+        :raises ValueError: if the site failed, or was stored without its energies.
+        """
+        attributes = self.base.attributes
+        energies = attributes.get("energies", None)
+        if energies is None:
+            raise ValueError(f"site {attributes.get('site_index')} has no energies.")
+        peak = self.white_line - energies["offset_eV"]
+        return energy_terms(attributes.get("treatment"), energies, attributes.get("atomic_energies", None), peak, shift)
 
     @property
     def rdf(self) -> Array:

@@ -15,16 +15,19 @@ from aiida_siox.science import spectra as sp
 
 Array = NDArray[np.float64]
 
-#: Columns of the array ``energies``.
-ENERGY_COLUMNS = ("ground_Ry", "hole_Ry", "core_correction_eV", "transition_eV", "energy_zero_eV", "fermi_eV")
+#: Columns of the array ``energies``. New ones come at the end: older tables have the first six.
+ENERGY_COLUMNS = (
+    *("ground_Ry", "hole_Ry", "core_correction_eV", "transition_eV", "energy_zero_eV", "fermi_eV"),
+    *("offset_eV", "ground_smearing_Ry", "hole_smearing_Ry"),
+)
 
 
 class SiteTableData(ArrayData):
     """Spectra and targets of the requested silicon sites of one configuration, failed ones included.
 
     Arrays, n sites: ``energy_eV`` (n_e,) on the total-energy axis; ``spectra`` (n, n_e); ``r_angstrom`` (n_r,);
-    ``rdf`` (n, n_r); ``index``, ``n_oxygen``, ``n_silicon``, ``done`` (n,); ``valence_e`` (n,); ``energies`` (n, 6)
-    with the columns :data:`ENERGY_COLUMNS`. What a failed site lacks is NaN.
+    ``rdf`` (n, n_r); ``index``, ``n_oxygen``, ``n_silicon``, ``done`` (n,); ``valence_e`` (n,); ``energies``
+    (n, 9) with the columns :data:`ENERGY_COLUMNS`. What a failed site lacks is NaN.
     Attributes: ``formula``, ``x``, ``protocol``, ``changed`` (settings that differ from the protocol), ``treatment``,
     ``sigma_angstrom``, ``gamma_eV``, ``settings``, ``engines``, ``settings_digest``, ``structure_digest``,
     ``n_silicon_total``, ``n_requested``, ``n_done``, ``reasons`` (site index as text → why it failed), ``broadening``
@@ -113,7 +116,7 @@ class SiteTableData(ArrayData):
                     "valence_e": None if np.isnan(valence) else valence,
                     "energies": {
                         key: None if np.isnan(value) else float(value)
-                        for key, value in zip(ENERGY_COLUMNS, arrays["energies"][i], strict=True)
+                        for key, value in zip(ENERGY_COLUMNS, arrays["energies"][i], strict=False)
                     },
                     "spectrum": arrays["spectra"][i].tolist() if done else None,
                     "rdf": arrays["rdf"][i].tolist(),

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from aiida_siox.science import energies as en
 from aiida_siox.science import spectra as sp
 from aiida_siox.science.broadening import Broadening, Constant, broadened_spectrum, broadening_from_dict
+from aiida_siox.science.energy_terms import EnergyTerm, energy_terms
 from aiida_siox.science.lanczos import LanczosCoefficients
 
 Array = NDArray[np.float64]
@@ -24,7 +25,10 @@ class SpectrumData(ArrayData):
     coefficients under the names that :class:`~aiida_siox.calculations.xspectra.XspectraCalculation` gives them.
     Attributes: ``site_index``, ``treatment``, ``structure_digest``, ``formula``, ``gamma_eV``, ``polarisations``,
     ``engines`` (versions) and ``energies`` with ``ground_Ry``, ``hole_Ry``, ``core_correction_eV``,
-    ``transition_eV``, ``energy_zero_eV``, ``fermi_eV``.
+    ``transition_eV``, ``energy_zero_eV``, ``fermi_eV``, ``offset_eV`` (zero of ``energy_xspectra`` on the total-energy
+    axis) and, of the two total energies, ``ground_smearing_Ry`` and ``hole_smearing_Ry`` (-TS); ``atomic_energies``,
+    the four of the core correction; ``free_energy``, which quantity the total energies are (F = E - TS), with the
+    smearing.
     """
 
     @property
@@ -41,6 +45,14 @@ class SpectrumData(ArrayData):
     def energies(self) -> dict[str, float]:
         """Every energy of the transition (see the class)."""
         return dict(self.base.attributes.get("energies"))
+
+    def energy_terms(self, shift: float | None = None) -> list[EnergyTerm]:
+        """Return the energies that add up to the white line, see :func:`~aiida_siox.science.energy_terms.energy_terms`.
+
+        :param shift: of a calibration, eV; None for none.
+        """
+        atomic = self.base.attributes.get("atomic_energies", None)
+        return energy_terms(self.treatment, self.energies, atomic, self.white_line - self.offset, shift)
 
     @property
     def offset(self) -> float:
@@ -166,6 +178,7 @@ class SpectrumData(ArrayData):
             "axis": "total energy",
             "broadening": self.broadening,
             "energies": self.energies,
+            **{key: self.base.attributes.get(key, None) for key in ("atomic_energies", "free_energy")},
             "white_line_eV": self.white_line,
             "half_height_eV": self.half_height,
             "polarisations": self.base.attributes.get("polarisations", None),

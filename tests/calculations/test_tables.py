@@ -7,9 +7,11 @@ import pytest
 from aiida import orm
 from aiida_pseudo.data.pseudo.upf import UpfData
 
+from aiida_siox.calculations.spectra import digest_of
 from aiida_siox.calculations.tables import (
     N_LAST_LINES,
     assemble,
+    check_spectra,
     collect,
     record_failure,
     site_label,
@@ -17,6 +19,7 @@ from aiida_siox.calculations.tables import (
 )
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.science.energies import RYDBERG_EV
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 
 # The functions under the calcfunctions: what is tested here needs no provenance, and storing takes time.
@@ -91,6 +94,9 @@ def spectrum_of(site, position=1859.0, version="6.7MaX"):
                 "transition_eV": 1848.0,
                 "energy_zero_eV": 2.0,
                 "fermi_eV": 3.0,
+                "offset_eV": 1850.0,
+                "ground_smearing_Ry": -1e-6,
+                "hole_smearing_Ry": -2e-6,
             },
         }
     )
@@ -108,6 +114,10 @@ def collect_sites(requested=(1, 2, 3, 4), failed=(), settings=None, structure=No
     charges = orm.ArrayData()
     charges.set_array("electrons", np.array([7.5, 3.0, 3.1, 3.8, 4.0]))
     spectra = {site_label(i): spectrum_of(i, 1859.0 + i, **spectra_of) for i in requested if i not in failed}
+    for spectrum in spectra.values():
+        spectrum.base.attributes.set_many(
+            {"structure_digest": digest_of(structure or chain()), "treatment": values["treatment"]}
+        )
     failures = {site_label(i): orm.Dict({"reason": f"no {i}", "last_lines": "STOP"}) for i in failed}
     return run(
         structure=structure or chain(),
@@ -149,6 +159,43 @@ class TestCollect:
         assert table.creator.inputs.spectra.site_0001.site_index == 1
         assert table.creator.inputs.failures.site_0002["reason"] == "no 2"
         assert results["sites"]["site_0001"].creator == table.creator
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"structure_digest": "other"}, "structure_digest"),
+            ({"treatment": "xch"}, r"treatment \(xch\) than the others or the settings \(fch\)"),
+            ({"gamma_eV": 0.4}, "gamma_eV"),
+            ({"engines": {"pw": "7.2", "xspectra": "6.7MaX"}}, "engines"),
+            ({"energies": {"ground_Ry": -391.1}}, r"ground_Ry \(-391\.1\) than .* \(-391\.0\)"),
+            ({"free_energy": {"quantity": "E"}}, "free_energy"),
+            ({"atomic_energies": {"ground_pseudo_Ry": -46.0}}, "atomic_energies"),
+            ({"site_index": 3}, "site_0002 is that of site 3"),
+        ],
+    )
+    def test_spectra_that_do_not_belong_together(self, change, message):
+        spectra = {site_label(i): spectrum_of(i) for i in (1, 2)}
+        for spectrum in spectra.values():
+            spectrum.base.attributes.set_many({"structure_digest": digest_of(chain()), "gamma_eV": 0.8})
+        check_spectra(chain(), "fch", spectra)
+        spectra["site_0002"].base.attributes.set_many(change)
+        with pytest.raises(ValueError, match=message):
+            check_spectra(chain(), "fch", spectra)
+
+    def test_every_term_of_the_energies(self):
+        """In the table, in the site nodes, and added up to the white line."""
+        results = collect_sites(failed=(3,))
+        row = results["site_table"].rows()[0]["energies"]
+        assert row["hole_smearing_Ry"] == -2e-6
+        site = results["sites"]["site_0001"]
+        assert site.base.attributes.get("energies") == row
+        lines = {line.label: line.value_eV for line in site.energy_terms(shift=-12.8)}
+        assert lines["white line, total energy"] == pytest.approx(
+            (-387.99 + 391.0) * RYDBERG_EV + 1809.0 + 2.0 + site.white_line - 1850.0
+        )
+        assert lines["calibration"] == -12.8
+        with pytest.raises(ValueError, match="site 3 has no energies"):
+            results["sites"]["site_0003"].energy_terms()
 
     def test_site_nodes_agree_with_the_table(self):
         results = collect_sites(failed=(3,))

@@ -78,7 +78,7 @@ def make_table(structure: orm.StructureData, n_oxygen: int, failed: tuple[int, .
         0.5 + np.arctan((energy - positions) / 0.8) / np.pi + 1.5 / (1 + ((energy - positions - 1) / 1.0) ** 2)
     )
     rdf = np.exp(-(((r - 1.62) / 0.15) ** 2)) * valence[:, None] + np.exp(-(((r - 3.0) / 0.3) ** 2))
-    energies = np.tile([-391.1, -388.2, 1809.516, 1848.7, 2.6, 3.7], (4, 1))
+    energies = np.tile([-391.1, -388.2, 1809.516, 1848.7, 2.6, 3.7, 1851.3, -2e-6, -1e-6], (4, 1))
     spectra[~done], energies[~done] = np.nan, np.nan
     table = SiteTableData()
     for name, array in {

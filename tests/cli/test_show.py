@@ -12,7 +12,9 @@ TABLE_KEYS = {
     *("r_angstrom", "sigma_angstrom", "sites"),
 }
 SITE_KEYS = {"index", "status", "reason", "n_oxygen", "n_silicon", "valence_e", "energies", "spectrum", "rdf"}
-ENERGY_KEYS = {"ground_Ry", "hole_Ry", "core_correction_eV", "transition_eV", "energy_zero_eV", "fermi_eV"}
+ENERGY_KEYS = {"ground_Ry", "hole_Ry", "core_correction_eV", "transition_eV", "energy_zero_eV", "fermi_eV"} | {
+    *("offset_eV", "ground_smearing_Ry", "hole_smearing_Ry"),
+}
 MODEL_KEYS = {
     *("type", "target", "dataset_uuid", "n_train", "n_test", "rmse", "r2", "rmse_no_skill", "seed", "window_eV"),
 }

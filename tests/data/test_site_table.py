@@ -19,7 +19,7 @@ def make_table(done=(True, True, True), peaks=None, n_silicon_total=None, digest
     done = np.array(done)
     peaks = np.linspace(1859.0, 1862.0, n) if peaks is None else np.array(peaks)
     spectra = 1 / (1 + (GRID - peaks[:, None]) ** 2)
-    energies = np.tile([-391.1, -388.2, 1809.516, 1848.7, 2.6, 3.7], (n, 1))
+    energies = np.tile([-391.1, -388.2, 1809.516, 1848.7, 2.6, 3.7, 1851.3, -2e-6, -1e-6], (n, 1))
     spectra[~done], energies[~done] = np.nan, np.nan
     table = SiteTableData()
     for name, array in {
