@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "setup": ("setup", "setup", "Make a profile, register the engines; --check says what is usable."),
     "demo": ("demo", "demo", "Run the study of the `fast` protocol, from compositions to a report."),
     "run": ("run", "run", "Run one of the WorkChains: melt-quench, structure, dataset, study."),
+    "plan": ("plan", "plan", "Say what a study costs before it runs: jobs, core hours, scratch, repository."),
     "status": ("status", "status", "Say what runs, and how many sites are done, failed and left."),
     "show": ("show", "show", "Show a structure, site table, model or study, as text or JSON."),
     "spectrum": ("spectrum", "spectrum", "Broaden finished spectra anew: model, instrument, range; to file or node."),

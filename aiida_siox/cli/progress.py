@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from aiida import orm
@@ -12,6 +14,8 @@ from aiida.common.links import LinkType
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from aiida_siox.science.cost import JobSize
 
 SITE = "aiida.workflows:siox.site_spectrum"
 TARGETS = "aiida.workflows:siox.structure_targets"
@@ -26,12 +30,6 @@ JOBS = {
     "siox.bader": "pp.x and Bader",
     "quantumespresso.pw": "pw.x",
 }
-#: Seconds of one site on one core, a + b N^1.9 with N the atoms of the cell, `fast` settings. Only the ratios count as
-#: soon as a site of the run has ended.
-SECONDS_OF_SITE = (12.0, 0.45)
-COST_EXPONENT = 1.9
-#: The ground state and its Bader charges, as a part of the cost of a site.
-GROUND_STATE_PART = 0.5
 FINISHED = ("finished", "excepted", "killed")
 
 
@@ -133,34 +131,50 @@ def read_called(root: orm.ProcessNode) -> dict[int, Called]:
     return found
 
 
-def count_atoms(formula: str) -> tuple[int, int]:
-    """Return the silicon atoms and all atoms of a formula such as ``Si8O4``."""
-    from aiida_siox.science.composition import parse_formula
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What one configuration is expected to take.
 
-    counts = parse_formula(formula)
-    return counts["Si"], sum(counts.values())
+    :ivar n_sites: sites that it will compute.
+    :ivar before_s: seconds of what comes before its sites: melt, ground state, Bader charges.
+    :ivar site_s: seconds of a site.
+    """
+
+    n_sites: int
+    before_s: float
+    site_s: float
 
 
-def expected_sites(node: orm.ProcessNode) -> list[tuple[int, int]]:
-    """Return what a process will compute as (sites, atoms) of each configuration, from its inputs."""
+@functools.lru_cache(maxsize=32)
+def expected_parts(node: orm.ProcessNode) -> dict[str, Expected]:
+    """Return what a process will compute by configuration (``Si8O4_1``, ``calibration``), from its inputs."""
+    from aiida_siox.workflows.plan import (
+        calibration_part,
+        default_settings,
+        load_cost_model,
+        study_parts,
+        targets_part,
+    )
+
     kind = node.process_type or ""
     inputs = node.base.links.get_incoming(link_type=LinkType.INPUT_WORK).nested()
-    if kind == STUDY:
-        if "configurations" not in inputs:  # a study of another version
-            return []
-        parts = [count_atoms(formula) for formula, _ in inputs["configurations"].get_list()]
-        if "calibration" not in inputs:
-            parts.append((1, 9))
-        return parts
-    if kind == CALIBRATION:
-        return [(1, 9)]
-    if kind == TARGETS:
-        symbols = [site.kind_name for site in inputs["structure"].sites]
-        n_silicon = sum(name.startswith("Si") for name in symbols)
-        return [(len(inputs["sites"].get_list()) if "sites" in inputs else n_silicon, len(symbols))]
-    if kind == SITE:
-        return [(1, len(inputs["structure"].sites))]
-    return []
+    settings = inputs["settings"].get_dict() if "settings" in inputs else default_settings()
+    if kind == STUDY and "configurations" in inputs:  # a study of another version has none
+        parts = study_parts(inputs)
+    elif kind == CALIBRATION:
+        supercell = inputs["quartz"].get_dict()["supercell"] if "quartz" in inputs else (1, 1, 1)
+        parts = [calibration_part(supercell, settings)]
+    elif kind in (TARGETS, SITE) and "structure" in inputs:
+        n_sites = 1 if kind == SITE else len(inputs["sites"].get_list()) if "sites" in inputs else None
+        parts = [targets_part("", inputs["structure"].get_ase(), settings, n_sites)]
+    else:
+        return {}
+    model = load_cost_model()
+
+    def seconds(jobs: Iterable[JobSize]) -> float:
+        return sum(model.job_seconds(size) + model.overhead_s for size in jobs)
+
+    return {part.label: Expected(part.n_sites, seconds(part.before), seconds(part.site)) for part in parts}
 
 
 def place_of(item: Called, found: dict[int, Called]) -> tuple[str, str]:
@@ -189,51 +203,39 @@ def describe_job(item: Called, found: dict[int, Called]) -> str:
     return f"{name}, {of}" if of else name
 
 
-def cost(n_atoms: int) -> float:
-    """Return the nominal seconds of a site."""
-    constant, factor = SECONDS_OF_SITE
-    return float(constant + factor * n_atoms**COST_EXPONENT)
-
-
 def estimate(
-    parts: list[tuple[int, int]], sites: list[tuple[Called, int]], n_ground: int, lanes: int, now: datetime.datetime
+    parts: dict[str, Expected],
+    sites: list[tuple[Called, str]],
+    lanes: int,
+    now: datetime.datetime,
 ) -> float | None:
     """Estimate the seconds that are left from the sites of this run that have ended.
 
-    :param parts: (sites, atoms) of each configuration.
-    :param sites: the site processes that exist, with the atoms of their cells.
-    :param n_ground: configurations whose ground state is done (they have sites).
+    :param parts: what each configuration is expected to take.
+    :param sites: the site processes that exist, with their configuration.
     :param lanes: engine jobs at one time.
     """
-    total = sum(n * cost(atoms) for n, atoms in parts)
-    if not total:
+    if not parts:
         return None
-    ended = [(item, atoms) for item, atoms in sites if item.state in FINISHED]
+    mean = sum(part.site_s for part in parts.values()) / len(parts)
+    known = [(item, parts[label].site_s if label in parts else mean) for item, label in sites]
+    total = sum(part.n_sites * part.site_s for part in parts.values())
+    ended = [(item, cost) for item, cost in known if item.state in FINISHED]
     spent = sum((item.mtime - item.ctime).total_seconds() for item, _ in ended)
-    weight = sum(cost(atoms) for _, atoms in ended)
+    weight = sum(cost for _, cost in ended)
     if weight and spent > 0:
         rate = spent / weight
     else:
         # A site that takes longer than it should says that this machine is slow, or busy.
-        busy = [((now - item.ctime).total_seconds(), atoms) for item, atoms in sites]
-        rate = max([1.0, *(1.2 * elapsed / cost(atoms) for elapsed, atoms in busy)])
+        busy = [((now - item.ctime).total_seconds(), cost) for item, cost in known]
+        rate = max([1.0, *(1.2 * elapsed / cost for elapsed, cost in busy)])
     left = (total - weight) * rate
-    for item, atoms in sites:
+    for item, cost in known:
         if item.state not in FINISHED:
-            left -= min((now - item.ctime).total_seconds(), 0.9 * cost(atoms) * rate)
-    ground = sorted((cost(atoms) for _, atoms in parts), reverse=True)[n_ground:]
-    left += GROUND_STATE_PART * rate * sum(ground)
+            left -= min((now - item.ctime).total_seconds(), 0.9 * cost * rate)
+    begun = {label for _, label in sites}
+    left += rate * sum(part.before_s for label, part in parts.items() if label not in begun)
     return max(0.0, left / max(1, lanes))
-
-
-def atoms_of_configuration(label: str) -> int | None:
-    """Return the atoms of ``Si8O4_1`` or ``calibration``; None for anything else."""
-    if label == "calibration":
-        return 9
-    try:
-        return count_atoms(label.rsplit("_", 1)[0])[1]
-    except ValueError:
-        return None
 
 
 def study_progress(node: orm.ProcessNode) -> StudyProgress:
@@ -244,13 +246,9 @@ def study_progress(node: orm.ProcessNode) -> StudyProgress:
     now = datetime.datetime.now(tz=datetime.UTC)
     found = read_called(node)
     state = node.process_state.value if node.process_state else "created"
-    parts = expected_sites(node)
-    only_atoms = parts[0][1] if len(parts) == 1 else 12
-    sites = []
-    for item in found.values():
-        if item.process_type == SITE:
-            atoms = atoms_of_configuration(place_of(item, found)[0])
-            sites.append((item, atoms or only_atoms))
+    parts = expected_parts(node)
+    only = next(iter(parts)) if len(parts) == 1 else ""
+    sites = [(item, only or place_of(item, found)[0]) for item in found.values() if item.process_type == SITE]
     done = [item for item, _ in sites if item.state == "finished" and item.exit_status == 0]
     failed = [
         item for item, _ in sites if item.state in FINISHED and not (item.state == "finished" and not item.exit_status)
@@ -264,7 +262,6 @@ def study_progress(node: orm.ProcessNode) -> StudyProgress:
             running.append(item.process_type.rpartition(".")[2].replace("_", " "))
     over = state in FINISHED
     lanes = node.inputs.max_concurrent.value if "max_concurrent" in node.inputs else 1
-    n_ground = len({place_of(item, found)[0] for item, _ in sites})
     return StudyProgress(
         pk=node.pk or 0,
         kind=(node.process_type or "").rpartition(":")[2],
@@ -272,7 +269,7 @@ def study_progress(node: orm.ProcessNode) -> StudyProgress:
         state=state,
         exit_status=node.exit_status,
         exit_message=(node.exit_message or node.exception or "") if over else "",
-        n_sites=max(sum(n for n, _ in parts), len(sites)),
+        n_sites=max(sum(part.n_sites for part in parts.values()), len(sites)),
         n_done=len(done),
         n_failed=len(failed),
         n_running=len(busy),
@@ -280,7 +277,7 @@ def study_progress(node: orm.ProcessNode) -> StudyProgress:
         n_jobs=len(ended),
         n_cached=sum(item.cached for item in ended),
         elapsed_s=((node.mtime if over else now) - node.ctime).total_seconds(),
-        remaining_s=None if over else estimate(parts, sites, n_ground, lanes, now),
+        remaining_s=None if over else estimate(parts, sites, lanes, now),
     )
 
 

@@ -24,6 +24,7 @@ from aiida_siox.cli.common import (
     user_errors,
     with_profile,
 )
+from aiida_siox.cli.reference import reference
 
 STRUCTURE_ENGINES = ("ld1", "pw", "pp", "xspectra", "bader")
 
@@ -38,6 +39,9 @@ def run() -> None:
     The exit code is 0 when everything was computed, 3 when the process failed or lost a part (a site, say), 1 or 2
     when it was not started.
     """
+
+
+run.add_command(reference)
 
 
 def read_integers(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
@@ -87,12 +91,25 @@ def melt_quench(
     launch(builder, submit)
 
 
+def structure_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what ``run structure`` and ``plan structure`` share."""
+    for decorator in (
+        launch_options,
+        click.option(
+            "--calibrate", is_flag=True, help="Find or compute the calibration from quartz with the same settings."
+        ),
+        click.option(
+            "--format", "file_format", help="Name of the file format for ASE, where the file name does not tell it."
+        ),
+        click.option("--sites", callback=read_integers, help="Indices of the absorbers, such as 0,3; default all Si."),
+        click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)),
+    ):
+        function = decorator(function)
+    return function
+
+
 @run.command("structure")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path))
-@click.option("--sites", callback=read_integers, help="Indices of the absorbers, such as 0,3; default all Si.")
-@click.option("--format", "file_format", help="Name of the file format for ASE, where the file name does not tell it.")
-@click.option("--calibrate", is_flag=True, help="Find or compute the calibration from quartz with the same settings.")
-@launch_options
+@structure_options
 @with_profile
 def structure(
     file: pathlib.Path,
@@ -112,18 +129,12 @@ def structure(
     FILE is anything ASE reads: extended xyz, cif, POSCAR, ... It must be a periodic cell of Si and O.
     """
     from aiida_siox.cli.environment import get_codes
-    from aiida_siox.workflows.settings import settings_error
+    from aiida_siox.cli.plan_text import say_estimate
+    from aiida_siox.workflows.plan import plan_structure
     from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
-    from aiida_siox.workflows.structure_targets import validate_inputs
 
     options = scheduler_options(options_file)
-    # all that can be wrong is looked at before the first engine starts
-    with user_errors():
-        settings = Targets.settings_from(Targets.get_protocol_inputs(protocol, overrides), protocol)
-        refuse(settings_error(settings))
-    with user_errors(str(file)):
-        node = read_structure(file, file_format)
-    refuse(validate_inputs({"structure": node, **({} if sites is None else {"sites": orm.List(sites)})}))
+    node, inputs = checked_structure(file, file_format, sites, protocol, overrides, max_concurrent)
     codes = get_codes(STRUCTURE_ENGINES, computer=computer)
     atomic_data = obtain_atomic_data(codes["ld1"], protocol, options)
     with user_errors():
@@ -151,6 +162,7 @@ def structure(
                 max_concurrent=max_concurrent,
                 options=options,
             )
+    say_estimate(lambda: plan_structure(file.name, node, sites, inputs, protocol, calibrate=calibrate, atomic=False))
     if submit:
         if calibration_builder is not None:
             calibration = submit_process(calibration_builder)
@@ -165,6 +177,34 @@ def structure(
         complete = pk is not None
         outputs.update({} if pk is None else {"calibration": pk})
     finish(targets, outputs, complete)
+
+
+def checked_structure(
+    file: pathlib.Path,
+    file_format: str | None,
+    sites: list[int] | None,
+    protocol: str | None,
+    overrides: pathlib.Path | None,
+    max_concurrent: int | None,
+) -> tuple[orm.StructureData, dict[str, Any]]:
+    """Return the unstored structure of a file and the protocol's inputs, once all that can be wrong is looked at.
+
+    :returns: the inputs are those of protocols/structure_targets.yaml, with ``max_concurrent`` as it was asked for.
+    """
+    from aiida_siox.workflows.settings import settings_error
+    from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
+    from aiida_siox.workflows.structure_targets import validate_inputs, validate_max_concurrent
+
+    with user_errors():
+        inputs = Targets.get_protocol_inputs(protocol, overrides)
+        refuse(settings_error(Targets.settings_from(inputs, protocol)))
+    if max_concurrent is not None:
+        inputs["max_concurrent"] = max_concurrent
+    refuse(validate_max_concurrent(orm.Int(inputs["max_concurrent"])))
+    with user_errors(str(file)):
+        node = read_structure(file, file_format)
+    refuse(validate_inputs({"structure": node, **({} if sites is None else {"sites": orm.List(sites)})}))
+    return node, inputs
 
 
 def refuse(message: str | None) -> None:
@@ -286,7 +326,17 @@ def dataset(**parameters: Any) -> None:
     launch_study(train=False, **parameters)
 
 
-def launch_study(
+def launch_study(*, submit: bool, as_json: bool, **parameters: Any) -> None:
+    """Build a StudyWorkChain from the options of the command line and launch it."""
+    from aiida_siox.cli.plan_text import say_estimate
+    from aiida_siox.workflows.plan import plan_study
+
+    builder = study_builder(**parameters)
+    say_estimate(lambda: plan_study(builder._inputs(prune=True)))
+    launch(builder, submit)
+
+
+def study_builder(
     *,
     train: bool,
     formulas: tuple[str, ...],
@@ -297,10 +347,11 @@ def launch_study(
     max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
-    submit: bool,
-    as_json: bool,
-) -> None:
-    """Build a StudyWorkChain from the options of the command line and launch it."""
+) -> Any:
+    """Return the builder of a StudyWorkChain from the options of the command line.
+
+    :raises click.ClickException: for whatever is wrong with them.
+    """
     from aiida_siox.cli.environment import ENGINES, get_codes
     from aiida_siox.science.composition import validate_melt_formula
     from aiida_siox.workflows.study import StudyWorkChain
@@ -313,7 +364,7 @@ def launch_study(
         if len(set(names)) < len(names):
             raise ValueError(f"a formula is named twice: {', '.join(names)}. Give more --seeds for more cells of it.")
         StudyWorkChain.get_protocol_inputs(protocol, overrides)
-        builder = StudyWorkChain.get_builder_from_protocol(
+        return StudyWorkChain.get_builder_from_protocol(
             get_codes(ENGINES, computer=computer),
             protocol=protocol,
             overrides=overrides,
@@ -323,4 +374,3 @@ def launch_study(
             options=options,
             train=train,
         )
-    launch(builder, submit)

@@ -183,7 +183,7 @@ def job_times(node: orm.ProcessNode) -> JobTime:
     """
     if not isinstance(node, orm.CalcJobNode):
         raise ValueError(f"{node.process_label} ({node.pk}) is no engine job: give a CalcJobNode.")
-    return _job_times([node.pk])[0]
+    return times_of([node.pk])[0]
 
 
 def study_times(study: orm.ProcessNode) -> list[JobTime]:
@@ -192,10 +192,10 @@ def study_times(study: orm.ProcessNode) -> list[JobTime]:
     The process itself counts when it is a CalcJob.
     """
     own = [study.pk] if isinstance(study, orm.CalcJobNode) else []
-    return [job for batch in batches([*own, *called_ids(study)]) for job in _job_times(batch)]
+    return [job for batch in batches([*own, *called_ids(study)]) for job in times_of(batch)]
 
 
-def _job_times(pks: list[Any]) -> list[JobTime]:
+def times_of(pks: list[Any]) -> list[JobTime]:
     """Return the times of those of the nodes that are CalcJobs."""
     only = {"id": {"in": pks}}
     builder = orm.QueryBuilder()
@@ -252,8 +252,13 @@ def _job_times(pks: list[Any]) -> list[JobTime]:
 
 def engine_versions(study: orm.ProcessNode) -> dict[str, str]:
     """Return the versions of the engines that ran under a process, as their parsers recorded them."""
+    return versions_of(called_ids(study))
+
+
+def versions_of(pks: Iterable[int]) -> dict[str, str]:
+    """Return the versions of the engines of those of the nodes that are CalcJobs."""
     found: dict[str, set[str]] = {}
-    for batch in batches(called_ids(study)):
+    for batch in batches(pks):
         builder = orm.QueryBuilder()
         builder.append(orm.CalcJobNode, filters={"id": {"in": batch}}, project="process_type", tag="job")
         builder.append(
