@@ -21,6 +21,7 @@ ENERGIES = {
     "transition_eV": 1848.725,
     "energy_zero_eV": 2.6065,
     "fermi_eV": 3.6867,
+    "offset_eV": 1851.3315,
 }
 
 

@@ -26,7 +26,6 @@ from aiida_siox.cli.common import (
 )
 
 STUDY = "siox.study"
-ENERGY_DECIMALS = {"ground_Ry": 6, "hole_Ry": 6}
 
 
 @click.command()
@@ -46,6 +45,10 @@ def show(identifier: str, energies: bool, as_json: bool) -> None:
         print_study(node, summary)
     else:
         print_mapping(f"{describe(node)} {node.pk}", summary)
+        if summary["type"] == "spectrum" or (summary["type"] == "site" and summary.get("energies")):
+            from aiida_siox.cli.energies import print_energies
+
+            print_energies(node)
 
 
 def summarise(node: orm.Node) -> dict[str, Any]:
@@ -141,23 +144,25 @@ def print_site_table(node: orm.Node, summary: dict[str, Any], energies: bool) ->
     title = f"SiteTable {node.pk}: {summary['formula']}, protocol {summary['protocol']}, {summary['treatment']}, {axis}"
     energy = np.asarray(summary["energy_eV"])
     columns = ["site", "status", "n_O", "n_Si", "valence / e", "transition / eV", "white line / eV"]
-    terms = [key for key in summary["sites"][0]["energies"] if key != "transition_eV"] if summary["sites"] else []
     rows = []
     for site in summary["sites"]:
         white_line = None if site["spectrum"] is None else white_line_of(energy, np.asarray(site["spectrum"]))
-        row = [
-            str(site["index"]),
-            site["status"],
-            str(site["n_oxygen"]),
-            str(site["n_silicon"]),
-            number(site["valence_e"], signed=True),
-            number(site["energies"]["transition_eV"]),
-            number(white_line, 2),
-        ]
-        if energies:
-            row += [number(site["energies"][key], ENERGY_DECIMALS.get(key, 3)) for key in terms]
-        rows.append(row)
-    print_table(title, columns + (terms if energies else []), rows)
+        rows.append(
+            [
+                str(site["index"]),
+                site["status"],
+                str(site["n_oxygen"]),
+                str(site["n_silicon"]),
+                number(site["valence_e"], signed=True),
+                number(site["energies"]["transition_eV"]),
+                number(white_line, 2),
+            ]
+        )
+    print_table(title, columns, rows)
+    if energies:
+        from aiida_siox.cli.energies import print_table_energies
+
+        print_table_energies(summary)
     for site in summary["sites"]:
         if site["reason"]:
             click.echo(f"Site {site['index']} failed: {site['reason']}")

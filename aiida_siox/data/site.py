@@ -9,6 +9,7 @@ from aiida.orm import ArrayData
 from numpy.typing import NDArray
 
 from aiida_siox.science import spectra as sp
+from aiida_siox.science.energies import total_energy_offset
 from aiida_siox.science.energy_terms import EnergyTerm, energy_terms
 
 Array = NDArray[np.float64]
@@ -60,8 +61,10 @@ class SiteData(ArrayData):
         energies = attributes.get("energies", None)
         if energies is None:
             raise ValueError(f"site {attributes.get('site_index')} has no energies.")
-        peak = self.white_line - energies["offset_eV"]
-        return energy_terms(attributes.get("treatment"), energies, attributes.get("atomic_energies", None), peak, shift)
+        treatment = attributes.get("treatment")
+        keys = ("transition_eV", "energy_zero_eV", "fermi_eV")
+        peak = self.white_line - total_energy_offset(treatment, *(energies[key] for key in keys))
+        return energy_terms(treatment, energies, attributes.get("atomic_energies", None), peak, shift)
 
     @property
     def rdf(self) -> Array:

@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 from aiida import orm
 
+from aiida_siox.calculations.tables import collect
+from aiida_siox.data.calibration import CalibrationData
+from tests.calculations import test_tables
 from tests.cli.conftest import SHIFT, make_table, quartz_like
+from tests.quartz import quartz_spectrum
+
+#: Energies of the free silicon atom in Ry (FACTS).
+ATOM = {
+    "ground_all_electron_Ry": -579.674871,
+    "ground_pseudo_Ry": -46.329006,
+    "hole_all_electron_Ry": -442.845440,
+    "hole_pseudo_Ry": -42.496530,
+}
 
 TABLE_KEYS = {
     *("type", "formula", "structure_uuid", "protocol", "treatment", "calibration", "axis", "energy_eV"),
@@ -64,6 +76,73 @@ def test_site_table_text(run_cli, hand_made_study):
     with_energies = run_cli("show", hand_made_study.tables["Si4O4_1"].pk, "--energies").stdout
     assert "core_correction_eV" in with_energies
     assert "1809.516" in with_energies
+    assert "white line = offset_eV + peak_eV (of xspectra.x) + calibration (-12.800 eV)" in with_energies
+    assert "hole_Ry and ground_Ry are F = E - TS; -TS is at most 0.0000 eV" in with_energies
+
+
+def numbers_of(text, heading):
+    """Return the rows of the printed table under a heading as lists of cells."""
+    lines = text[text.index(heading) :].splitlines()
+    rows = [[cell.strip() for cell in line.strip("│┃").replace("┃", "│").split("│")] for line in lines if "│" in line]
+    return [row for row in rows if len(row) > 2]
+
+
+def test_energies_of_a_table_add_up(run_cli, hand_made_study):
+    """Row by row, as they are printed: what is read is what is added."""
+    text = run_cli("show", hand_made_study.tables["Si4O4_1"].pk, "--energies").stdout
+    rows = numbers_of(text, "Energies\n")
+    assert [row[0] for row in rows] == ["0", "1", "2", "3"]
+    assert set(rows[2][1:]) == {"-"}
+    for row in (rows[0], rows[1], rows[3]):
+        hole, ground, difference, core, transition, zero, offset, peak, white_line = map(float, row[1:])
+        assert difference == pytest.approx((hole - ground) * 13.605692, abs=1e-3)
+        # the energies of this table are made up: only the sums of what is printed are tested
+        assert core == 1809.516
+        assert offset == pytest.approx(transition + zero, abs=2e-3)
+        assert white_line == pytest.approx(offset + peak + SHIFT, abs=3e-3)
+
+
+@pytest.mark.parametrize("treatment", ["fch", "xch"])
+def test_energies_of_a_spectrum_and_a_site_add_up(run_cli, aiida_profile, monkeypatch, treatment):
+    monkeypatch.setattr(
+        test_tables,
+        "spectrum_of",
+        lambda site, position: quartz_spectrum(
+            site_index=site,
+            atomic_energies=ATOM,
+            free_energy={"quantity": "F = E - TS", "smearing": "gaussian", "degauss_eV": 0.0680285},
+        ),
+    )
+    results = test_tables.collect_sites(failed=(3,), settings={"treatment": treatment}, run=collect)
+    table = results["site_table"]
+    calibration = CalibrationData()
+    calibration.base.attributes.set_many({"shift_eV": -12.75, "settings_digest": table.settings_digest})
+    calibration.store()
+    for node in (table.site_spectra["site_0001"], results["sites"]["site_0001"]):
+        text = run_cli("show", node.pk).stdout
+        assert f"Energies, {treatment}: lines with = are the sum of those above; E is F = E - TS, gaussian" in text
+        assert "smearing of 0.005 Ry" in text
+        total, sums, parts = 0.0, [], []
+        for label, value, rydberg, part in numbers_of(text, "Energies, "):
+            if label.startswith("+"):
+                total += float(value)
+                assert float(rydberg) * 13.605692 == pytest.approx(float(value), abs=1e-3)
+            elif label.startswith("="):
+                sums.append(label)
+                assert float(value) == pytest.approx(total, abs=5e-3)
+            elif part:
+                parts.append(float(part))
+        assert sums[-1] == "= white line, calibrated"
+        assert total == pytest.approx(node.white_line - 12.75, abs=5e-3)
+        assert sum(parts) == pytest.approx(1809.516, abs=5e-3)  # the smearing is not in these energies
+        assert ("-Fermi energy" in text) == (treatment == "xch")
+    assert "Energies, " not in run_cli("show", results["sites"]["site_0003"].pk).stdout
+
+
+def test_energies_of_a_spectrum_without_a_table(run_cli, aiida_profile):
+    text = run_cli("show", quartz_spectrum().store().pk).stdout
+    assert "= white line, total energy" in text
+    assert "calibration" not in text
 
 
 @pytest.mark.parametrize(("label", "target"), [("charge_model", "valence"), ("rdf_model", "rdf")])
