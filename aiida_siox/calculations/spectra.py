@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from aiida import orm
+from aiida.common.links import LinkType
 from aiida.engine import calcfunction
 from aiida.orm.nodes.data.structure import Kind, Site
 
@@ -149,7 +150,8 @@ def check_atomic_energies(treatment: str, atomic: orm.Dict, ground: orm.Dict, ho
     """
     if atomic.creator is None:
         return
-    sources = {link.link_label: link.node.creator for link in atomic.creator.base.links.get_incoming().all()}
+    inputs = atomic.creator.base.links.get_incoming(link_type=LinkType.INPUT_CALC).all()
+    sources = {link.link_label: link.node.creator for link in inputs}
     for name, kind, run in (("ground", "Si", run_inputs(ground)), ("hole", HOLE_KIND, run_inputs(hole))):
         if run is None or kind not in run.pseudos or sources.get(name) is None:
             continue
