@@ -3,6 +3,8 @@
 # make test-ssh  one structure through core.ssh to an sshd of its own on loopback
 # make lint      ruff and mypy
 # make docs      the documentation in docs/_build/html
+# make validation            figures and tables of the validation page, from the archive of the results
+# make validation-recompute  all of these results with the real engines (hours), and the archive
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -14,7 +16,7 @@ PYTEST_ARGS ?=
 export OMP_NUM_THREADS := 1
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo engines install test test-ssh lint docs constraints stop clean
+.PHONY: help demo engines install test test-ssh lint docs validation validation-recompute constraints stop clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -42,6 +44,15 @@ lint: install
 docs: install
 	@$(BIN)/python -c 'import furo, myst_parser' 2>/dev/null || tools/bootstrap.sh $(VENV) dev,docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+validation: install
+	$(BIN)/python docs/validation/draw.py --archive docs/validation/validation.aiida
+
+validation-recompute: export AIIDA_PATH := $(CURDIR)/.aiida-validation
+validation-recompute: engines install
+	$(BIN)/aiida-siox setup
+	$(BIN)/python docs/validation/recompute.py --archive docs/validation/validation.aiida
+	$(BIN)/python docs/validation/draw.py --archive docs/validation/validation.aiida
 
 demo: engines install
 	@tools/demo.sh $(VENV)

@@ -1,7 +1,7 @@
 """Run the cases of ``cases.yaml`` with the real engines, and keep them in the group ``siox/validation``.
 
-``python docs/validation/recompute.py [--concurrent 2] [NAME ...]``, with the profile, codes and daemon of
-``aiida-siox setup``. What has finished before is not submitted again; what is in the cache costs nothing.
+``python docs/validation/recompute.py [--concurrent 2] [--archive FILE] [NAME ...]``, with the profile, codes and
+daemon of ``aiida-siox setup``. What has finished before is not submitted again; what is in the cache costs nothing.
 """
 
 from __future__ import annotations
@@ -38,12 +38,13 @@ def merge(a: dict[str, Any], b: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def finished(name: str, recipe: dict[str, Any]) -> orm.ProcessNode | None:
-    """Return the process of an entry that has ended well with the same recipe, or None."""
+def find(name: str, recipe: dict[str, Any]) -> orm.ProcessNode | None:
+    """Return the process of an entry with the same recipe that has ended well or still runs, or None."""
     query = orm.QueryBuilder().append(orm.Group, filters={"label": GROUP}, tag="group")
-    query.append(orm.ProcessNode, with_group="group", filters={"attributes.exit_status": 0}, project="*")
+    query.append(orm.ProcessNode, with_group="group", project="*")
     for (node,) in query.iterall():
-        if node.base.extras.get(EXTRA, None) == {"name": name, "recipe": recipe}:
+        same = node.base.extras.get(EXTRA, None) == {"name": name, "recipe": recipe}
+        if same and (node.is_finished_ok or not node.is_terminated):
             return node
     return None
 
@@ -61,8 +62,11 @@ class Campaign:
         self.atomic: dict[str, dict[str, Any]] = {}
 
     def start(self, name: str, builder: Any, recipe: dict[str, Any]) -> orm.ProcessNode:
-        """Submit an entry, or return the finished one."""
-        if (node := finished(name, recipe)) is not None:
+        """Submit an entry, or return the one that is there."""
+        node = find(name, recipe)
+        if node is not None:
+            if not node.is_terminated:
+                self.running[name] = node
             return node
         self.wait(self.concurrent - 1)
         node = submit(builder)
@@ -132,10 +136,21 @@ class Campaign:
         self.start(name, builder, {**recipe, "settings": settings, "sites": sites})
 
 
+def export(group: orm.Group, path: pathlib.Path) -> None:
+    """Write the archive of all that is in the group and ended well, with its provenance."""
+    from aiida.tools.archive import create_archive
+
+    failed = [node for node in group.nodes if not node.is_finished_ok]
+    group.remove_nodes(failed)
+    create_archive([group], path, overwrite=True, compression=9, call_calc_backward=False, call_work_backward=False)
+    click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {len(list(group.nodes))} entries.")
+
+
 @click.command(help=__doc__)
 @click.option("--concurrent", default=2, show_default=True, help="Cases at one time; each runs one engine at a time.")
+@click.option("--archive", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="Write the results there.")
 @click.argument("names", nargs=-1)
-def main(concurrent: int, names: tuple[str, ...]) -> None:
+def main(concurrent: int, archive: pathlib.Path | None, names: tuple[str, ...]) -> None:
     load_profile()
     ensure_daemon()
     campaign = Campaign(concurrent)
@@ -145,6 +160,8 @@ def main(concurrent: int, names: tuple[str, ...]) -> None:
     for name in names or campaign.recipes["cases"]:
         campaign.case(name)
     campaign.wait(0)
+    if archive is not None:
+        export(campaign.group, archive)
 
 
 if __name__ == "__main__":
