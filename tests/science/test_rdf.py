@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from ase import Atoms
+from scipy.special import ndtr
 
 from aiida_siox.science.cells import alpha_quartz, diamond_silicon
-from aiida_siox.science.rdf import bin_centres, site_rdf
+from aiida_siox.science.rdf import PAIRS, bin_centres, site_rdf
 
 
 def neighbours_below(r, g, density):
@@ -63,6 +66,94 @@ def test_tiny_cells_count_self_images(repeat):
     single = Atoms("Si", cell=[2.5] * 3, pbc=True)
     r, g = site_rdf(single, [0], r_max=3.0, n_bins=300, sigma=0.05)
     assert neighbours_below(r, g, 1 / 2.5**3)[0] == pytest.approx(6, abs=0.01)
+
+
+def brute_force(atoms, site, r_max, n_bins, numbers):
+    """Return the counts of the neighbours of an atom in every bin, over so many images that none is missed."""
+    cell = atoms.cell.array
+    # planes of the lattice are volume / |a × b| apart: that many cells, and one for atoms that lie outside theirs
+    widths = atoms.get_volume() / np.linalg.norm(np.cross(cell[[1, 2, 0]], cell[[2, 0, 1]]), axis=1)
+    ranges = [range(-int(np.ceil(r_max / w)) - 2, int(np.ceil(r_max / w)) + 3) for w in widths]
+    images = np.array(list(itertools.product(*ranges))) @ cell
+    scaled = atoms.get_scaled_positions(wrap=True) @ cell
+    offsets = scaled[None, :, :] + images[:, None, :] - scaled[site]
+    distances = np.linalg.norm(offsets, axis=2)[:, np.isin(atoms.numbers, numbers)].ravel()
+    return np.histogram(distances[distances > 1e-9], bins=np.linspace(0, r_max, n_bins + 1))[0]
+
+
+def skewed(seed):
+    """Return Si and O at random in a skewed cell with edges of 2.5 to 4 Å, some of the atoms outside of it."""
+    generator = np.random.default_rng(seed)
+    cell = np.diag(generator.uniform(2.5, 4.0, 3)) + np.tril(generator.uniform(-1.5, 1.5, (3, 3)), -1)
+    n_silicon, n_oxygen = generator.integers(1, 3), generator.integers(1, 4)
+    positions = generator.uniform(-6, 6, (n_silicon + n_oxygen, 3))
+    return Atoms(f"Si{n_silicon}O{n_oxygen}", positions=positions, cell=cell, pbc=True)
+
+
+@pytest.mark.parametrize("pair", list(PAIRS))
+@pytest.mark.parametrize("seed", range(5))
+def test_histogram_is_what_brute_force_counts(seed, pair):
+    """Cells far below 5 Å: every image, of the atom itself too, and for each pair the density of all atoms."""
+    atoms = skewed(seed)
+    r, g = site_rdf(atoms, range(len(atoms)), sigma=0.0, pair=pair)
+    density = len(atoms) / atoms.get_volume()
+    counts = 4 * np.pi * r**2 * density * g * (5.0 / 256)
+    for site in range(len(atoms)):
+        expected = brute_force(atoms, site, 5.0, 256, PAIRS[pair])
+        assert expected.sum() > 5
+        np.testing.assert_allclose(counts[site], expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("sigma", [0.05, 0.15, 0.4])
+def test_broadened_is_the_sum_of_the_gaussians_of_all_pairs(sigma):
+    """Against pairs far beyond r_max + 4 σ: what is cut off there is less than one count in ten thousand."""
+    atoms = skewed(3)
+    r, g = site_rdf(atoms, [0], sigma=sigma)
+    fine = brute_force(atoms, 0, 5.0 + 7 * sigma, 40_000, (14, 8))
+    distances = np.repeat((np.arange(40_000) + 0.5) * (5.0 + 7 * sigma) / 40_000, fine)
+    edges = np.linspace(0, 5, 257)
+    expected = np.diff(ndtr((edges[:, None] - distances[None]) / sigma).sum(axis=1))
+    density = len(atoms) / atoms.get_volume()
+    counts = 4 * np.pi * r**2 * density * g[0] * (5.0 / 256)
+    np.testing.assert_allclose(counts, expected, atol=1e-3 * expected.max())
+    assert counts.sum() == pytest.approx(expected.sum(), rel=1e-4)
+
+
+def test_shells_of_silicon_are_broadened_counts():
+    """Neighbours up to R are Σ shells · Φ((R − r) / σ), with shells known to 6.65 Å, tails behind R included."""
+    silicon = diamond_silicon()
+    a, sigma, r_max = 5.431, 0.15, 5.0
+    shells = {3: 4, 8: 12, 11: 12, 16: 6, 19: 12, 24: 24}  # (4 r / a)²: neighbours
+    _, g = site_rdf(silicon, [0], sigma=sigma)
+    r = bin_centres(r_max, 256)
+    below = np.cumsum(4 * np.pi * r**2 * (8 / a**3) * g[0] * (r_max / 256))
+    edges = np.arange(1, 257) * (r_max / 256)
+    expected = sum(count * ndtr((edges - a / 4 * np.sqrt(n)) / sigma) for n, count in shells.items())
+    np.testing.assert_allclose(below, expected, atol=2e-3)
+
+
+def test_normalised_by_all_atoms_whatever_the_pair():
+    """Oxygen that is put into a cell of silicon raises ρ and so lowers Si–Si, though no Si has moved."""
+    silicon = diamond_silicon()
+    with_oxygen = silicon + Atoms("O4", positions=np.random.default_rng(0).uniform(0, 5, (4, 3)))
+    _, alone = site_rdf(silicon, [0], pair="Si-Si")
+    _, mixed = site_rdf(with_oxygen, [0], pair="Si-Si")
+    np.testing.assert_allclose(mixed, alone * 8 / 12, atol=1e-12)
+
+
+def test_random_gases_go_to_one():
+    """The mean over seeds lies within five of its standard errors in every bin of a histogram."""
+    n_gases, n_atoms, n_bins, edge = 20, 400, 10, 12.0
+    means = []
+    for seed in range(n_gases):
+        positions = np.random.default_rng(seed).uniform(0, edge, (n_atoms, 3))
+        atoms = Atoms(f"Si{n_atoms // 2}O{n_atoms // 2}", positions=positions, cell=[edge] * 3, pbc=True)
+        means.append(site_rdf(atoms, range(n_atoms), n_bins=n_bins, sigma=0.0)[1].mean(axis=0))
+    # an atom sees the n − 1 others, and bins count shells, 1 + 1 / (12 (i + ½)²) of 4π r² Δr
+    expected = (1 - 1 / n_atoms) * (1 + 1 / (12 * (np.arange(n_bins) + 0.5) ** 2))
+    error = np.std(means, axis=0, ddof=1) / np.sqrt(n_gases)
+    assert (np.abs(np.mean(means, axis=0) - expected) < 5 * error).all()
+    assert error[4:].max() < 0.01
 
 
 def test_random_gas_goes_to_one():
