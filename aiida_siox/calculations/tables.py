@@ -251,7 +251,8 @@ def assemble(calibration: CalibrationData, window: orm.Dict, version: orm.Int, *
     limits = window.get_dict()
     low, high, n_points = float(limits["energy_min_eV"]), float(limits["energy_max_eV"]), int(limits["n_points"])
     grid = np.linspace(low, high, n_points)
-    nodes = [tables[label] for label in sorted(tables)]
+    labels = sorted(tables)
+    nodes = [tables[label] for label in labels]
     digests = {calibration.settings_digest: ["the calibration"]}
     finished = [label for label in sorted(tables) if tables[label].done.any()]
     if not finished:
@@ -290,7 +291,15 @@ def assemble(calibration: CalibrationData, window: orm.Dict, version: orm.Int, *
         )
         if not done.any():
             continue
-        columns["spectra"].append(sp.interpolate(table.energy + calibration.shift, table.spectra[done], grid))
+        energy = table.energy + calibration.shift
+        if low < energy[0] - 1e-6 or high > energy[-1] + 1e-6:
+            raise ValueError(
+                f"the table {labels[i]} covers {energy[0]:.2f} to {energy[-1]:.2f} eV on the calibrated axis, but the "
+                f"window is {low:.2f} to {high:.2f} eV: compute it with `settings.grid` from at most "
+                f"{low - calibration.shift:.2f} to at least {high - calibration.shift:.2f} eV (total energy), or "
+                "narrow the window."
+            )
+        columns["spectra"].append(sp.interpolate(energy, table.spectra[done], grid))
         for key, name in (
             ("valence_e", "valence_e"),
             ("rdf", "rdf"),

@@ -281,7 +281,7 @@ def failure_message(process: orm.ProcessNode) -> str:
     for node in dict.fromkeys([process, job]):
         if node is not None and not node.is_finished_ok:
             state = "excepted" if node.is_excepted else f"exit status {node.exit_status}"
-            parts.append(
-                f"{node.process_label}<{node.pk}> {state}: {node.exit_message or node.exception or ''}".strip()
-            )
+            part = f"{node.process_label}<{node.pk}> {state}: {node.exit_message or node.exception or ''}".strip()
+            if not any(part in said for said in parts):  # the message of a WorkChain may hold that of its job
+                parts.append(part)
     return "; ".join(parts)

@@ -320,5 +320,10 @@ class TestAssemble:
         assert dataset.base.attributes.get("settings_digest") == table.settings_digest
 
     def test_window_beyond_the_tables(self, table):
-        with pytest.raises(ValueError, match="are asked for: widen"):
+        """The remedy is the grid of the table, in total energies, not the range of xspectra.x."""
+        message = (
+            r"the table a covers 1825\.20 to 1885\.20 eV on the calibrated axis, but the window is "
+            r"1830\.00 to 1890\.00 eV: compute it with `settings\.grid` from at most 1842\.80 to at least 1902\.80 eV"
+        )
+        with pytest.raises(ValueError, match=message):
             assemble_tables(calibration_of(table), {"energy_max_eV": 1890.0}, a=table)

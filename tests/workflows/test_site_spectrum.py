@@ -91,6 +91,21 @@ def test_failure_message_names_process_and_job(make_job):
     assert f"PwCalculation<{job.pk}> exit status 305" in message
 
 
+def test_failure_message_says_everything_once(make_job):
+    """The message of the WorkChain of a site holds that of its job already."""
+    chain = orm.WorkChainNode()
+    chain.set_process_label("SiteSpectrumWorkChain")
+    chain.store()
+    job = make_job(XspectraCalculation, 305, parent=chain)
+    job.set_exit_message("xspectra.x stopped with an error: xiabs")
+    chain.set_process_state("finished")
+    chain.set_exit_status(302)
+    chain.set_exit_message(f"xspectra.x of site 3 failed: {failure_message(job)}")
+    message = failure_message(chain)
+    assert message.count("xiabs") == message.count(f"XspectraCalculation<{job.pk}>") == 1
+    assert message.startswith(f"SiteSpectrumWorkChain<{chain.pk}> exit status 302: xspectra.x of site 3 failed: ")
+
+
 @pytest.fixture
 def inputs(mock_engines, mock_atomic_data, mock_quartz):
     settings = StructureTargetsWorkChain.get_protocol_inputs("fast")["settings"]
