@@ -12,7 +12,7 @@ from aiida.parsers import Parser
 from aiida_pseudo.data.pseudo.upf import UpfData
 
 from aiida_siox.calculations.ld1 import Ld1Calculation
-from aiida_siox.parsers.raw.ld1 import last_lines, parse_ld1
+from aiida_siox.parsers.raw.ld1 import last_lines, parse_derivatives, parse_ld1
 from aiida_siox.science import upf
 
 REQUIRED = ("version", "all_electron_Ry", "pseudo_Ry", "eigenvalue_error_Ry")
@@ -56,6 +56,8 @@ class Ld1Parser(Parser):
             )
 
         folder = pathlib.Path(kwargs["retrieved_temporary_folder"])
+        if "test" in self.node.inputs:
+            return self.parse_test(folder, parsed, tail)
         name = self.node.inputs.parameters["inputp"]["file_pseudopw"]
         upf_path, orbitals_path = folder / name, folder / Ld1Calculation.ORBITALS_FILE
         if not upf_path.is_file():
@@ -76,5 +78,34 @@ class Ld1Parser(Parser):
                 "core_wavefunction",
                 orm.SinglefileData(io.BytesIO(core.encode()), filename=f"{pathlib.Path(name).stem}.wfc"),
             )
+        self.out("output_parameters", orm.Dict(parsed))
+        return None
+
+    def parse_test(self, folder: pathlib.Path, parsed: dict[str, Any], tail: str) -> ExitCode | None:
+        """Attach the logarithmic derivatives of a test.
+
+        :param folder: where ld1.x's tables are.
+        :param parsed: what its standard output says.
+        :param tail: the end of it.
+        """
+        codes = self.exit_codes
+        if "levels_Ry" not in parsed:
+            return codes.ERROR_OUTPUT_INCOMPLETE.format(message="no levels in Bessel functions", tail=tail)
+        try:
+            reference, pseudo = (
+                parse_derivatives((folder / name).read_text()) for name in Ld1Calculation.DERIVATIVES_FILES
+            )
+        except (OSError, ValueError) as exception:
+            return codes.ERROR_DERIVATIVES_INVALID.format(message=str(exception))
+        if reference.shape != pseudo.shape:
+            return codes.ERROR_DERIVATIVES_INVALID.format(message=f"shapes {reference.shape} and {pseudo.shape}.")
+        arrays = orm.ArrayData()
+        for name, values in (
+            ("energies", reference[:, 0]),
+            ("all_electron", reference[:, 1:]),
+            ("pseudo", pseudo[:, 1:]),
+        ):
+            arrays.set_array(name, values)
+        self.out("logarithmic_derivatives", arrays)
         self.out("output_parameters", orm.Dict(parsed))
         return None

@@ -1,8 +1,8 @@
-"""Repair of the UPF files that ld1.x 6.7 writes for PAW data, so that pw.x and xspectra.x can read and use them.
+"""Repair of the UPF files that ld1.x 6.7 writes, so that pw.x and xspectra.x can read and use them.
 
-ld1.x 6.7 cannot write GIPAW data together with PAW, writes ``PP_MULTIPOLES`` as one line that is too long for the xml
-reader of pw.x, and stamps the date into the file (so that no two runs give the same content). The functions here are
-pure: text and arrays in, text out.
+ld1.x 6.7 cannot write GIPAW data together with PAW data, writes ``PP_MULTIPOLES`` of PAW data as one line that is too
+long for the xml reader of pw.x, and stamps the date into every file (so that no two runs give the same content). The
+functions here are pure: text and arrays in, text out.
 """
 
 from __future__ import annotations
@@ -189,23 +189,25 @@ def gipaw_section(orbitals: Orbitals, labels: list[str]) -> str:
 def repair(upf: str, orbitals: Orbitals) -> str:
     """Return a UPF file that pw.x and xspectra.x 6.7 read, from what ld1.x 6.7 wrote.
 
-    Long lines are wrapped, the date is taken out and, where the file has none, a PP_GIPAW section with the
-    all-electron core orbitals is added. A file that is already complete (of a newer ld1.x) keeps its own section;
-    applying the repair twice changes nothing.
+    Long lines are wrapped, the date is taken out and, where a PAW file has none, a PP_GIPAW section with the
+    all-electron core orbitals is added. A file that is already complete (ultrasoft, or of a newer ld1.x) keeps its own
+    section; applying the repair twice changes nothing.
 
     :param upf: text of the UPF file.
     :param orbitals: all-electron orbitals of the same run (``ld1.wfc``).
-    :raises ValueError: if the file is torn, is not PAW, or the meshes differ.
+    :raises ValueError: if the file is torn, is neither PAW nor ultrasoft, or the meshes differ.
     """
     header = header_attributes(upf)
     if not upf.rstrip().endswith("</UPF>"):
         raise ValueError("the UPF file does not end with </UPF>: it was not written to its end.")
-    if header.get("pseudo_type") != "PAW":
-        raise ValueError(f"the UPF file holds `{header.get('pseudo_type')}` data, PAW is needed.")
+    if header.get("pseudo_type") not in ("PAW", "USPP"):
+        raise ValueError(f"the UPF file holds `{header.get('pseudo_type')}` data, PAW or ultrasoft is needed.")
     mesh = radial_mesh(upf)
     if int(header["mesh_size"]) != mesh.size:
         raise ValueError(f"PP_R has {mesh.size} points where the header says {header['mesh_size']}.")
     upf = strip_date(upf)
+    if header["pseudo_type"] == "USPP":  # ld1.x writes the reconstruction itself, if it is asked to
+        return wrap_long_lines(upf)
     if "<PP_GIPAW" not in upf:
         if orbitals.r.size != mesh.size or not np.allclose(orbitals.r, mesh, rtol=1e-6, atol=2e-12):
             raise ValueError("the mesh of the orbitals is not the mesh of the UPF file: they are of different runs.")

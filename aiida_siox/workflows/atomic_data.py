@@ -44,6 +44,9 @@ def check_atomic_parameters(parameters: Mapping[str, Any]) -> str | None:
         return (
             f"`inputp.file_pseudopw` must differ between the runs, got {names}: pw.x reads all three from one folder."
         )
+    hole = parameters["hole"]
+    if not (hole["inputp"]["lpaw"] or hole.get("gipaw_states")):
+        return "`hole`: an ultrasoft set needs `gipaw_states`, or xspectra.x cannot reconstruct the wavefunctions."
     if set(parameters["family"]) != set(FAMILY_KEYS):
         return f"`family` needs exactly the keys {', '.join(FAMILY_KEYS)}; got {sorted(parameters['family'])}."
     return None
@@ -61,7 +64,7 @@ def _validate_code(code: orm.AbstractCode | None, _: Any) -> str | None:
 
 
 class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
-    """PAW data sets of Si, O and Si with a 1s hole, the 1s wavefunction, and the atomic energies, all from ld1.x."""
+    """Data sets of Si, O and Si with a 1s hole, the 1s wavefunction, and the atomic energies, all from ld1.x."""
 
     _protocol_name = "atomic_data"
     _process_class = Ld1Calculation
@@ -110,7 +113,7 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
         """Return a builder with the inputs of a protocol.
 
         :param code: code of ld1.x.
-        :param protocol: ``fast``, ``balanced`` or ``paper``; all have the same atoms.
+        :param protocol: ``fast``, ``balanced`` or ``paper``, which have the same atoms, or ``ultrasoft``.
         :param overrides: nested mapping of changed inputs, or the path of a yaml file with one.
         :param options: scheduler options.
         :raises ValueError: for an unknown protocol or override.
@@ -120,6 +123,28 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
         builder.code = code
         builder.parameters = orm.Dict(inputs["parameters"])
         builder.options = dict(options or {})
+        return builder
+
+    @classmethod
+    def get_test_builder(
+        cls, code: orm.AbstractCode, run: str, protocol: str | None = None, overrides: Any = None
+    ) -> ProcessBuilder:
+        """Return a builder of the Ld1Calculation that tests a pseudopotential of a protocol.
+
+        :param code: code of ld1.x.
+        :param run: ``ground``, ``hole`` or ``oxygen``.
+        :param protocol: as for :meth:`get_builder_from_protocol`.
+        :param overrides: the same; the test itself has the key ``test``.
+        :raises ValueError: for an unknown run, protocol or override.
+        """
+        if run not in RUNS:
+            raise ValueError(f"unknown run `{run}`. Valid: {', '.join(RUNS)}.")
+        inputs = cls.get_protocol_inputs(protocol, overrides)
+        builder = cls._process_class.get_builder()
+        builder.code = code
+        builder.parameters = orm.Dict(inputs["parameters"][run])
+        builder.test = orm.Dict(inputs["test"])
+        builder.metadata = job_metadata(None, f"test of {run}")
         return builder
 
     def setup(self) -> None:

@@ -14,6 +14,7 @@ from aiida.manage import get_manager
 from aiida_siox.calculations.ld1 import (
     Ld1Calculation,
     check_parameters,
+    check_test,
     collect_energies,
     fortran_literal,
     ld1_input,
@@ -30,6 +31,35 @@ def parameters():
 @pytest.fixture
 def code(computer):
     return orm.InstalledCode(computer=computer, filepath_executable="/bin/true", default_calc_job_plugin="siox.ld1")
+
+
+@pytest.mark.parametrize("run", ["ground", "hole"])
+def test_input_file_of_a_test(run, file_regression):
+    """A test has the parameters of the data set; the partial waves of an ultrasoft one are not written."""
+    inputs = AtomicDataWorkChain.get_protocol_inputs("ultrasoft" if run == "hole" else None)
+    file_regression.check(ld1_input(inputs["parameters"][run], inputs["test"]), extension=".in")
+
+
+def test_input_file_of_an_ultrasoft_set(file_regression):
+    parameters = AtomicDataWorkChain.get_protocol_inputs("ultrasoft")["parameters"]
+    file_regression.check(ld1_input(parameters["hole"]), extension=".in")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"nld": 5}, "1 to 4 channels"),
+        ({"rlderiv": 20.0}, "0 < rlderiv < rm"),
+        ({"emaxld": -5.0}, "eminld < emaxld"),
+        ({"decut": 0.0}, "positive decut"),
+        ({"rm": "12"}, "takes numbers"),
+        ({"radius": 2.0}, "exactly the keys"),
+    ],
+)
+def test_wrong_tests_are_refused(changes, message):
+    test = AtomicDataWorkChain.get_protocol_inputs()["test"]
+    assert check_test(test) is None
+    assert message in check_test(test | changes)
 
 
 @pytest.mark.parametrize("run", ["ground", "hole", "oxygen"])
@@ -99,7 +129,10 @@ def change(**entries):
         (change(input__iswitch=1), "iswitch"),
         (change(input__title="it's"), "input.title"),
         (change(input__prefix="x"), "file names are set"),
-        (change(inputp__lpaw=False), "PAW data are needed"),
+        (change(inputp__lpaw=None), "must be true (PAW) or false (ultrasoft)"),
+        (change(inputp__pseudotype=2), "must be true (PAW) or false (ultrasoft)"),
+        (change(inputp__lgipaw_reconstruction=True), "belong together"),
+        (change(gipaw_states=[["3S", 1, 0, 2.0, 0.0, 1.6, 1.8]]), "belong together"),
         (change(inputp__file_pseudopw="../Si.UPF"), "plain file name"),
         (change(inputp__file_pseudopw="Si.psf"), "plain file name"),
         (change(inputp__file_recon="x"), "remove file_recon"),
@@ -141,3 +174,10 @@ def test_split_parameters(aiida_profile, parameters):
     assert set(parts) == {"ground", "hole", "oxygen"}
     for run, node in parts.items():
         assert node.get_dict() == parameters[run]
+
+
+def test_rows_of_the_partial_waves_are_checked():
+    parameters = AtomicDataWorkChain.get_protocol_inputs("ultrasoft")["parameters"]["hole"]
+    assert check_parameters(parameters) is None
+    parameters["gipaw_states"][0] = parameters["states"][0]
+    assert "a row of `gipaw_states` needs a label and 6 numbers" in check_parameters(parameters)

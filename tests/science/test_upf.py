@@ -90,8 +90,8 @@ def test_repair_refuses_what_is_not_whole(files):
         upf.repair(raw[: int(0.7 * len(raw))], orbitals)
     with pytest.raises(ValueError, match="no PP_HEADER"):
         upf.repair("", orbitals)
-    with pytest.raises(ValueError, match="PAW is needed"):
-        upf.repair(raw.replace('pseudo_type="PAW"', 'pseudo_type="US"'), orbitals)
+    with pytest.raises(ValueError, match="PAW or ultrasoft is needed"):
+        upf.repair(raw.replace('pseudo_type="PAW"', 'pseudo_type="NC"'), orbitals)
     shorter = upf.Orbitals(orbitals.r[:-1], {label: values[:-1] for label, values in orbitals.values.items()})
     with pytest.raises(ValueError, match="different runs"):
         upf.repair(raw, shorter)
