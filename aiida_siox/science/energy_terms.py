@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 
 from aiida_siox.science.energies import RYDBERG_EV
@@ -65,7 +66,7 @@ def energy_terms(
             if f"{name}_smearing_Ry" in energies:
                 add(f"  of it {word}(-TS)", sign * energies[f"{name}_smearing_Ry"] * RYDBERG_EV, PART)
         add("ΔE_core", energies["core_correction_eV"])
-        for name, kind in (("hole", "all_electron"), ("hole", "pseudo"), ("ground", "all_electron"), ("ground", "pseudo")):
+        for name, kind in itertools.product(("hole", "ground"), ("all_electron", "pseudo")):
             if atomic:
                 sign = 1.0 if (name == "hole") == (kind == "all_electron") else -1.0
                 symbol = f"{'' if sign > 0 else '-'}E_{'AE' if kind == 'all_electron' else 'PS'}({name})"
