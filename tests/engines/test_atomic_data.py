@@ -14,6 +14,7 @@ from aiida.manage.caching import enable_caching
 from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily
 
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of, find_atomic_data
+from tests.engines.facts import atomic_overrides
 
 pytestmark = pytest.mark.engine
 
@@ -26,7 +27,11 @@ def node(engine_code):
     return node
 
 
-def test_energies(node):
+def test_energies_of_facts(engine_code):
+    """All digits, with the projectors and the mesh of the reference."""
+    builder = AtomicDataWorkChain.get_builder_from_protocol(engine_code("ld1"), overrides=atomic_overrides())
+    _, node = run_get_node(builder)
+    assert node.is_finished_ok, node.exit_message
     energies = node.outputs.energies.get_dict()
     expected = {
         "ground_all_electron_Ry": -579.674871,
@@ -37,6 +42,12 @@ def test_energies(node):
     for key, value in expected.items():
         assert energies[key] == pytest.approx(value, abs=1e-5), key
     assert energies["core_correction_eV"] == pytest.approx(1809.516, abs=2e-3)
+
+
+def test_energies(node):
+    """The core correction depends neither on the end of the mesh nor on unoccupied projectors."""
+    energies = node.outputs.energies.get_dict()
+    assert energies["core_correction_eV"] == pytest.approx(1809.516, abs=1e-3)
     assert energies["engine"] == "ld1.x"
     assert energies["version"]
 
