@@ -258,7 +258,8 @@ def default_settings() -> dict[str, Any]:
 def study_parts(inputs: Mapping[str, Any]) -> list[Part]:
     """Return the configurations of a study, the calibration last unless it is given.
 
-    :param inputs: of StudyWorkChain, from a builder or a stored node; what is missing is that of the default protocol.
+    :param inputs: of StudyWorkChain, from a builder or the links of a stored node, nested; settings and parameters that
+        are missing are those of the default protocol.
     """
     settings = inputs["settings"].get_dict() if "settings" in inputs else default_settings()
     protocol = MeltQuenchWorkChain.get_protocol_inputs()
@@ -280,7 +281,7 @@ def study_parts(inputs: Mapping[str, Any]) -> list[Part]:
 def plan_study(inputs: Mapping[str, Any], model: CostModel | None = None) -> Plan:
     """Return what a study costs.
 
-    :param inputs: of StudyWorkChain, from a builder or a stored node.
+    :param inputs: of StudyWorkChain, from a builder or the links of a stored node, nested.
     :param model: that of the package when None.
     """
     parts = study_parts(inputs)
