@@ -73,15 +73,15 @@ def test_sum_rule_and_one_basin_for_each_atom(quartz):
     assert parameters["n_electrons_non_nuclear"] == 0.0
 
 
-@pytest.mark.parametrize("method", ["neargrid", "ongrid"])
-def test_other_methods_agree_with_the_default(run, quartz_structure, method):
+@pytest.mark.parametrize(("method", "equal_within"), [("neargrid", 0.03), ("ongrid", 0.06)])
+def test_other_methods_agree_with_the_default(run, quartz_structure, method, equal_within):
     node = run(method=method)
     assert node.is_finished_ok, node.exit_message
     assert node.outputs.output_parameters["method"] == method
     valence = valences(node.outputs.charges.get_array("electrons"), quartz_structure)
     assert valence["Si"] == pytest.approx(SI_VALENCE_NEARGRID, abs=0.03)
     for values in valence.values():
-        assert np.ptp(values) < 0.03
+        assert np.ptp(values) < equal_within
 
 
 def test_output_parameters_of_quartz(quartz):
