@@ -2,7 +2,7 @@
 
 ``python docs/validation/equation_of_state.py [--set NAME ...] [CRYSTAL ...]`` with the profile and the codes of
 ``aiida-siox setup``; what is in the group ``siox/validation-eos`` already is not computed again. All runs stay in that
-group, which is exported to ``eos.aiida``, and the results go to ``data/eos.csv``. ``--redraw`` writes the table from the
+group; the fits are exported to ``eos.aiida`` and go to ``data/eos.csv``, which ``--redraw`` writes from the
 archive, without an engine.
 """
 
@@ -90,14 +90,19 @@ def fit(**outputs: orm.Dict) -> orm.Dict:
 
 
 @calcfunction
-def secant_modulus(pressure: orm.Float, relaxed: orm.StructureData, compressed: orm.StructureData) -> orm.Dict:
-    """Return the bulk modulus -V dP/dV between two relaxed cells, at half the pressure.
+def quartz_cell(
+    relaxed: orm.StructureData, pressure: orm.Float, compressed: orm.StructureData | None = None
+) -> orm.Dict:
+    """Return the cell of quartz and, with the cell under pressure, its bulk modulus -V dP/dV, at half the pressure.
 
     :param pressure: of ``compressed`` in GPa; that of ``relaxed`` is zero.
     """
-    v0, v1 = relaxed.get_cell_volume(), compressed.get_cell_volume()
-    modulus = pressure.value / np.log(v0 / v1)
-    return orm.Dict({"volume_angstrom3": v0, "bulk_modulus_GPa": modulus, "at_GPa": pressure.value / 2})
+    v0 = relaxed.get_cell_volume()
+    a, _, c = relaxed.cell_lengths
+    result = {"volume_angstrom3": v0, "a_angstrom": float(a), "c_angstrom": float(c)}
+    if compressed is not None:
+        result["bulk_modulus_GPa"] = float(pressure.value / np.log(v0 / compressed.get_cell_volume()))
+    return orm.Dict(result)
 
 
 class Campaign:
@@ -161,7 +166,13 @@ class Campaign:
             label = f"{name}/{crystal}/{scale:.2f}"
             node = self.pw(label, structure, pseudos, settings["mesh"], parameters)
             outputs[f"v{round(scale * 100)}"] = node.outputs.output_parameters
-        result = fit(**outputs)
+        return self.keep(f"{name}/{crystal}", fit(**outputs))
+
+    def keep(self, name: str, result: orm.Dict) -> orm.Dict:
+        """Put the fit that made a result into the group, in place of an earlier one of the same name."""
+        for node in [node for node in self.group.nodes if node.base.extras.get(EXTRA, None) == name]:
+            self.group.remove_nodes(node)
+        result.creator.base.extras.set(EXTRA, name)
         self.group.add_nodes(result.creator)
         return result
 
@@ -181,24 +192,20 @@ class Campaign:
             structure = node.outputs.output_structure
             if pressure == 0:
                 relaxed = structure
-        result = secant_modulus(orm.Float(PRESSURES[-1]), relaxed, structure)
-        self.group.add_nodes(result.creator)
-        return relaxed, result
+        result = quartz_cell(relaxed, orm.Float(PRESSURES[-1]), structure)
+        return relaxed, self.keep(f"{name}/quartz", result)
 
 
 def rows() -> list[dict[str, Any]]:
     """Return a row of the table for each result in the group."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    query = orm.QueryBuilder().append(orm.Group, filters={"label": GROUP}, tag="group")
+    query = orm.QueryBuilder().append(orm.Group, filters={"label": {"in": [GROUP, f"{GROUP}/fits"]}}, tag="group")
     query.append(orm.CalcFunctionNode, with_group="group", project="*")
     for (node,) in query.iterall():
         result = node.outputs.result.get_dict()
-        source = node.inputs.v100.creator if "v100" in node.inputs else node.inputs.relaxed.creator
-        name, crystal, _ = source.caller.base.extras.get(EXTRA).split("/")
-        row = {"set": name, "crystal": crystal, "derivative": "", "c_angstrom": ""} | result
-        if crystal == "quartz":
-            row["a_angstrom"], _, row["c_angstrom"] = node.inputs.relaxed.cell_lengths
-        else:
+        name, crystal = node.base.extras.get(EXTRA).split("/")
+        row = {"set": name, "crystal": crystal} | result
+        if crystal != "quartz":
             row["a_angstrom"] = (4 * result["volume_angstrom3"]) ** (1 / 3)
         found[name, crystal] = row
     return [found[key] for key in sorted(found)]
@@ -238,9 +245,19 @@ def main(names: tuple[str, ...], crystals: tuple[str, ...], redraw: bool) -> Non
             else:
                 campaign.cubic(name, crystal)
     write_table(rows())
+    export()
+
+
+def export() -> None:
+    """Write the fits and what they were made from to the archive, without the runs, which are large."""
     from aiida.tools.archive import create_archive
 
-    create_archive([campaign.group], filename=ARCHIVE, overwrite=True, call_calc_backward=True, create_backward=True)
+    query = orm.QueryBuilder().append(orm.Group, filters={"label": GROUP}, tag="group")
+    fits = query.append(orm.CalcFunctionNode, with_group="group").all(flat=True)
+    with_group, _ = orm.Group.collection.get_or_create(f"{GROUP}/fits")
+    with_group.clear()
+    with_group.add_nodes(fits)
+    create_archive([with_group], filename=ARCHIVE, overwrite=True, create_backward=False, return_backward=False)
 
 
 if __name__ == "__main__":
