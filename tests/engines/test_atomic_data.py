@@ -13,6 +13,8 @@ from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
 from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily
 
+from aiida_siox.calculations.ld1 import assess_pseudopotential
+from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of, find_atomic_data
 from tests.engines.facts import atomic_overrides
 
@@ -125,6 +127,21 @@ def test_atom_that_does_not_converge_is_named(engine_code):
     assert job.exit_status == 330
     assert not job.base.caching.is_valid_cache
     assert find_atomic_data(engine_code("ld1"), overrides=overrides) is None
+
+
+@pytest.mark.parametrize("run", ["ground", "hole", "oxygen"])
+def test_no_ghosts_and_the_right_scattering(engine_code, run):
+    builder = AtomicDataWorkChain.get_test_builder(engine_code("ld1"), run)
+    results, tested = run_get_node(builder)
+    assert tested.is_finished_ok, tested.exit_message
+    assert "pseudo" not in results
+    assessed = assess_pseudopotential(
+        results["logarithmic_derivatives"], results["output_parameters"], orm.Int(SCIENCE_VERSION)
+    ).get_dict()
+    assert not assessed["has_ghost"]
+    # what docs/topics/pseudopotentials.md says, in units of π to 5 Ry; d is the local channel
+    for channel, limit in zip(assessed["channels"], (0.003, 0.004, 0.07, 0.003), strict=True):
+        assert channel["max_error"] < limit, channel
 
 
 def run_engine(name: str, text: str, folder) -> str:

@@ -60,6 +60,14 @@ def test_small_phase_error_is_measured_where_it_is():
     assert channel["extra_states"] == 0
 
 
+def test_a_pole_between_the_two_atoms_at_the_lowest_energy_is_no_state():
+    first = (np.pi / RADIUS) ** 2  # kr = π: a pole of u'/u
+    energies = first + np.arange(0.0, 30.0, 0.02)
+    (channel,) = compare(energies, free_particle(energies, 0.01), free_particle(energies, -0.01))
+    assert channel["extra_states"] == 0
+    assert channel["max_error"] < 0.05
+
+
 @pytest.mark.parametrize(
     ("energies", "reference", "pseudo", "message"),
     [
