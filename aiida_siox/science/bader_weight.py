@@ -62,8 +62,8 @@ def _flow(
     """Hand ``electrons`` and ``points`` (flat, changed in place) on to the maxima, in ascending ``order``."""
     n_x, n_y, n_z = reference.shape
     field = reference.ravel()
-    targets = np.empty(len(steps), np.int64)
-    fluxes = np.empty(len(steps))
+    targets = np.empty(len(all_steps), np.int64)
+    fluxes = np.empty(len(all_steps))
     for index in order:
         i, j, k = index // (n_y * n_z), (index // n_z) % n_y, index % n_z
         total = 0.0
@@ -79,18 +79,20 @@ def _flow(
                     electrons[targets[s]] += electrons[index] * fluxes[s] / total
                     points[targets[s]] += points[index] * fluxes[s] / total
         else:  # no maximum if one of the 26 around is higher, across an edge or a corner of the Voronoi cell
-            best, steepest = -1, 0.0
             for s in range(len(all_steps)):
                 target = (((i + all_steps[s, 0]) % n_x) * n_y + (j + all_steps[s, 1]) % n_y) * n_z + (
                     k + all_steps[s, 2]
                 ) % n_z
                 slope = (field[target] - field[index]) / all_distances[s]
-                if slope > steepest:
-                    best, steepest = target, slope
-            if best < 0:
+                targets[s] = target
+                fluxes[s] = slope if slope > 0.0 else 0.0
+                total += fluxes[s]
+            if total == 0.0:
                 continue
-            electrons[best] += electrons[index]
-            points[best] += points[index]
+            for s in range(len(all_steps)):  # shared: on the middle of a bond of a crystal the two sides are equal
+                if fluxes[s] > 0.0:
+                    electrons[targets[s]] += electrons[index] * fluxes[s] / total
+                    points[targets[s]] += points[index] * fluxes[s] / total
         electrons[index] = 0.0
         points[index] = 0.0
 

@@ -75,6 +75,20 @@ def test_equivalent_atoms_are_equal(method):
     np.testing.assert_allclose(electrons, 1.0, atol=0.02)
 
 
+def test_silicon_with_its_bonds_on_the_grid():
+    """Atoms and bond centres fall on points of the grid: a centre belongs to both atoms, not to the first one.
+
+    Bonds of crystalline silicon run along the diagonals of the cubic voxels, where the Voronoi cell has corners only.
+    """
+    diamond = np.array([[0, 0, 0], [0, 2, 2], [2, 0, 2], [2, 2, 0], [1, 1, 1], [1, 3, 3], [3, 1, 3], [3, 3, 1]]) / 4
+    bonds = (diamond[4:, None] + np.array([[-1, -1, -1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]]) / 8).reshape(-1, 3) % 1
+    cell, shape = 5.43 * np.eye(3), (48, 48, 48)
+    values = gaussian_density(cell, diamond, np.full(8, 12.0), np.full(8, 0.35), shape)
+    values += gaussian_density(cell, bonds, np.full(16, 1.0), np.full(16, 0.7), shape)
+    charges = bader_charges(Cube(cell, np.full(8, 14), diamond @ cell, values), method="weight")
+    np.testing.assert_allclose(charges.electrons, 14.0, atol=2e-3)
+
+
 def two_gaussians(shift: float, n_points: int) -> Cube:
     """Return two unequal Gaussians in a cubic cell of 4 Å, shifted along x by a part of the grid step."""
     fractional = np.array([[0.25, 0.5, 0.5], [0.75, 0.5, 0.5]]) + np.array([shift / n_points, 0, 0])
