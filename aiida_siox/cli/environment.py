@@ -5,12 +5,14 @@ AiiDA is imported inside the functions: ``aiida-siox --help`` does not need it.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
 import re
 import shlex
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -142,6 +144,17 @@ def load_siox_profile(name: str | None = None) -> Profile:
         )
 
 
+def let_readers_in(storage: pathlib.Path) -> None:
+    """Let SQLite keep a write-ahead log, so that a reader (`show`, `report`) never blocks the daemon's commits.
+
+    Without it a long query makes the worker's commit end with "database is locked" after five seconds, and aiida-core
+    2.9 then keeps its half-open transaction: the daemon stands still. The mode stays with the file.
+    """
+    for path in storage.glob("*.sqlite"):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")
+
+
 def create_profile(name: str) -> tuple[Profile, bool]:
     """Make a profile without services (SQLite storage, built-in ZeroMQ broker), or load it when it exists.
 
@@ -168,6 +181,7 @@ def create_profile(name: str) -> tuple[Profile, bool]:
         if not config.default_profile_name:
             config.set_default_profile(name)
         config.store()
+        let_readers_in(pathlib.Path(config.get_profile(name).storage_config["filepath"]))
     profile = load_profile(name, allow_switch=True)
     enabled = list(config.get_option("caching.enabled_for", scope=name) or [])
     if not set(CACHED) <= set(enabled):

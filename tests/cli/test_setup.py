@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -119,6 +121,9 @@ def test_setup_twice(tmp_path, engines_folder):
     assert profile["storage"]["backend"] == "core.sqlite_dos"
     assert profile["process_control"]["backend"] == "core.zeromq"
     assert profile["options"]["caching.enabled_for"] == CACHED
+    (database,) = (tmp_path / ".aiida").rglob("*.sqlite")
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
     check = call(tmp_path, "setup", "--check", "--json")
     assert check.returncode == 0, check.stderr
