@@ -14,6 +14,7 @@ from aiida_siox.cli.run import (
     STRUCTURE_ENGINES,
     checked_structure,
     refuse,
+    split_overrides,
     structure_options,
     study_builder,
     study_options,
@@ -79,10 +80,11 @@ def structure(
     from aiida_siox.workflows.atomic_data import find_atomic_data
 
     scheduler_options(options_file)
-    node, inputs = checked_structure(file, file_format, sites, protocol, overrides, max_concurrent)
+    changes, atomic_changes = split_overrides(overrides)
+    node, inputs = checked_structure(file, file_format, sites, protocol, changes, max_concurrent)
     codes = get_codes(STRUCTURE_ENGINES, computer=computer)
     with user_errors():
-        atomic = find_atomic_data(codes["ld1"], protocol) is None
+        atomic = find_atomic_data(codes["ld1"], protocol, atomic_changes) is None
         found = plan_structure(file.name, node, sites, inputs, protocol, calibrate=calibrate, atomic=atomic)
     print_plan(found, options_file)
 

@@ -37,17 +37,18 @@ def reference(
     prints what the spectra converge to. The cases stand in protocols/reference.yaml; --overrides replaces them.
     """
     from aiida_siox.cli.environment import get_codes
-    from aiida_siox.cli.run import STRUCTURE_ENGINES, obtain_atomic_data
+    from aiida_siox.cli.run import STRUCTURE_ENGINES, obtain_atomic_data, split_overrides
     from aiida_siox.workflows.reference import ReferenceWorkChain
 
     options = scheduler_options(options_file)
+    changes, atomic_changes = split_overrides(overrides)
     with user_errors():
-        ReferenceWorkChain.settings_of_cases(ReferenceWorkChain.get_protocol_inputs(protocol, overrides), protocol)
+        ReferenceWorkChain.settings_of_cases(ReferenceWorkChain.get_protocol_inputs(protocol, changes), protocol)
     codes = get_codes(STRUCTURE_ENGINES, computer=computer)
-    atomic_data = obtain_atomic_data(codes["ld1"], protocol, options)
+    atomic_data = obtain_atomic_data(codes["ld1"], protocol, options, atomic_changes)
     with user_errors():
         builder = ReferenceWorkChain.get_builder_from_protocol(
-            codes, atomic_data, protocol, overrides, max_concurrent=max_concurrent, options=options
+            codes, atomic_data, protocol, changes, max_concurrent=max_concurrent, options=options
         )
     launch(builder, submit)
 

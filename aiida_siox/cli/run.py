@@ -134,16 +134,17 @@ def structure(
     from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
 
     options = scheduler_options(options_file)
-    node, inputs = checked_structure(file, file_format, sites, protocol, overrides, max_concurrent)
+    changes, atomic_changes = split_overrides(overrides)
+    node, inputs = checked_structure(file, file_format, sites, protocol, changes, max_concurrent)
     codes = get_codes(STRUCTURE_ENGINES, computer=computer)
-    atomic_data = obtain_atomic_data(codes["ld1"], protocol, options)
+    atomic_data = obtain_atomic_data(codes["ld1"], protocol, options, atomic_changes)
     with user_errors():
         builder = Targets.get_builder_from_protocol(
             codes,
             stored_structure(node),
             atomic_data,
             protocol,
-            overrides,
+            changes,
             sites=sites,
             max_concurrent=max_concurrent,
             options=options,
@@ -158,7 +159,7 @@ def structure(
                 codes,
                 atomic_data,
                 protocol,
-                targets_overrides=overrides,
+                targets_overrides=changes,
                 max_concurrent=max_concurrent,
                 options=options,
             )
@@ -184,7 +185,7 @@ def checked_structure(
     file_format: str | None,
     sites: list[int] | None,
     protocol: str | None,
-    overrides: pathlib.Path | None,
+    overrides: Mapping[str, Any],
     max_concurrent: int | None,
 ) -> tuple[orm.StructureData, dict[str, Any]]:
     """Return the unstored structure of a file and the protocol's inputs, once all that can be wrong is looked at.
@@ -262,20 +263,39 @@ def stored_structure(node: orm.StructureData) -> orm.StructureData:
     return node
 
 
+def split_overrides(path: pathlib.Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the overrides of a file without ``atomic_data``, and those under ``atomic_data``, which are checked.
+
+    :raises click.ClickException: for a file that cannot be read, or atomic data that the protocol does not know.
+    """
+    from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, check_atomic_parameters
+    from aiida_siox.workflows.protocol import read_overrides
+
+    with user_errors():
+        content = {} if path is None else read_overrides(path)
+        atomic = content.pop("atomic_data", None) or {}
+        refuse(check_atomic_parameters(AtomicDataWorkChain.get_protocol_inputs(None, atomic)["parameters"]))
+    return content, atomic
+
+
 def obtain_atomic_data(
-    code: orm.AbstractCode, protocol: str | None, options: Mapping[str, Any] | None
+    code: orm.AbstractCode,
+    protocol: str | None,
+    options: Mapping[str, Any] | None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the atomic data that this ld1.x made before, or make them now (seconds).
 
+    :param overrides: of ``protocols/atomic_data.yaml``.
     :raises click.ClickException: if ld1.x fails.
     """
     from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of, find_atomic_data
 
     with user_errors():
-        found = find_atomic_data(code, protocol)
+        found = find_atomic_data(code, protocol, overrides)
         if found is not None:
             return found
-        builder = AtomicDataWorkChain.get_builder_from_protocol(code, protocol, options=(options or {}).get("ld1"))
+        builder = AtomicDataWorkChain.get_builder_from_protocol(code, protocol, overrides, (options or {}).get("ld1"))
     node = run_process(builder)
     if not node.is_finished_ok:
         raise click.ClickException(failure_text(node))

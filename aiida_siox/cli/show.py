@@ -24,8 +24,12 @@ from aiida_siox.cli.common import (
     user_errors,
     with_profile,
 )
+from aiida_siox.cli.reference import print_comparison
+from aiida_siox.data.site import SiteData
+from aiida_siox.data.spectrum import SpectrumData
 
 STUDY = "siox.study"
+REFERENCE = "siox.reference"
 
 
 @click.command()
@@ -43,9 +47,11 @@ def show(identifier: str, energies: bool, as_json: bool) -> None:
         print_site_table(node, summary, energies)
     elif summary["type"] == "study":
         print_study(node, summary)
+    elif summary["type"] == "reference":
+        print_comparison(f"{describe(node)} {node.pk}", summary)
     else:
         print_mapping(f"{describe(node)} {node.pk}", summary)
-        if summary["type"] == "spectrum" or (summary["type"] == "site" and summary.get("energies")):
+        if isinstance(node, SpectrumData) or (isinstance(node, SiteData) and summary.get("energies")):
             from aiida_siox.cli.energies import print_energies
 
             print_energies(node)
@@ -60,6 +66,8 @@ def summarise(node: orm.Node) -> dict[str, Any]:
         return dict(node.summary())
     if isinstance(node, orm.WorkChainNode) and process_class_name(node) == STUDY:
         return study_summary(node)
+    if isinstance(node, orm.ProcessNode) and process_class_name(node) == REFERENCE and "comparison" in node.outputs:
+        return {**process_summary(node), "type": "reference", **node.outputs.comparison.get_dict()}
     if isinstance(node, orm.ProcessNode):
         return process_summary(node)
     if isinstance(node, orm.StructureData):

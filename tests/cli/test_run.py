@@ -126,6 +126,8 @@ def test_structure_options_refused(run_cli, codes, nothing_runs, quartz_file, tm
     assert "did you mean `ecutwfc_Ry`?" in refused("--overrides", overrides)
     overrides.write_text(yaml.safe_dump({"settings": {"treatment": "half"}}))
     assert "`settings.treatment` must be one of" in refused("--overrides", overrides)
+    overrides.write_text(yaml.safe_dump({"atomic_data": {"parameters": {"ground": {"inputs": {}}}}}))
+    assert "did you mean `input`?" in refused("--overrides", overrides)
     overrides.write_text("a: [1\n")
     assert "not a readable yaml file" in refused("--overrides", overrides)
     options = tmp_path / "options.yaml"

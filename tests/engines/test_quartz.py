@@ -17,10 +17,11 @@ import yaml
 
 from aiida_siox.science.cells import alpha_quartz
 from aiida_siox.science.spectra import maximum_position
+from tests.engines.facts import atomic_overrides
 
 SETTINGS = {
     "scf": {"ecutwfc_Ry": 50.0, "ecutrho_Ry": 400.0, "conv_thr_per_atom_Ry": 1.0e-9, "kpoints_mesh": [1, 1, 1]},
-    "xspectra": {"kpoints_mesh": [2, 2, 2], "xerror": 1.0e-3},
+    "xspectra": {"kpoints_mesh": [2, 2, 2], "xerror": 1.0e-3, "r_paw_bohr": 2.7},
 }
 GROUND_RY = -391.1061
 HOLE_RY = {"fch": -388.2243, "xch": -387.6386}
@@ -68,7 +69,8 @@ def quartz_file(tmp_path_factory):
 @pytest.mark.parametrize("treatment", ["fch", "xch"])
 def test_quartz_reproduces_the_regression_values(command, quartz_file, tmp_path, treatment):
     overrides = tmp_path / "overrides.yaml"
-    overrides.write_text(yaml.safe_dump({"settings": {**SETTINGS, "treatment": treatment}}))
+    settings = {**SETTINGS, "treatment": treatment}
+    overrides.write_text(yaml.safe_dump({"settings": settings, "atomic_data": atomic_overrides()}))
     stdout = command("run", "structure", quartz_file, "--sites", "0", "--overrides", overrides, "--json")
     ended = json.loads(stdout.splitlines()[-1])
     assert ended["exit_status"] == 0
