@@ -127,7 +127,8 @@ def starting_cell(formula: str, density_g_cm3: float, seed: int, crystal: str = 
     """Return a random cell: Si and O sites of an SiO₂ supercell kept to the formula, scaled to the density.
 
     The supercell is the smallest n × n × n that holds the formula and has a site to spare: n = 1 for Si8O4, n = 2
-    for Si8O16, n = 3 (216 Si + 432 O) for the cells of the paper. Atoms may lie close to each other, and are to be minimised before any dynamics.
+    for Si8O16, n = 3 (216 Si + 432 O) for the cells of the paper. Atoms may lie close to each other, and are to be
+    minimised before any dynamics.
 
     :param formula: counts of the cell, 0 ≤ x ≤ 2.
     :param density_g_cm3: mass density of the cell in g/cm³.

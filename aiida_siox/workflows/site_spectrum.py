@@ -277,7 +277,7 @@ def may_run_again(process: orm.ProcessNode) -> bool:
 def failure_message(process: orm.ProcessNode) -> str:
     """Return in one line which process failed and how it put it."""
     job = last_job(process)
-    parts = []
+    parts: list[str] = []
     for node in dict.fromkeys([process, job]):
         if node is not None and not node.is_finished_ok:
             state = "excepted" if node.is_excepted else f"exit status {node.exit_status}"

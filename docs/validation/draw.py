@@ -96,6 +96,11 @@ def read_sites() -> dict[str, list[Site]]:
     return found
 
 
+def scf_seconds(site: Site) -> float:
+    """Return the CPU seconds of the core-hole SCF of a case, or of the only SCF there is."""
+    return site.seconds.get("pw.x (core hole)", site.seconds.get("pw.x", 0.0)) / site.n_sites
+
+
 def grid() -> np.ndarray:
     """Return the energies of the comparison."""
     return np.arange(WINDOW[0], WINDOW[1], STEP_EV)
@@ -113,11 +118,12 @@ def l1(a: Site, b: Site, shift: float = 0.0, window: tuple[float, float] = WINDO
 class Page:
     """Writes tables and figures, and says what is missing."""
 
-    def __init__(self, sites: dict[str, list[Site]]) -> None:
+    def __init__(self, sites: dict[str, list[Site]], folder: pathlib.Path) -> None:
         self.sites = sites
+        self.folder = folder
         self.missing: set[str] = set()
         for name in ("figures", "data", "tables"):
-            (HERE / name).mkdir(exist_ok=True)
+            (folder / name).mkdir(exist_ok=True, parents=True)
 
     def one(self, name: str, position: int = 0) -> Site | None:
         """Return a site of a case, or None where it was not computed."""
@@ -129,7 +135,7 @@ class Page:
     def table(self, name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Write a table as markdown for the page and as csv with all digits."""
         rows = [list(row) for row in rows]
-        with (HERE / "data" / f"{name}.csv").open("w", newline="") as stream:
+        with (self.folder / "data" / f"{name}.csv").open("w", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(columns)
             writer.writerows([[f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows])
@@ -144,13 +150,13 @@ class Page:
 
         lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
         lines += ["| " + " | ".join(text(v, c) for v, c in zip(row, columns, strict=True)) + " |" for row in rows]
-        (HERE / "tables" / f"{name}.md").write_text("\n".join(lines) + "\n")
+        (self.folder / "tables" / f"{name}.md").write_text("\n".join(lines) + "\n")
 
     def curves(self, name: str, energy: np.ndarray, columns: dict[str, np.ndarray]) -> None:
         """Write the curves of a figure beside it."""
         header = ",".join(["energy_eV", *columns])
         data = np.column_stack([energy, *columns.values()])
-        np.savetxt(HERE / "data" / f"{name}.csv", data, fmt="%.6g", delimiter=",", header=header, comments="")
+        np.savetxt(self.folder / "data" / f"{name}.csv", data, fmt="%.6g", delimiter=",", header=header, comments="")
 
 
 def compare(page: Page, table: str, reference: str, names: Sequence[tuple[str, str]], extra: Any = None) -> None:
@@ -175,8 +181,8 @@ def compare(page: Page, table: str, reference: str, names: Sequence[tuple[str, s
                 l1(site, target),
                 l1(site, target, target.white_line - site.white_line),
                 site.valence - target.valence,
-                site.seconds.get("pw", 0.0),
-                site.seconds.get("xspectra", 0.0),
+                scf_seconds(site),
+                site.seconds.get("xspectra.x", 0.0) / site.n_sites,
             ]
         )
     page.table(table, columns, rows)
@@ -214,9 +220,9 @@ def figure_panels(
             axes.set_ylim(bottom=0)
             if k == 0:
                 axes.set_ylabel("cross-section / maximum of the first")
-            if axes.lines:
+            if any(not line.get_label().startswith("_") for line in axes.lines):
                 axes.legend(frameon=False, fontsize=7)
-        figure.savefig(HERE / "figures" / f"{name}.png", dpi=160)
+        figure.savefig(page.folder / "figures" / f"{name}.png", dpi=160)
     if columns:
         page.curves(f"{name}_curves", energy, columns)
 
@@ -245,8 +251,8 @@ def references(page: Page) -> None:
                     l1(site, last),
                     l1(site, last, last.white_line - site.white_line),
                     site.valence,
-                    site.seconds.get("pw", 0.0),
-                    site.seconds.get("xspectra", 0.0),
+                    scf_seconds(site),
+                    site.seconds.get("xspectra.x", 0.0) / site.n_sites,
                 ]
             )
     columns = [
@@ -310,7 +316,7 @@ def references(page: Page) -> None:
         axes.set_ylim(0, 1.12)
         axes.set_xlim(1832, 1880)
         axes.legend(frameon=False, loc="upper right")
-        figure.savefig(HERE / "figures" / "references.png", dpi=160)
+        figure.savefig(page.folder / "figures" / "references.png", dpi=160)
     page.curves("references_curves", energy, columns)
 
 
@@ -345,11 +351,12 @@ def charged_cells(page: Page) -> None:
                     ]
                 )
             del i
-        axes.axhline(0, color=look.GRID)
+        axes.axhline(0, color=look.GRID, zorder=0)
         axes.set_xlabel(r"$N_{\mathrm{atoms}}^{-1/3}$")
         axes.set_ylabel("difference to the largest cell (eV)")
-        axes.legend(frameon=False, fontsize=7)
-        figure.savefig(HERE / "figures" / "charged_cells.png", dpi=160)
+        if rows:
+            axes.legend(frameon=False, fontsize=7)
+        figure.savefig(page.folder / "figures" / "charged_cells.png", dpi=160)
     page.table(
         "charged_cells", ["compound", "atoms", "Δ transition / eV", "energy zero / eV", "Δ white line / eV"], rows
     )
@@ -563,17 +570,17 @@ def invariance(page: Page) -> None:
                 site.white_line - reference.white_line,
                 site.transition - reference.transition,
                 site.valence - reference.valence,
-                per_site.get("pw", 0.0) / 2,
-                per_site.get("xspectra", 0.0),
+                per_site.get("pw.x (core hole)", 0.0),
+                per_site.get("xspectra.x", 0.0),
             ]
         )
     columns = ["atoms", "L1", "L1 aligned", "Δ white line / eV", "Δ transition / eV", "Δ valence / e"]
     page.table("error_bars", [*columns, "CPU core-hole SCF / s", "CPU xspectra / s"], rows)
 
 
-def draw() -> Page:
-    """Draw everything from the loaded profile."""
-    page = Page(read_sites())
+def draw(folder: pathlib.Path) -> Page:
+    """Draw everything from the loaded profile into a folder."""
+    page = Page(read_sites(), folder)
     for part in (references, charged_cells, treatments, onset_cut, pseudopotentials, meshes, invariance):
         part(page)
     return page
@@ -581,12 +588,13 @@ def draw() -> Page:
 
 @click.command(help=__doc__)
 @click.option("--archive", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path), help="AiiDA archive.")
-def main(archive: pathlib.Path | None) -> None:
+@click.option("--output", type=click.Path(file_okay=False, path_type=pathlib.Path), default=HERE, help="Folder.")
+def main(archive: pathlib.Path | None, output: pathlib.Path) -> None:
     if archive is None:
         from aiida import load_profile
 
         load_profile()
-        page = draw()
+        page = draw(output)
     else:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["AIIDA_PATH"] = folder
@@ -595,7 +603,7 @@ def main(archive: pathlib.Path | None) -> None:
 
             profile = SqliteZipBackend.create_profile(archive)
             get_manager().load_profile(profile)
-            page = draw()
+            page = draw(output)
     click.echo(f"{len(page.sites)} cases drawn.")
     if page.missing:
         click.echo(f"Not computed: {', '.join(sorted(page.missing))}.")
