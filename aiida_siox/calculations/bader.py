@@ -62,7 +62,7 @@ class BaderCalculation(CalcJob):
     """
 
     #: Raise the second number whenever the same inputs shall run differently, or AiiDA's cache serves the old results.
-    CACHE_VERSION = 100 * SCIENCE_VERSION + 2
+    CACHE_VERSION = 100 * SCIENCE_VERSION + 3
 
     #: (name, plot_num of pp.x): the density that is counted and the density that has the basins.
     DENSITIES = (("charge", 0), ("reference", 21))
