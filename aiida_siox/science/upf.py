@@ -232,3 +232,9 @@ def core_wavefunction(orbitals: Orbitals, label: str = "1S") -> str | None:
     lines = [f"# {label}: r (bohr), r*psi(r)"]
     lines += [f"{r:.12E} {value:.12E}" for r, value in zip(orbitals.r, values, strict=True)]
     return "\n".join(lines) + "\n"
+
+
+def is_paw(text: str) -> bool | None:
+    """Return what the header of a UPF file says of PAW; None when it does not say."""
+    match = re.search(r'is_paw\s*=\s*"\s*\.?(\w)', text)
+    return None if match is None else match.group(1).lower() == "t"

@@ -18,6 +18,7 @@ from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.structures import validate_structure
+from aiida_siox.science.upf import is_paw
 from aiida_siox.workflows.lanes import SiteLaneWorkChain, deal, failure_node
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.settings import changed_keys, pw_parameters
@@ -49,6 +50,12 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any = None) -> str | None:
         validate_structure(structure.get_ase())
     except ValueError as exception:
         return f"`structure`: {exception}"
+    for kind, pseudo in (inputs.get("atomic_data") or {}).get("pseudos", {}).items():
+        if kind in ("Si", "O") and is_paw(pseudo.get_content()) is False:
+            return (
+                f"`atomic_data.pseudos.{kind}` ({pseudo.filename}) is no PAW set: pp.x has no all-electron density to "
+                "find the Bader basins with. Take the PAW sets of the protocol, or SiteSpectrumWorkChain for spectra."
+            )
     sites = inputs.get("sites")
     if sites is not None:
         valid = silicon_sites(structure)

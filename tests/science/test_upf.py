@@ -166,3 +166,11 @@ def test_long_lines_with_a_tag_are_not_broken():
 def test_header_flags_must_exist():
     with pytest.raises(ValueError, match="no attribute `has_gipaw`"):
         upf.set_header_flags('<PP_HEADER element="Si"/>', has_gipaw=True)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [('is_paw="true"', True), ('is_paw=".FALSE."', False), ('is_paw="F"', False), ('is_ultrasoft="T"', None)],
+)
+def test_is_paw(header, expected):
+    assert upf.is_paw(f"<PP_HEADER {header}/>") is expected

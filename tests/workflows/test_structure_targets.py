@@ -7,6 +7,7 @@ import pytest
 from aiida import orm
 from aiida.engine import run_get_node
 from aiida.manage.caching import enable_caching
+from aiida_pseudo.data.pseudo.upf import UpfData
 from aiida_quantumespresso.calculations.pw import PwCalculation
 
 from aiida_siox.calculations.bader import BaderCalculation
@@ -305,3 +306,15 @@ def test_builder(serialize, data_regression, mock_engines, mock_quartz, mock_ato
         options={"pw": {"max_wallclock_seconds": 3600}, "lmp": {"queue_name": "not for this one"}},
     )
     data_regression.check(serialize(builder))
+
+
+def test_sets_without_paw_are_refused(mock_engines, mock_atomic_data, mock_quartz, tmp_path):
+    """pp.x writes the all-electron density of PAW sets only: said before the ground state is computed."""
+    path = tmp_path / "Si.us.UPF"
+    path.write_text('<UPF version="2.0.1">\n<PP_HEADER element="Si" z_valence="4.0" is_paw="false"/>\n</UPF>\n')
+    pseudos = {**mock_atomic_data["pseudos"], "Si": UpfData(path).store()}
+    builder = StructureTargetsWorkChain.get_builder_from_protocol(
+        mock_engines.codes, mock_quartz, {**mock_atomic_data, "pseudos": pseudos}, "fast"
+    )
+    with pytest.raises(ValueError, match=r"pseudos.Si` \(Si.us.UPF\) is no PAW set"):
+        run_get_node(builder)
