@@ -20,6 +20,7 @@ import numpy as np
 import yaml
 
 HERE = pathlib.Path(__file__).parent
+GROUP = "siox/validation"
 EXTRA = "siox_validation"
 #: The window of the networks, 1830 to 1880 eV, on the total-energy axis (calibrated with about −12.76 eV).
 WINDOW = (1842.8, 1892.8)
@@ -69,7 +70,8 @@ def read_sites() -> dict[str, list[Site]]:
     from aiida_siox.report.timing import study_times
 
     known = yaml.safe_load((HERE / "cases.yaml").read_text())["cases"]
-    query = orm.QueryBuilder().append(orm.WorkChainNode, filters={"attributes.exit_status": 0}, project="*")
+    query = orm.QueryBuilder().append(orm.Group, filters={"label": GROUP}, tag="group")
+    query.append(orm.WorkChainNode, with_group="group", filters={"attributes.exit_status": 0}, project="*")
     found: dict[str, list[Site]] = {}
     for (node,) in query.iterall():
         name = node.base.extras.get(EXTRA, {}).get("name")
