@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from aiida_siox.science.bader import METHODS
 from aiida_siox.science.energies import TREATMENTS
 from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, check_overrides
 
@@ -97,6 +98,8 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
             f"({step:.3f} eV with n_points {xspectra['n_points']}), which leaves a spike at the energy zero: "
             "raise it or n_points."
         )
+    if settings["bader"]["method"] not in METHODS:
+        return f"`settings.bader.method` must be one of {', '.join(METHODS)}, got {settings['bader']['method']!r}."
     if rdf["sigma_angstrom"] < 0:
         return f"`settings.rdf.sigma_angstrom` must not be negative, got {rdf['sigma_angstrom']!r}."
     if rdf["pair"] not in ("total", "Si-O", "Si-Si"):

@@ -256,6 +256,7 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
             "bader_code": self.inputs.codes.bader,
             "parent_folder": self.ctx.ground.outputs.remote_folder,
             "structure": self.ctx.structure,
+            "method": orm.Str(self.inputs.settings["bader"]["method"]),
             "n_electrons": orm.Float(self.ctx.ground.outputs.output_parameters.get_dict()["number_of_electrons"]),
             "metadata": {
                 **job_metadata(self.inputs.options.get("bader"), "Bader charges"),

@@ -32,6 +32,7 @@ def test_protocols_are_valid(protocol):
         ("xspectra", "n_points", 200, "below the energy step"),
         ("rdf", "sigma_angstrom", -0.1, "must not be negative"),
         ("rdf", "pair", "O-O", "total, Si-O or Si-Si"),
+        ("bader", "method", "voronoi", "weight, neargrid, ongrid"),
         ("grid", "energy_max_eV", 1800.0, "is empty"),
     ],
 )
