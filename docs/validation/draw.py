@@ -413,15 +413,15 @@ def treatments(page: Page) -> None:
         xlim=(1854, 1880),
     )
     rows = []
-    for hole in ("fch", "xch"):
-        sites = page.sites.get(f"vacancy-{hole}", [])
-        if not sites:
-            page.missing.add(f"vacancy-{hole}")
-        for site in sites:
-            rows.append([hole, site.index, site.transition, site.half_height, site.white_line, site.valence])
-    page.table(
-        "vacancy", ["hole", "site", "transition / eV", "half height / eV", "white line / eV", "valence / e"], rows
-    )
+    for cell, name in (("quartz with a vacancy", "vacancy"), ("amorphous Si8O16", "amorphous")):
+        for hole in ("fch", "xch"):
+            sites = page.sites.get(f"{name}-{hole}", [])
+            if not sites:
+                page.missing.add(f"{name}-{hole}")
+            for site in sites:
+                rows.append([cell, hole, site.index, site.transition, site.half_height, site.white_line, site.valence])
+    columns = ["cell", "hole", "site", "transition / eV", "half height / eV", "white line / eV", "valence / e"]
+    page.table("vacancy", columns, rows)
     compare(
         page,
         "spin",
@@ -507,7 +507,7 @@ def pseudopotentials(page: Page) -> None:
     compare(
         page,
         "cutoffs",
-        "quartz-9-cut-100-800",
+        "quartz-9-cut-100-800" if "quartz-9-cut-100-800" in page.sites else "quartz-9-cut-70-400",
         [(f"quartz-9-cut-{w}-{r}", f"{w} / {r} Ry") for w, r in ((40, 200),)]
         + [("quartz-9", "50 / 200 Ry (default)")]
         + [(f"quartz-9-cut-{w}-{r}", f"{w} / {r} Ry") for w, r in ((50, 400), (70, 400), (100, 800))],
@@ -519,21 +519,28 @@ def pseudopotentials(page: Page) -> None:
         [
             ("quartz-9-mesh-long", "to 100 bohr"),
             ("quartz-9", "to 15 bohr (default)"),
-            ("quartz-9-mesh-coarse", "to 15 bohr, dx 0.015"),
         ],
     )
 
 
 def meshes(page: Page) -> None:
     """Meshes of k points at the smallest cells, and image holes."""
-    for name, label in (("quartz-9", "quartz, 9 atoms"), ("silicon-8", "silicon, 8 atoms")):
-        scf = ("2×2×2", "quartz-9-scf-2") if name == "quartz-9" else ("4×4×4", "silicon-8-scf-4")
-        compare(
-            page,
-            f"meshes_{name}",
-            f"{name}-xspectra-4",
-            [(f"{name}-xspectra-4", f"{label}: xspectra 4×4×4"), (name, "fast"), (scf[1], f"SCF {scf[0]}")],
-        )
+    compare(
+        page,
+        "meshes_quartz-9",
+        "quartz-9-xspectra-4",
+        [
+            ("quartz-9-xspectra-4", "SCF 1×1×1, xspectra 4×4×4"),
+            ("quartz-9", "SCF 1×1×1, xspectra 2×2×2 (fast)"),
+            ("quartz-9-scf-2", "SCF 2×2×2, xspectra 2×2×2"),
+        ],
+    )
+    compare(
+        page,
+        "meshes_silicon-8",
+        "silicon-8-xspectra-4",
+        [("silicon-8-xspectra-4", "SCF 2×2×2, xspectra 4×4×4"), ("silicon-8", "SCF 2×2×2, xspectra 2×2×2")],
+    )
     compare(
         page,
         "image_holes",
@@ -541,7 +548,6 @@ def meshes(page: Page) -> None:
         [
             ("12-atoms-doubled", "24 atoms, one hole"),
             ("12-atoms", "12 atoms"),
-            ("12-atoms-scf-2", "12 atoms, SCF 1×1×2"),
         ],
     )
 
