@@ -549,6 +549,12 @@ def meshes(page: Page) -> None:
     )
     compare(
         page,
+        "lanczos",
+        "quartz-9-xerror-4",
+        [("quartz-9-xerror-4", "xerror 1e-4"), ("quartz-9", "1e-3 (default)"), ("quartz-9-xerror-2", "1e-2")],
+    )
+    compare(
+        page,
         "image_holes",
         "12-atoms-doubled",
         [
