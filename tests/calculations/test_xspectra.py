@@ -237,5 +237,5 @@ def test_parent_refused(inputs, prepare, computer, settings, kinds, message):
 def test_failures_are_no_cache_sources():
     codes = XspectraCalculation.exit_codes
     own = [code for code in codes.values() if code.status in {201, *range(302, 310), 400, 410, 420}]
-    assert len(own) == 12
+    assert len(own) == 11
     assert all(code.invalidates_cache for code in own)
