@@ -430,6 +430,17 @@ def treatments(page: Page) -> None:
     page.table("vacancy", columns, rows)
     compare(
         page,
+        "band_filling",
+        "quartz-9",
+        [
+            ("quartz-9", "fch, SCF 1×1×1"),
+            ("quartz-9-scf-2", "fch, SCF 2×2×2"),
+            ("quartz-9-xch", "xch, SCF 1×1×1"),
+            ("quartz-9-xch-scf-2", "xch, SCF 2×2×2"),
+        ],
+    )
+    compare(
+        page,
         "spin",
         "dangling-fch",
         [
