@@ -545,9 +545,9 @@ def meshes(page: Page) -> None:
     compare(
         page,
         "meshes_quartz-9",
-        "quartz-9-xspectra-4",
+        "quartz-9-xspectra-3",
         [
-            ("quartz-9-xspectra-4", "SCF 1×1×1, xspectra 4×4×4"),
+            ("quartz-9-xspectra-3", "SCF 1×1×1, xspectra 3×3×3"),
             ("quartz-9", "SCF 1×1×1, xspectra 2×2×2 (fast)"),
             ("quartz-9-scf-2", "SCF 2×2×2, xspectra 2×2×2"),
         ],
@@ -555,8 +555,8 @@ def meshes(page: Page) -> None:
     compare(
         page,
         "meshes_silicon-8",
-        "silicon-8-xspectra-4",
-        [("silicon-8-xspectra-4", "SCF 2×2×2, xspectra 4×4×4"), ("silicon-8", "SCF 2×2×2, xspectra 2×2×2")],
+        "silicon-8-xspectra-3",
+        [("silicon-8-xspectra-3", "SCF 2×2×2, xspectra 3×3×3"), ("silicon-8", "SCF 2×2×2, xspectra 2×2×2")],
     )
     compare(
         page,
