@@ -26,6 +26,8 @@ EXTRA = "siox_validation"
 WINDOW = (1842.8, 1892.8)
 TARGET_EV = 1846.8
 STEP_EV = 0.05
+#: Cases of higher and higher cutoffs, the highest first: the first that was computed is the reference.
+CUTOFFS = ("quartz-9-cut-100-800", "quartz-9-cut-70-400", "quartz-9-cut-50-400")
 
 
 @dataclasses.dataclass
@@ -442,7 +444,7 @@ def treatments(page: Page) -> None:
     compare(
         page,
         "spin",
-        "dangling-fch",
+        "dangling-xch",
         [
             ("dangling-fch", "fch, nspin 1"),
             ("dangling-fch-spin", "fch, nspin 2"),
@@ -457,7 +459,7 @@ def onset_cut(page: Page) -> None:
     from aiida_siox.science.lanczos import spectrum_from_coefficients
 
     rows = []
-    for name in ("quartz-9", "silicon-8", "quartz-9-xch", "silicon-8-xch", "dangling-fch"):
+    for name in ("quartz-9", "silicon-8", "quartz-9-xch", "silicon-8-xch", "24-atoms"):
         site = page.one(name)
         if site is None:
             continue
@@ -524,7 +526,7 @@ def pseudopotentials(page: Page) -> None:
     compare(
         page,
         "cutoffs",
-        "quartz-9-cut-100-800" if "quartz-9-cut-100-800" in page.sites else "quartz-9-cut-70-400",
+        next((name for name in CUTOFFS if name in page.sites), CUTOFFS[-1]),
         [(f"quartz-9-cut-{w}-{r}", f"{w} / {r} Ry") for w, r in ((40, 200),)]
         + [("quartz-9", "50 / 200 Ry (default)")]
         + [(f"quartz-9-cut-{w}-{r}", f"{w} / {r} Ry") for w, r in ((50, 400), (70, 400), (100, 800))],
