@@ -173,6 +173,7 @@ def compare(page: Page, table: str, reference: str, names: Sequence[tuple[str, s
     """Write a table of cases against a reference case."""
     target = page.one(reference)
     if target is None:
+        (page.folder / "tables" / f"{table}.md").write_text(f"*The reference `{reference}` is not in this archive.*\n")
         return
     columns = ["case", "transition / eV", "Δ transition / eV", "Δ white line / eV", "Δ half height / eV"]
     columns += ["L1", "L1 aligned", "Δ valence / e", "CPU SCF / s", "CPU xspectra / s"]
@@ -496,7 +497,7 @@ def pseudopotentials(page: Page) -> None:
     """Projectors, their radius, the radial mesh, the cutoffs."""
     compare(
         page,
-        "projectors",
+        "p_projectors",
         "quartz-9-p-2-6",
         [
             ("quartz-9-p-2-6", "p at 2 and 6 Ry, r 1.8"),
