@@ -79,7 +79,7 @@ def test_other_methods_agree_with_the_default(run, quartz_structure, method, equ
     assert node.is_finished_ok, node.exit_message
     assert node.outputs.output_parameters["method"] == method
     valence = valences(node.outputs.charges.get_array("electrons"), quartz_structure)
-    assert valence["Si"] == pytest.approx(SI_VALENCE_NEARGRID, abs=0.03)
+    assert np.mean(valence["Si"]) == pytest.approx(SI_VALENCE_NEARGRID, abs=0.03)
     for values in valence.values():
         assert np.ptp(values) < equal_within
 

@@ -214,7 +214,7 @@ class TestRefused:
     def test_settings(self, builder):
         settings = copy.deepcopy(builder.settings.get_dict())
         settings["treatment"] = "half"
-        with pytest.raises(ValueError, match="treatment` must be one of fch, xch, got 'half'"):
+        with pytest.raises(ValueError, match="treatment` must be one of fch, xch, none, got 'half'"):
             builder.settings = orm.Dict(settings)
 
     @pytest.mark.parametrize(
