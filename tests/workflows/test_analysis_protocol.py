@@ -1,0 +1,53 @@
+"""Protocols of the analysis."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from aiida_siox.workflows.analysis import AnalysisProtocol
+
+PARTS = {"splits", "windows", "averages", "uncertainty", "learning_curve", "model"}
+
+
+@pytest.mark.parametrize("name", ["fast", "balanced", "paper"])
+def test_every_protocol_is_valid(name):
+    parameters = AnalysisProtocol.get_parameters(name)
+    assert set(parameters) == PARTS
+    for section in parameters.values():
+        assert (section["training"]["learning_rate"], section["training"]["batch_size"]) == (1e-3, 128)
+        assert section["cross_validation"]["n_folds"] == 5
+        assert "description" not in section
+    assert parameters["uncertainty"]["coverage"] == parameters["model"]["coverage"] == 0.90
+
+
+def test_windows_of_the_paper():
+    """Eight windows of 6.25 eV that cover the data set without a gap, and two bands of four windows each."""
+    section = AnalysisProtocol.get_parameters()["windows"]
+    windows = dict(zip(section["names"], section["windows_eV"], strict=True))
+    narrow = np.array([windows[name] for name in "abcdefgh"])
+    assert np.array_equal(np.diff(narrow, axis=1), np.full((8, 1), 6.25))
+    assert np.array_equal(narrow[1:, 0], narrow[:-1, 1])
+    assert windows["low"] == [narrow[0, 0], narrow[3, 1]] == [1830.0, 1855.0]
+    assert windows["high"] == [narrow[4, 0], narrow[7, 1]] == [1855.0, 1880.0]
+
+
+def test_a_section_belongs_to_its_part_alone():
+    """What changes in one section must not reach the others: their results stay in the cache."""
+    before = AnalysisProtocol.get_parameters("fast")
+    after = AnalysisProtocol.get_parameters("fast", {"splits": {"n_seeds": 9}})
+    assert {part for part in PARTS if before[part] != after[part]} == {"splits"}
+    assert after["splits"]["n_seeds"] == 9
+    after = AnalysisProtocol.get_parameters("fast", {"training": {"seed": 7}})
+    assert {part for part in PARTS if before[part] != after[part]} == PARTS
+
+
+def test_overrides_are_checked():
+    with pytest.raises(ValueError, match=r"`splits.n_seed`: did you mean `n_seeds`"):
+        AnalysisProtocol.get_parameters("fast", {"splits": {"n_seed": 7}})
+    with pytest.raises(ValueError, match=r"`training.epoch`: did you mean `epochs`"):
+        AnalysisProtocol.get_parameters("fast", {"training": {"epoch": 7}})
+    with pytest.raises(ValueError, match="epochs"):
+        AnalysisProtocol.get_parameters("fast", {"training": {"epochs": 0}})
+    with pytest.raises(ValueError, match="unknown protocol `quick`"):
+        AnalysisProtocol.get_parameters("quick")
