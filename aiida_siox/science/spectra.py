@@ -43,30 +43,61 @@ def energy_grid(minimum: float, maximum: float, step: float) -> Array:
     return np.linspace(minimum, maximum, round((maximum - minimum) / step) + 1)
 
 
+def maxima(energy: ArrayLike, spectra: ArrayLike) -> tuple[Array, Array]:
+    """Return energy and height of the highest point of each spectrum, refined by the parabola through three points.
+
+    :param energy: increasing energies in eV, shape (n_e,).
+    :param spectra: shape (n, n_e).
+    :returns: energies in eV and heights in the unit of the spectra, each of shape (n,). A maximum at an end of the
+        energies is not refined.
+    """
+    energy, spectra = np.asarray(energy, dtype=float), np.asarray(spectra, dtype=float)
+    rows, top = np.arange(len(spectra)), np.argmax(spectra, axis=1)
+    i = np.clip(top, 1, len(energy) - 2)
+    left, right = energy[i - 1] - energy[i], energy[i + 1] - energy[i]
+    here = spectra[rows, i]
+    slope_left, slope_right = (spectra[rows, i - 1] - here) / left, (spectra[rows, i + 1] - here) / right
+    curvature = (slope_right - slope_left) / (right - left)
+    slope = slope_left - curvature * left
+    inside = (top == i) & (curvature < 0)
+    step = np.where(inside, -slope / np.where(inside, 2 * curvature, 1.0), 0.0)
+    height = np.where(inside, here + slope * step / 2, spectra[rows, top])
+    return np.where(inside, energy[i] + step, energy[top]), height
+
+
+def half_heights(energy: ArrayLike, spectra: ArrayLike) -> Array:
+    """Return the energy below the highest point at which each spectrum last passes half of that height, shape (n,).
+
+    :param energy: increasing energies in eV, shape (n_e,).
+    :param spectra: shape (n, n_e).
+    :raises ValueError: if a spectrum starts above half height.
+    """
+    energy, spectra = np.asarray(energy, dtype=float), np.asarray(spectra, dtype=float)
+    rows, top = np.arange(len(spectra)), np.argmax(spectra, axis=1)
+    half = spectra[rows, top] / 2
+    below = (spectra < half[:, None]) & (np.arange(len(energy)) < top[:, None])
+    without = np.flatnonzero(~below.any(axis=1))
+    if without.size:
+        raise ValueError(
+            f"the spectrum of row {without[0]} never falls below half of its maximum before the maximum: start it "
+            "below the edge."
+        )
+    i = len(energy) - 1 - np.argmax(below[:, ::-1], axis=1)
+    low, high = spectra[rows, i], spectra[rows, i + 1]
+    return np.asarray(energy[i] + (half - low) / (high - low) * (energy[i + 1] - energy[i]))
+
+
 def maximum_position(energy: ArrayLike, values: ArrayLike) -> float:
-    """Return the energy of the highest point (the white line), refined by a parabola through three points."""
-    energy, values = np.asarray(energy, dtype=float), np.asarray(values, dtype=float)
-    i = int(np.argmax(values))
-    if i in (0, len(values) - 1):
-        return float(energy[i])
-    a, b, c = np.polyfit(energy[i - 1 : i + 2] - energy[i], values[i - 1 : i + 2], 2)
-    del c
-    return float(energy[i] - b / (2 * a)) if a < 0 else float(energy[i])
+    """Return the energy of the highest point (the white line) of one spectrum (see :func:`maxima`)."""
+    return float(maxima(energy, np.asarray(values, dtype=float)[None])[0][0])
 
 
 def half_height_position(energy: ArrayLike, values: ArrayLike) -> float:
-    """Return the energy below the highest point at which the spectrum last passes half of that height.
+    """Return the energy of half height of the rise of one spectrum (see :func:`half_heights`).
 
     :raises ValueError: if the spectrum starts above half height.
     """
-    energy, values = np.asarray(energy, dtype=float), np.asarray(values, dtype=float)
-    top = int(np.argmax(values))
-    half = values[top] / 2
-    below = np.flatnonzero(values[:top] < half)
-    if below.size == 0:
-        raise ValueError("the spectrum never falls below half of its maximum before the maximum.")
-    i = int(below[-1])
-    return float(energy[i] + (half - values[i]) / (values[i + 1] - values[i]) * (energy[i + 1] - energy[i]))
+    return float(half_heights(energy, np.asarray(values, dtype=float)[None])[0])
 
 
 def l1_distance(energy: ArrayLike, a: ArrayLike, b: ArrayLike) -> float:
