@@ -18,6 +18,8 @@ from aiida.common.links import LinkType
 from rich.console import Console
 from rich.table import Table
 
+from aiida_siox.science.plain import plain
+
 #: Exit code of a command whose process failed, or succeeded in part only.
 EXIT_INCOMPLETE = 3
 #: Seconds between two looks at the children of a process that runs without a broker.
@@ -103,21 +105,6 @@ def describe(node: orm.Node) -> str:
 def process_class_name(node: orm.ProcessNode) -> str:
     """Return the entry point name of a process (``siox.study``), or an empty text."""
     return (node.process_type or "").partition(":")[2]
-
-
-def plain(value: Any) -> Any:
-    """Return a value that JSON can hold: numpy arrays as lists, NaN and infinities as null."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(entry) for entry in value]
-    if isinstance(value, pathlib.PurePath):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def emit_json(value: Any) -> None:
