@@ -9,6 +9,7 @@ import numpy as np
 from aiida.orm import ArrayData
 from numpy.typing import NDArray
 
+from aiida_siox.learning.sites import SiteSet
 from aiida_siox.science import spectra as sp
 
 Array = NDArray[np.float64]
@@ -76,6 +77,32 @@ class DatasetData(ArrayData):
     def configurations(self) -> list[dict[str, Any]]:
         """What is known of each configuration (see the class)."""
         return list(self.base.attributes.get("configurations"))
+
+    def site_set(self) -> SiteSet:
+        """Return the sites as plain arrays, which is what `learning` works on.
+
+        :raises ValueError: if the arrays do not fit each other, or a number is not finite.
+        """
+        configurations = self.configurations
+        counts = np.bincount(self.configuration, minlength=len(configurations))
+        return SiteSet.checked(
+            energy=self.energy,
+            spectra=self.spectra,
+            valence=self.valence,
+            rdf=self.rdf,
+            r=self.r,
+            n_oxygen=self.n_oxygen,
+            site_index=self.get_array("site_index"),
+            configuration=self.configuration,
+            formulas=[entry["formula"] for entry in configurations],
+            x=[entry["x"] for entry in configurations],
+            digests=[entry["structure_digest"] for entry in configurations],
+            complete=[
+                count >= sp.MINIMUM_COVERAGE * entry["n_silicon_total"]
+                for count, entry in zip(counts, configurations, strict=True)
+            ],
+            sigma_angstrom=self.base.attributes.get("sigma_angstrom"),
+        )
 
     def averaged(self) -> list[AveragedConfiguration]:
         """Return the configurations of which at least 95 % of all silicon sites are here, averaged."""

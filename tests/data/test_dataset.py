@@ -27,10 +27,25 @@ def dataset(aiida_profile):
     node.base.attributes.set_many(
         {
             "configurations": [
-                {"formula": "Si2O2", "x": 1.0, "n_requested": 2, "n_done": 2, "n_silicon_total": 2},
-                {"formula": "Si3O6", "x": 2.0, "n_requested": 1, "n_done": 1, "n_silicon_total": 3},
+                {
+                    "formula": "Si2O2",
+                    "x": 1.0,
+                    "structure_digest": "a",
+                    "n_requested": 2,
+                    "n_done": 2,
+                    "n_silicon_total": 2,
+                },
+                {
+                    "formula": "Si3O6",
+                    "x": 2.0,
+                    "structure_digest": "b",
+                    "n_requested": 1,
+                    "n_done": 1,
+                    "n_silicon_total": 3,
+                },
             ],
             "protocol": "fast",
+            "sigma_angstrom": 0.15,
         }
     )
     return node
@@ -42,6 +57,16 @@ def test_averages_of_whole_configurations_only(dataset):
     assert average.spectrum.tolist() == [1.0, 2.0, 3.0]
     assert average.valence_e == 1.5
     assert average.rdf.tolist() == [1.0, 3.0]
+
+
+def test_sites_for_learning(dataset):
+    """The same rows as plain arrays; an incomplete configuration is known as such."""
+    sites = dataset.site_set()
+    assert np.array_equal(sites.spectra, dataset.spectra)
+    assert sites.groups.tolist() == ["a", "a", "b"]
+    assert sites.compositions.tolist() == ["1.0000", "1.0000", "2.0000"]
+    assert sites.complete.tolist() == [True, False]
+    assert (sites.formulas, sites.site_index.tolist(), sites.sigma_angstrom) == (("Si2O2", "Si3O6"), [0, 1, 5], 0.15)
 
 
 def test_arrays(dataset):
