@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 
 import ase.io
 import pytest
@@ -151,6 +152,11 @@ def test_fit_refuses(run_cli, tmp_path):
     wrong.write_text(json.dumps({"machine": {}, "storage": {}, "jobs": [row]}))
     message = run_cli("plan", "fit", "--points", wrong, "--no-profile", "--output", output, fails=True).stderr
     assert "vasp" in message
+    row = {"uuid": "a", "size": {"engine": "lmp", "volume": 1.0}, "cpu_s": 1.0, "wall_s": 1.0, "overhead_s": 1.0}
+    for jobs, text in (([row], "cannot be read .*volume"), ([], "no profile with a spectrum")):
+        wrong.write_text(json.dumps({"machine": {}, "storage": {}, "jobs": jobs}))
+        message = run_cli("plan", "fit", "--points", wrong, "--no-profile", "--output", output, fails=True).stderr
+        assert re.search(text, " ".join(message.split()))
     assert not output.exists()
 
 

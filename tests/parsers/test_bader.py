@@ -168,6 +168,15 @@ def edited(result, **changes) -> dict[str, str]:
     return {"bader.json": json.dumps({**result, **changes})}
 
 
+def test_other_number_of_atoms(parse, result):
+    lists = {key: value[:-1] for key, value in result.items() if isinstance(value, list) and len(value) == 9}
+    assert {"electrons", "numbers", "positions_A"} <= set(lists)
+    outputs, process = parse(edited(result, **lists))
+    assert process.exit_status == CODES.ERROR_ATOMS_DIFFER.status
+    assert "8 atoms instead of 9" in process.exit_message
+    assert outputs == {}
+
+
 def test_other_elements(parse, result):
     _, process = parse(edited(result, numbers=result["numbers"][::-1]))
     assert process.exit_status == CODES.ERROR_ATOMS_DIFFER.status
@@ -194,9 +203,12 @@ def test_electrons_of_the_scratch(parse):
 
 
 def test_electrons_that_no_atom_got(parse, result):
+    """Against the integral of the density, also where the scratch does not tell the electrons."""
+    scratch = SCRATCH[: SCRATCH.index("<nelec>")]
     electrons = [*result["electrons"][:-1], 0.0]
-    _, process = parse(edited(result, electrons=electrons))
+    _, process = parse({**edited(result, electrons=electrons), "scratch.txt": scratch})
     assert process.exit_status == CODES.ERROR_ELECTRON_COUNT.status
+    assert "integral of the density" in process.exit_message
 
 
 @pytest.mark.parametrize(
