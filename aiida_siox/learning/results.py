@@ -52,16 +52,15 @@ def check_request(part: str, parameters: Mapping[str, Any], parts: Mapping[str, 
     """Refuse a part or parameters before anything is trained.
 
     :param part: which part of the analysis.
-    :param parameters: what it is told: its own section of a protocol, with ``training`` and ``cross_validation``.
+    :param parameters: what it is told: its own section of a protocol, with ``training``.
     :param parts: the parts that there are.
     :raises ValueError: naming what is wrong, with the remedy.
     """
     if part not in parts:
         raise ValueError(f"there is no part `{part}` of the analysis. Valid: {', '.join(parts)}.")
-    missing = {"training", "cross_validation"} - set(parameters)
-    if missing:
+    if "training" not in parameters:
         raise ValueError(
-            f"the parameters of the part `{part}` lack {', '.join(sorted(missing))}: start from a protocol "
+            f"the parameters of the part `{part}` lack `training`: start from a protocol "
             "(AnalysisProtocol.get_parameters)."
         )
     Hyperparameters.from_dict(parameters["training"])

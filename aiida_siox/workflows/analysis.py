@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from aiida_siox.learning.parameters import Hyperparameters
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.training import TrainingProtocol
-
-#: Sections that every part is told.
-SHARED = ("training", "cross_validation")
 
 
 class AnalysisProtocol(SioxProtocolMixin):
@@ -25,10 +21,10 @@ class AnalysisProtocol(SioxProtocolMixin):
 
         :param protocol: name of the protocol; the default of the file when None.
         :param overrides: mapping of parameters that differ, or the path of a yaml file with one.
-        :returns: part → its own section with ``training`` and ``cross_validation`` beside it.
+        :returns: part → its own section with ``training`` beside it.
         :raises ValueError: for an unknown protocol, an unknown key or a value out of its range.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
-        Hyperparameters.from_dict(inputs["training"])
-        shared: Mapping[str, Any] = {key: inputs.pop(key) for key in SHARED}
-        return {part: {**section, **shared} for part, section in inputs.items()}
+        training = inputs.pop("training")
+        Hyperparameters.from_dict(training)
+        return {part: {**section, "training": training} for part, section in inputs.items()}

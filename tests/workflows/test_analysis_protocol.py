@@ -16,7 +16,7 @@ def test_every_protocol_is_valid(name):
     assert set(parameters) == PARTS
     for section in parameters.values():
         assert (section["training"]["learning_rate"], section["training"]["batch_size"]) == (1e-3, 128)
-        assert section["cross_validation"]["n_folds"] == 5
+        assert section["training"]["n_folds"] == 5
         assert "description" not in section
     assert parameters["uncertainty"]["coverage"] == parameters["model"]["coverage"] == 0.90
 
