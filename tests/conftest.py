@@ -52,6 +52,7 @@ def engine_code(computer):
         "pp": ("pp.x", "quantumespresso.pp"),
         "xspectra": ("xspectra.x", "siox.xspectra"),
         "bader": ("siox-bader", "siox.bader"),
+        "train": ("siox-train", "siox.train"),
     }
 
     def factory(engine: str) -> orm.InstalledCode:

@@ -80,6 +80,17 @@ def test_bader_script_needs_neither_aiida_nor_torch():
     assert done.returncode == 0, done.stderr
 
 
+def test_training_script_needs_no_aiida():
+    """`siox-train` runs where numpy, scipy and torch are, and nothing else of this package's needs."""
+    code = (
+        "import sys, aiida_siox.learning.script, aiida_siox.learning.analysis\n"
+        "heavy = {'aiida', 'click', 'rich', 'matplotlib', 'ase'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_entry_points_are_declared():
     """The plugin declares what the design names."""
     names = {(entry_point.group, entry_point.name) for entry_point in ENTRY_POINTS}
@@ -90,6 +101,7 @@ def test_entry_points_are_declared():
         ("aiida.workflows", "siox.study"),
         ("console_scripts", "aiida-siox"),
         ("console_scripts", "siox-bader"),
+        ("console_scripts", "siox-train"),
     } <= names
 
 

@@ -31,6 +31,7 @@ COMPUTER = "localhost"
 #: (`aiida_siox.*` would be clearer, but AiiDA's check of this option tries to import a pattern with a dot.)
 CACHED = ["aiida*siox*", "aiida*quantumespresso*"]
 REMEDY = "Run `aiida-siox setup`; `aiida-siox setup --check` says what is usable."
+OWN_SCRIPT = "it comes with aiida-siox: install the package again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Engine:
     :ivar probe: arguments with which it says who it is; it gets an empty standard input.
     :ivar pattern: regular expression of that saying, with the version as its group.
     :ivar blas: whether its speed depends on the BLAS library.
+    :ivar optional: whether the WorkChains do without it.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Engine:
     pattern: str
     blas: bool = False
     remedy: str = "apt-get install quantum-espresso, or conda install -c conda-forge qe"
+    optional: bool = False
 
 
 ENGINES: dict[str, Engine] = {
@@ -75,10 +78,21 @@ ENGINES: dict[str, Engine] = {
             "siox.bader",
             "--version",
             r"(?:siox-bader\D*|[Vv]ersion\s+)(\d+(?:\.\d+)+)",
-            remedy="it comes with aiida-siox: install the package again",
+            remedy=OWN_SCRIPT,
+        ),
+        Engine(
+            "train",
+            "siox-train",
+            "siox.train",
+            "--version",
+            r"siox-train (\d+(?:\.\d+)+)",
+            remedy=OWN_SCRIPT,
+            optional=True,
         ),
     )
 }
+#: What a study needs: everything but the training, which runs in the daemon or with `aiida-siox analyse --code`.
+STUDY_ENGINES = tuple(name for name, engine in ENGINES.items() if not engine.optional)
 
 
 @dataclasses.dataclass
@@ -264,7 +278,7 @@ def runner_of(computer: Computer | None) -> Callable[[str], str]:
 def find_executable(engine: Engine) -> str | None:
     """Return the path of an engine: beside this Python, or on the PATH."""
     beside = pathlib.Path(sys.executable).parent / engine.executable
-    if engine.name == "bader" and os.access(beside, os.X_OK):
+    if engine.executable.startswith("siox-") and os.access(beside, os.X_OK):
         return str(beside)
     return shutil.which(engine.executable)
 

@@ -29,6 +29,7 @@ JOBS = {
     "siox.xspectra": "xspectra.x",
     "siox.bader": "pp.x and Bader",
     "quantumespresso.pw": "pw.x",
+    "siox.train": "siox-train",
 }
 FINISHED = ("finished", "excepted", "killed")
 

@@ -104,7 +104,7 @@ def setup(
     failed = [
         f"{engine.name}: {engine.executable} is not on the PATH: {engine.remedy}"
         for engine in ENGINES.values()
-        if is_local and engine.name not in wanted
+        if is_local and engine.name not in wanted and not engine.optional
     ]
     for name, path in wanted.items():
         engine = ENGINES[name]
@@ -148,7 +148,7 @@ def run_check(computer: str, as_json: bool) -> int:
         rows = [inspect_engine(engine, find_executable(engine), None) for engine in ENGINES.values()]
     else:
         rows = engine_table(computer)
-    usable = all(row.usable for row in rows)
+    usable = all(row.usable or ENGINES[row.engine].optional for row in rows)
     if as_json:
         click.echo(
             json.dumps({"profile": profile, "usable": usable, "engines": [dataclasses.asdict(row) for row in rows]})

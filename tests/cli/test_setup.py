@@ -19,6 +19,7 @@ from aiida import orm
 from aiida_siox.cli.environment import (
     CACHED,
     ENGINES,
+    STUDY_ENGINES,
     blas_of,
     executable_problem,
     find_code,
@@ -60,6 +61,7 @@ def engines_folder(tmp_path) -> pathlib.Path:
         ("pp.x", "     Program POST-PROC v.6.7MaX starts on 22Nov2026"),
         ("xspectra.x", "     Program XSpectra v.6.7MaX starts on 22Nov2026"),
         ("siox-bader", "siox-bader 0.1.0 (baderkit 0.10.2)"),
+        ("siox-train", "siox-train 0.1.0 (torch 2.9.0)"),
     ):
         script(folder / executable, f"echo '{saying}'")
     return folder
@@ -173,6 +175,25 @@ def test_commands_without_a_profile_name_the_remedy(tmp_path):
     assert done.returncode == 1
     assert "aiida-siox setup" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_training_is_optional(tmp_path, engines_folder):
+    """A profile without `siox-train` can be used: a study does without it."""
+    names = [name for name in ENGINES if name != "train"]
+    options = [part for name in names for part in ("--code", f"{name}={engines_folder / ENGINES[name].executable}")]
+    assert set(STUDY_ENGINES) == set(names)
+    (engines_folder / "siox-train").unlink()
+    done = call(tmp_path, "setup", *options, "--code", f"train={engines_folder / 'siox-bader'}")
+    assert done.returncode == 1
+    assert "train: " in done.stderr
+    assert "is not siox-train" in done.stderr
+    check = call(tmp_path, "setup", "--check", "--json")
+    assert check.returncode == 0, check.stderr
+    report = json.loads(check.stdout)
+    rows = {row["engine"]: row for row in report["engines"]}
+    assert report["usable"]
+    assert not rows["train"]["usable"]
+    assert "not registered" in rows["train"]["reason"]
 
 
 @pytest.mark.engine
