@@ -1,0 +1,152 @@
+"""CV+ by hand, its coverage on exchangeable data, and scores of intervals."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from aiida_siox.learning import conformal
+from aiida_siox.learning.conformal import coverage_score, covered, cv_plus_interval, order_index
+
+
+@pytest.mark.parametrize(
+    ("n", "coverage", "index"),
+    [
+        (9, 0.9, 9),
+        (10, 0.9, 10),
+        (19, 0.9, 18),
+        (8, 0.9, 9),
+        (19, 0.55, 11),
+        (99, 0.95, 95),
+        (4, 0.6, 3),
+        (2, 1 / 3, 1),
+    ],
+)
+def test_order_index_is_exact(n, coverage, index):
+    assert order_index(n, coverage) == index
+
+
+@pytest.mark.parametrize("coverage", [0.0, 1.0, -0.1, 90])
+def test_bad_coverage(coverage):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        order_index(10, coverage)
+
+
+def test_by_hand():
+    # folds 0, 0, 1, 1 with predictions 1 and 2: upper ends 1.1, 1.5, 2.2, 2.4; lower ends 0.9, 0.5, 1.8, 1.6
+    residuals, fold = [0.1, 0.5, 0.2, 0.4], [0, 0, 1, 1]
+    low, high = cv_plus_interval([[1.0], [2.0]], residuals, fold, 0.6)  # ⌈0.6 · 5⌉ = 3rd
+    assert (low[0], high[0]) == pytest.approx((0.9, 2.2))
+    low, high = cv_plus_interval([[1.0], [2.0]], residuals, fold, 0.8)  # 4th
+    assert (low[0], high[0]) == pytest.approx((0.5, 2.4))
+    low, high = cv_plus_interval([[1.0], [2.0]], residuals, fold, 0.81)  # ⌈4.05⌉ = 5 of 4
+    assert (low[0], high[0]) == (-math.inf, math.inf)
+    # the scales 1 and 3: upper ends 1.1, 1.5, 2.6, 3.2; lower ends 0.9, 0.5, 1.4, 0.8
+    low, high = cv_plus_interval([[1.0], [2.0]], residuals, fold, 0.6, [[1.0], [3.0]])
+    assert (low[0], high[0]) == pytest.approx((0.8, 2.6))
+
+
+def test_outputs_and_chunks_are_independent(monkeypatch):
+    rng = np.random.default_rng(0)
+    predictions, residuals = rng.normal(size=(3, 11, 4)), np.abs(rng.normal(size=(20, 4)))
+    fold, scales = rng.integers(0, 3, 20), rng.uniform(0.5, 2, (3, 11, 4))
+    for given in (None, scales):
+        whole = cv_plus_interval(predictions, residuals, fold, 0.8, given)
+        monkeypatch.setattr(conformal, "_CHUNK", 1)
+        pieces = cv_plus_interval(predictions, residuals, fold, 0.8, given)
+        monkeypatch.undo()
+        np.testing.assert_array_equal(whole, pieces)
+        for j in range(4):
+            alone = cv_plus_interval(
+                predictions[..., j], residuals[:, j], fold, 0.8, None if given is None else given[..., j]
+            )
+            np.testing.assert_array_equal(np.array(whole)[..., j], alone)
+
+
+def linear_cv(x: np.ndarray, y: np.ndarray, n_folds: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return slope and intercept of each fold's fit, the fold of each row, and the signed out-of-fold residuals."""
+    fold = np.arange(len(x)) % n_folds
+    fits = np.array([np.polyfit(x[fold != k], y[fold != k], 1) for k in range(n_folds)])
+    return fits, fold, y - (fits[fold, 0] * x + fits[fold, 1])
+
+
+def covered_parts(noise, normalised: bool, n: int = 40, repeats: int = 300) -> tuple[np.ndarray, np.ndarray]:
+    """Return coverage and mean width of 90 % intervals for quiet and loud sites of a line with noise (synthetic)."""
+    rng = np.random.default_rng(7)
+    inside, widths = np.zeros((repeats, 2)), np.zeros((repeats, 2))
+    for i in range(repeats):
+        x = rng.uniform(0, 1, n + 200)
+        scale = noise(x)
+        y = 2 * x - 1 + scale * rng.normal(size=len(x))
+        fits, fold, residuals = linear_cv(x[:n], y[:n], 5)
+        new = x[n:]
+        predictions = fits[:, :1] * new + fits[:, 1:]
+        errors = np.abs(residuals) / (scale[:n] if normalised else 1.0)
+        scales = np.tile(scale[n:], (5, 1)) if normalised else None
+        low, high = cv_plus_interval(predictions, errors, fold, 0.9, scales)
+        hit = covered(low, high, y[n:])
+        for j, rows in enumerate((new < 0.5, new >= 0.5)):
+            inside[i, j], widths[i, j] = hit[rows].mean(), (high - low)[rows].mean()
+    return inside.mean(axis=0), widths.mean(axis=0)
+
+
+def test_coverage_of_exchangeable_data():
+    parts, widths = covered_parts(lambda x: np.full_like(x, 0.3), normalised=False)
+    assert parts.mean() == pytest.approx(0.9, abs=0.015)
+    np.testing.assert_allclose(parts, 0.9, atol=0.03)
+    # ±1.645 σ and a little more, for the lines are fitted to few points
+    assert 2 * 1.645 * 0.3 < widths.mean() < 1.15 * 2 * 1.645 * 0.3
+
+
+def test_scales_even_out_the_coverage_of_heteroscedastic_data():
+    def noise(x):
+        return 0.05 + 0.6 * x
+
+    plain, plain_widths = covered_parts(noise, normalised=False)
+    scaled, scaled_widths = covered_parts(noise, normalised=True)
+    assert plain.mean() == pytest.approx(0.9, abs=0.015)
+    assert scaled.mean() == pytest.approx(0.9, abs=0.015)
+    assert np.ptp(plain) > 0.1 > 0.03 > np.ptp(scaled)
+    assert scaled_widths.mean() < plain_widths.mean()
+
+
+def test_coverage_score_by_hand():
+    low, high = np.zeros(6), np.array([1.0, 1.0, 1.0, 3.0, 1.0, 1.0])
+    reference = np.array([0.0, 1.0, 0.5, 2.0, 2.0, 2.0])
+    groups = ["a", "a", "a", "a", "b", "b"]
+    score = coverage_score(low, high, reference, groups, n_bootstrap=4000, confidence=0.9, seed=0)
+    assert score.coverage == pytest.approx(4 / 6)
+    assert score.mean_width == pytest.approx(8 / 6)
+    # a and b drawn twice: both a in a quarter of the draws, both b in another
+    assert (score.low, score.high) == (0.0, 1.0)
+    pooled = coverage_score(low, high, reference, groups, n_bootstrap=4000, confidence=0.4, seed=0)
+    assert (pooled.low, pooled.high) == pytest.approx((4 / 6, 4 / 6))
+    bins = np.column_stack([reference, reference + 10])
+    two = coverage_score(
+        np.zeros((6, 2)), np.tile(high[:, None], 2), bins, groups, n_bootstrap=9, confidence=0.9, seed=0
+    )
+    assert two.coverage == pytest.approx(2 / 6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([[1.0]], [[0.1]], [0]), "do not fit"),
+        (([[1.0]], [0.1], [0, 0]), "one for each site"),
+        (([[1.0]], [0.1], [1]), "fold 1, but there are networks of 1 folds"),
+        (([[1.0]], [-0.1], [0]), "not negative"),
+        (([[1.0]], [np.nan], [0]), "finite"),
+    ],
+)
+def test_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        cv_plus_interval(*arguments, 0.5)
+
+
+def test_refused_scales_and_groups():
+    with pytest.raises(ValueError, match="scales must be positive"):
+        cv_plus_interval([[1.0]], [0.1], [0], 0.5, [[0.0]])
+    with pytest.raises(ValueError, match="one for each row"):
+        coverage_score([0.0], [1.0], [0.5], ["a", "b"], n_bootstrap=2, confidence=0.9, seed=0)
