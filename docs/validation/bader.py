@@ -2,7 +2,8 @@
 
 ``python docs/validation/bader.py`` writes ``data/bader.csv`` through the CalcJobs of the package, with the profile and
 codes of ``aiida-siox setup`` (a quarter of an hour on one core; what is in the cache costs nothing), and
-``data/bader_cost.csv``, which needs no engine. ``--draw`` only draws ``figures/bader.svg`` from the two.
+``data/bader_cost.csv``, which needs no engine. ``--draw`` only makes ``figures/bader.svg`` and the tables of the page
+(``tables/bader_*.md``) from the two.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 
 FOLDER = pathlib.Path(__file__).parent
 DATA, COST, FIGURE = FOLDER / "data/bader.csv", FOLDER / "data/bader_cost.csv", FOLDER / "figures/bader.svg"
+TABLES = FOLDER / "tables"
 
 #: Å; less than half a step of the grid at 200 Ry (0.11 Å) in every direction.
 SHIFTS = {"shift-1": [0.037, 0.021, 0.052], "shift-2": [0.061, -0.043, 0.018], "shift-3": [0.015, 0.072, -0.033]}
@@ -205,6 +207,79 @@ def read(path: pathlib.Path) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
+def valences(entry: dict[str, str], symbol: str = "Si") -> np.ndarray:
+    """Return the valences (e) of the atoms of an element; silicon comes first in all of the cells."""
+    values = np.array([float(value) for value in entry["valences_e"].split()])
+    return values[:3] if symbol == "Si" else values[3:]
+
+
+def markdown(name: str, header: list[str], lines: list[list[str]]) -> None:
+    """Write a table of the page."""
+    text = ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *lines)]
+    (TABLES / f"bader_{name}.md").write_text("\n".join(text) + "\n")
+
+
+def tables() -> None:
+    """Write the tables of the page: valences, rise with the cutoff, methods against each other, cost."""
+    rows, costs = read(DATA), read(COST)
+    found = {(entry["structure"], int(entry["ecutrho_Ry"]), entry["method"]): entry for entry in rows}
+
+    lines = []
+    for cutoff in sorted({cutoff for name, cutoff, _ in found if name == "quartz"}):
+        line = [str(cutoff), found["quartz", cutoff, "weight"]["grid"].replace("x", "×")]
+        for method in METHODS:
+            values = valences(found["quartz", cutoff, method])
+            line.append(f"{values.mean():.3f} ({np.ptp(values):.3f})")
+        lines.append(line)
+    for cutoff in sorted({cutoff for name, cutoff, _ in found if name in SHIFTS}):
+        line = [f"all atoms and shifts, {cutoff}", ""]
+        for method in METHODS[:2]:
+            chosen = [found[name, cutoff, method] for name in ("quartz", *SHIFTS) if (name, cutoff, method) in found]
+            values = np.concatenate([valences(entry) for entry in chosen])
+            line.append(f"{values.min():.4f} to {values.max():.4f}")
+        lines.append([*line, ""])
+    markdown("valences", ["`ecutrho` (Ry)", "grid", *(f"`{method}`" for method in METHODS)], lines)
+
+    cutoffs = sorted({cutoff for name, cutoff, _ in found if name == "triclinic"})
+    lines = []
+    for cutoff in cutoffs:
+        line = [str(cutoff), found["triclinic", cutoff, "weight"]["grid"].replace("x", "×")]
+        for method in METHODS[:2]:
+            rise = valences(found["triclinic", cutoff, method]) - valences(found["triclinic", cutoffs[0], method])
+            line.append(f"{rise.min():.3f} to {rise.max():.3f}")
+        weight = [valences(found["triclinic", cutoff, "weight"], symbol) for symbol in Z_VALENCE]
+        for method in METHODS[1:]:
+            other = [valences(found["triclinic", cutoff, method], symbol) for symbol in Z_VALENCE]
+            line.append(f"{max(abs(a - b).max() for a, b in zip(other, weight, strict=True)):.3f}")
+        lines.append(line)
+    header = ["`ecutrho` (Ry)", "grid", *(f"Si above {cutoffs[0]} Ry, `{method}`" for method in METHODS[:2])]
+    markdown("triclinic", [*header, *(f"largest `{method}` − `weight`" for method in METHODS[1:])], lines)
+
+    lines = []
+    for n_atoms, n_points in dict.fromkeys((entry["n_atoms"], entry["n_points"]) for entry in costs):
+        by_method = {entry["method"]: entry for entry in costs if entry["n_atoms"] == n_atoms}
+        cells = [f"{float(by_method[m]['cpu_s']):.1f} s, {by_method[m]['max_rss_MB']} MB" for m in METHODS]
+        lines.append([n_atoms, f"{int(n_points):,}", *cells])
+    markdown("cost", ["atoms", "points", *(f"`{method}`" for method in METHODS)], lines)
+
+    checks = [
+        [label, f"{max(abs(float(entry[key])) for entry in rows):.1e} e"]
+        for label, key in (
+            ("largest difference of the density's electrons to those of pw.x", "electrons_error_e"),
+            ("most electrons without an atom", "unassigned_e"),
+        )
+    ]
+    maxima = " and ".join(sorted({entry["n_basins"] for entry in rows}))
+    distance = max(float(entry["largest_basin_distance_A"]) for entry in rows)
+    checks.append(["maxima of the density, in cells of 9 atoms", f"{maxima}, at most {distance:.2f} Å from a nucleus"])
+    quartz = [found[key] for key in sorted(found) if key[0] == "quartz" and key[2] == "weight"]
+    step, mean = np.array([[float(entry["step_A"]), valences(entry).mean()] for entry in quartz]).T
+    line, curve = np.polyfit(step, mean, 1), np.polyfit(step, mean, 2)
+    checks.append(["valence of quartz with the step, `weight`, straight line", f"{line[0]:.2f} e/Å"])
+    checks.append(["the same at a step of zero, parabola to line", f"{curve[-1]:.2f} to {line[-1]:.2f} e"])
+    markdown("checks", ["all runs", ""], checks)
+
+
 def draw() -> None:
     """Draw valence against the step of the grid, and the cost against its points."""
     import matplotlib.pyplot as plt
@@ -222,8 +297,7 @@ def draw() -> None:
             left.plot(*_columns(quartz, "step_A", "Si_mean_e"), "-", color=colour, label=method)
             for entry in chosen:
                 if entry["structure"] != "triclinic":  # every silicon atom: equivalent ones must lie on each other
-                    values = [float(value) for value in entry["valences_e"].split()[:3]]
-                    left.plot([float(entry["step_A"])] * 3, values, "_", color=colour, markersize=9)
+                    left.plot([float(entry["step_A"])] * 3, valences(entry), "_", color=colour, markersize=9)
             measured = [entry for entry in costs if entry["method"] == method]
             millions = [float(entry["n_points"]) / 1e6 for entry in measured]
             right.plot(millions, _columns(measured, "cpu_s")[0], "o-", color=colour)
@@ -251,6 +325,7 @@ def main(only_draw: bool, part: str) -> None:
 
         load_profile()
         measure()
+    tables()
     draw()
 
 
