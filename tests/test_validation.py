@@ -24,9 +24,13 @@ ARCHIVE = FOLDER / "validation.aiida"
 @pytest.mark.parametrize("name", RECIPES["cases"])
 def test_cases_can_be_run(name):
     case = RECIPES["cases"][name]
-    assert set(case) <= {"structure", "sites", "settings", "atomic_data"}
+    assert set(case) <= {"structure", "sites", "settings", "atomic_data", "spectrum_only"}
     assert case["structure"] in RECIPES["structures"]
-    assert case.get("atomic_data", "default") in RECIPES["atomic_data"]
+    assert case.get("atomic_data", "default") in {
+        *RECIPES["atomic_data"],
+        *AtomicDataWorkChain.get_available_protocols(),
+    }
+    assert not case.get("spectrum_only") or len(case.get("sites", [0])) == 1
     inputs = StructureTargetsWorkChain.get_protocol_inputs("fast", {"settings": RECIPES["settings"]})
     overrides = case.get("settings", {})
     check_overrides(overrides, inputs["settings"])

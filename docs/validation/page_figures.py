@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from page_sites import STEP_EV, WINDOW, Site, best_shift
-from page_tables import SIZES, Page
+from page_sites import ABOVE_WINDOW, STEP_EV, WINDOW, Site, best_shift
+from page_tables import SIZES, TREATMENTS, Page
 
 #: Maximum of quartz on the calibrated axis (eV).
 TARGET_EV = 1846.8
@@ -22,7 +22,8 @@ def figure_panels(
     with look.style():
         figure = look.new_figure(4.2 * len(panels), 3.4)
         columns: dict[str, np.ndarray] = {}
-        energy = np.arange(WINDOW[0] - 2, WINDOW[1], STEP_EV)
+        xlim = kwargs.get("xlim", WINDOW)
+        energy = np.arange(WINDOW[0] - 2, max(WINDOW[1], xlim[1]), STEP_EV)
         for k, (title, curves) in enumerate(panels):
             axes = figure.add_subplot(1, len(panels), k + 1)
             reference: Site | None = None
@@ -41,7 +42,7 @@ def figure_panels(
                 columns[f"{title} {label}".replace(",", ";")] = values
             axes.set_title(title)
             axes.set_xlabel("total energy (eV)")
-            axes.set_xlim(*kwargs.get("xlim", (WINDOW[0], WINDOW[1])))
+            axes.set_xlim(*xlim)
             axes.set_ylim(bottom=0)
             if k == 0:
                 axes.set_ylabel("cross-section / maximum of the first")
@@ -117,20 +118,12 @@ def charged_cells(page: Page) -> None:
 
 def treatments(page: Page) -> None:
     """Draw the treatments of the hole, and equivalent sites beside a gap level."""
-    figure_panels(
-        page,
-        "treatments",
-        [
-            (
-                "α-quartz, 9 atoms",
-                [("quartz-9", 0, "fch"), ("quartz-9-xch", 0, "xch"), ("quartz-9-none", 0, "none, aligned")],
-            ),
-            (
-                "Si, 8 atoms",
-                [("silicon-8", 0, "fch"), ("silicon-8-xch", 0, "xch"), ("silicon-8-none", 0, "none, aligned")],
-            ),
-        ],
-    )
+    labels = {"fch": "fch", "xch": "xch", "none": "none, aligned"}
+    panels = [
+        (cell, [(name, position, labels[hole]) for hole, (name, position) in names.items()])
+        for cell, names in TREATMENTS.items()
+    ]
+    figure_panels(page, "treatments", panels)
     figure_panels(
         page,
         "vacancy",
@@ -161,7 +154,7 @@ def pseudopotentials(page: Page) -> None:
                 ],
             )
         ],
-        xlim=(1854, 1905),
+        xlim=(1854, ABOVE_WINDOW[1]),
     )
 
 

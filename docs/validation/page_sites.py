@@ -14,6 +14,8 @@ GROUP = "siox/validation"
 EXTRA = "siox_validation"
 #: The window of the networks, 1830 to 1880 eV, on the total-energy axis (calibrated with about −12.76 eV).
 WINDOW = (1842.8, 1892.8)
+#: From there to 50 eV above the half height of quartz.
+ABOVE_WINDOW = (1892.8, 1908.5)
 STEP_EV = 0.05
 
 
@@ -22,7 +24,7 @@ class Site:
     """One computed site: what the graph knows of it.
 
     :param spectrum: SpectrumData.
-    :param valence: Bader valence in e.
+    :param valence: Bader valence in e, None for a case with spectra only.
     :param seconds: CPU seconds of the jobs of the case by engine (all sites of the case together).
     """
 
@@ -30,10 +32,9 @@ class Site:
     index: int
     n_atoms: int
     spectrum: Any
-    valence: float
+    valence: float | None
     seconds: dict[str, float]
     n_sites: int
-    settings: dict[str, Any]
 
     def on(self, grid: np.ndarray, shift: float = 0.0) -> np.ndarray:
         """Return the polarisation mean on total energies, the spectrum moved up by a shift."""
@@ -64,25 +65,30 @@ def read_sites() -> dict[str, list[Site]]:
     found: dict[str, list[Site]] = {}
     for (node,) in query.iterall():
         name = node.base.extras.get(EXTRA, {}).get("name")
-        if name not in known or "site_table" not in node.outputs or name in found:
+        if name not in known or name in found:
             continue
-        table = node.outputs.site_table
+        if "site_table" in node.outputs:
+            spectra = [spectrum for _, spectrum in sorted(node.outputs.spectra.items())]
+            valences = {row["index"]: row["valence_e"] for row in node.outputs.site_table.rows()}
+        elif "spectrum" in node.outputs:
+            spectra = [node.outputs.spectrum]
+            valences = {spectra[0].site_index: None}
+        else:
+            continue
         seconds: dict[str, float] = {}
         for job in study_times(node):
             seconds[job.engine] = seconds.get(job.engine, 0.0) + (job.cpu or 0.0)
-        rows = {row["index"]: row for row in table.rows()}
         found[name] = [
             Site(
                 case=name,
                 index=spectrum.site_index,
                 n_atoms=len(node.inputs.structure.sites),
                 spectrum=spectrum,
-                valence=rows[spectrum.site_index]["valence_e"],
+                valence=valences[spectrum.site_index],
                 seconds=seconds,
-                n_sites=len(rows),
-                settings=table.base.attributes.get("settings"),
+                n_sites=len(valences),
             )
-            for _, spectrum in sorted(node.outputs.spectra.items())
+            for spectrum in spectra
         ]
     return found
 
@@ -92,17 +98,11 @@ def scf_seconds(site: Site) -> float:
     return site.seconds.get("pw.x (core hole)", site.seconds.get("pw.x", 0.0)) / site.n_sites
 
 
-def grid() -> np.ndarray:
-    """Return the energies of the comparison."""
-    return np.arange(WINDOW[0], WINDOW[1], STEP_EV)
-
-
 def l1(a: Site, b: Site, shift: float = 0.0, window: tuple[float, float] = WINDOW) -> float:
     """Return the L1 distance of a site to the reference b in the window, a moved up by a shift."""
     from aiida_siox.science.spectra import l1_distance
 
-    energy = grid()
-    energy = energy[(energy >= window[0]) & (energy < window[1])]
+    energy = np.arange(*window, STEP_EV)
     return l1_distance(energy, a.on(energy, shift), b.on(energy))
 
 

@@ -8,12 +8,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from page_sites import WINDOW, Site, best_shift, l1, scf_seconds
+from page_sites import ABOVE_WINDOW, WINDOW, Site, best_shift, l1, scf_seconds
 
 #: Cases of larger and larger cells.
 SIZES = {
     "quartz": ("quartz-9", "quartz-36", "quartz-72"),
     "silicon": ("silicon-8", "silicon-16", "silicon-64"),
+}
+#: Cell → treatment → case, and which of its sites.
+TREATMENTS = {
+    "α-quartz, 9 atoms": {"fch": ("quartz-9", 0), "xch": ("quartz-9-xch", 0), "none": ("quartz-9-none", 0)},
+    "Si, 8 atoms": {"fch": ("silicon-8", 0), "xch": ("silicon-8-xch", 0), "none": ("silicon-8-none", 0)},
+    "amorphous Si8O16": {"fch": ("amorphous-fch", 1), "xch": ("amorphous-xch", 1), "none": ("amorphous-none", 0)},
 }
 #: Cases of higher and higher cutoffs, the highest first: the first that was computed is the reference.
 CUTOFFS = ("quartz-9-cut-100-800", "quartz-9-cut-70-400", "quartz-9-cut-50-400")
@@ -67,14 +73,18 @@ class Page:
         np.savetxt(self.folder / "data" / f"{name}.csv", data, fmt="%.6g", delimiter=",", header=header, comments="")
 
 
-def compare(page: Page, table: str, reference: str, names: Sequence[tuple[str, str]], extra: Any = None) -> None:
-    """Write a table of cases against a reference case."""
+def compare(
+    page: Page, table: str, reference: str, names: Sequence[tuple[str, str]], above_window: bool = False
+) -> None:
+    """Write a table of cases against a reference case, with the L1 above the window if wanted."""
     target = page.one(reference)
     if target is None:
         (page.folder / "tables" / f"{table}.md").write_text(f"*The reference `{reference}` is not in this archive.*\n")
         return
     columns = ["case", "transition / eV", "Δ transition / eV", "Δ white line / eV", "Δ half height / eV"]
-    columns += ["L1", "L1 aligned", "Δ valence / e", "CPU SCF / s", "CPU xspectra / s"]
+    columns += ["L1", "L1 aligned"]
+    columns += [f"L1 {ABOVE_WINDOW[0]:g} to {ABOVE_WINDOW[1]:g} eV"] if above_window else []
+    columns += ["Δ valence / e", "CPU SCF / s", "CPU xspectra / s"]
     rows = []
     for name, label in names:
         site = page.one(name)
@@ -89,7 +99,8 @@ def compare(page: Page, table: str, reference: str, names: Sequence[tuple[str, s
                 site.half_height - target.half_height,
                 l1(site, target),
                 l1(site, target, target.white_line - site.white_line),
-                site.valence - target.valence,
+                *([l1(site, target, window=ABOVE_WINDOW)] if above_window else []),
+                None if site.valence is None or target.valence is None else site.valence - target.valence,
                 scf_seconds(site),
                 site.seconds.get("xspectra.x", 0.0) / site.n_sites,
             ]
@@ -180,22 +191,14 @@ def charged_cells(page: Page) -> None:
 def treatments(page: Page) -> None:
     """Full core hole, excited electron, no hole; equivalent sites beside a gap level; spin."""
     rows = []
-    for compound, name in (("quartz-9", "quartz-9"), ("silicon-8", "silicon-8")):
-        for suffix in ("", "-xch", "-none"):
-            site, reference = page.one(name + suffix), page.one(name)
+    for cell, names in TREATMENTS.items():
+        reference = page.one(*names["fch"])
+        for hole, (name, position) in names.items():
+            site = page.one(name, position)
             if site is None or reference is None:
                 continue
-            shift = best_shift(site, reference) if suffix == "-none" else 0.0
-            rows.append(
-                [
-                    compound,
-                    suffix[1:] or "fch",
-                    site.transition,
-                    site.half_height,
-                    site.white_line,
-                    l1(site, reference, shift),
-                ]
-            )
+            shift = best_shift(site, reference) if hole == "none" else 0.0
+            rows.append([cell, hole, site.transition, site.half_height, site.white_line, l1(site, reference, shift)])
     page.table(
         "treatments", ["cell", "hole", "transition / eV", "half height / eV", "white line / eV", "L1 to fch"], rows
     )
@@ -285,7 +288,9 @@ def pseudopotentials(page: Page) -> None:
             ("quartz-9-p-6", "p at 6 Ry, r 1.8"),
             ("quartz-9-p-6-r-27", "p at 6 Ry, r 2.7"),
         ],
+        above_window=True,
     )
+    compare(page, "ultrasoft", "quartz-9", [("quartz-9", "PAW (default)"), ("quartz-9-ultrasoft", "ultrasoft")])
     compare(
         page,
         "cutoffs",
@@ -328,6 +333,12 @@ def meshes(page: Page) -> None:
         "lanczos",
         "quartz-9-xerror-4",
         [("quartz-9-xerror-4", "xerror 1e-4"), ("quartz-9", "1e-3 (default)"), ("quartz-9-xerror-2", "1e-2")],
+    )
+    compare(
+        page,
+        "lanczos_12-atoms",
+        "12-atoms-fast",
+        [("12-atoms-fast", "xerror 1e-3 (default)"), ("12-atoms-xerror-2", "1e-2")],
     )
     compare(
         page,

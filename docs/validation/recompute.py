@@ -14,14 +14,19 @@ import click
 import yaml
 from aiida import load_profile, orm
 from aiida.engine import submit
+from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
+from aiida_siox.calculations.spectra import make_kpoints
 from aiida_siox.calculations.structures import make_crystal, transform_structure
 from aiida_siox.cli.daemon import ensure_daemon
 from aiida_siox.cli.environment import get_codes
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from aiida_siox.workflows.settings import pw_parameters
+from aiida_siox.workflows.site_spectrum import SiteSpectrumWorkChain
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain, silicon_sites
+from aiida_siox.workflows.utils import job_metadata
 
 CASES = pathlib.Path(__file__).parent / "cases.yaml"
 GROUP = "siox/validation"
@@ -87,12 +92,14 @@ class Campaign:
                     click.echo(f"{time.strftime('%H:%M:%S')} {name}: {state}")
 
     def atomic_data(self, name: str) -> dict[str, Any]:
-        """Return the atomic data of a variant, made when there is none."""
+        """Return the atomic data of a variant, or of a protocol of that name, made when there is none."""
         if name not in self.atomic:
-            overrides = self.recipes["atomic_data"][name]
-            builder = AtomicDataWorkChain.get_builder_from_protocol(self.codes["ld1"], overrides=overrides)
+            overrides, protocol = self.recipes["atomic_data"].get(name), None
+            if overrides is None:
+                overrides, protocol = {}, name
+            builder = AtomicDataWorkChain.get_builder_from_protocol(self.codes["ld1"], protocol, overrides)
             label = f"atomic_data/{name}"
-            node = self.start(label, builder, {"atomic_data": overrides})
+            node = self.start(label, builder, {"atomic_data": overrides if protocol is None else protocol})
             self.wait(self.concurrent, label)
             self.atomic[name] = atomic_data_of(node)
         return self.atomic[name]
@@ -133,7 +140,37 @@ class Campaign:
             sites=sites,
             max_concurrent=1,
         )
-        self.start(name, builder, {**recipe, "settings": settings, "sites": sites})
+        recipe = {**recipe, "settings": settings, "sites": sites}
+        if recipe.get("spectrum_only"):
+            builder = self.spectrum_only(name, builder, recipe)
+        self.start(name, builder, recipe)
+
+    def spectrum_only(self, name: str, targets: Any, recipe: dict[str, Any]) -> Any:
+        """Compute the ground state of a case; return the builder of the spectrum of its only site, without charges.
+
+        :param targets: builder of the StructureTargetsWorkChain of the case, whose settings are taken.
+        """
+        structure, settings = targets.structure, targets.settings
+        meshes = {stage: make_kpoints(structure, settings, orm.Str(stage)) for stage in ("scf", "xspectra")}
+        ground = PwBaseWorkChain.get_builder()
+        ground.pw.code = self.codes["pw"]
+        ground.pw.structure = structure
+        kinds = structure.get_kind_names()
+        ground.pw.pseudos = {kind: targets.atomic_data["pseudos"][kind] for kind in kinds}
+        parameters = pw_parameters(settings.get_dict(), len(structure.sites), hole=False, kinds=kinds)
+        ground.pw.parameters = orm.Dict(parameters)
+        ground.pw.metadata = job_metadata(None, "ground state")
+        ground.kpoints = meshes["scf"]
+        label = f"ground_state/{name}"
+        node = self.start(label, ground, recipe)
+        self.wait(self.concurrent, label)
+        builder = SiteSpectrumWorkChain.get_builder()
+        builder.structure, builder.settings, builder.kpoints = structure, settings, meshes
+        builder.site = orm.Int(recipe["sites"][0])
+        builder.ground_parameters = node.outputs.output_parameters
+        builder.codes = {engine: self.codes[engine] for engine in ("pw", "xspectra")}
+        builder.atomic_data = targets.atomic_data
+        return builder
 
 
 def export(group: orm.Group, path: pathlib.Path) -> None:
