@@ -48,5 +48,5 @@ def parse_arrays(content: bytes) -> dict[str, NDArray[Any]]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
-    except (OSError, EOFError, zipfile.BadZipFile) as exception:
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as exception:
         raise ValueError(f"result.npz is damaged: {exception}") from exception
