@@ -65,7 +65,7 @@ def descriptor_regression(
     """
     del train_groups, seed
     train, test = descriptors(energy, train_spectra), descriptors(energy, test_spectra)
-    scale = _Scale.of(train, floor=0.0)
+    scale = Scale.of(train, floor=0.0)
     targets = np.asarray(train_targets, dtype=float)
     centre = targets.mean(axis=0)
     weights = np.linalg.lstsq(scale(train), targets - centre, rcond=None)[0]
@@ -94,9 +94,9 @@ def kernel_ridge(
     """
     del energy
     train, targets = np.asarray(train_spectra, dtype=float), np.asarray(train_targets, dtype=float)
-    scale = _Scale.of(train, _SCALE_FLOOR)
+    scale = Scale.of(train, _SCALE_FLOOR)
     train, test, centre = scale(train), scale(np.asarray(test_spectra, dtype=float)), targets.mean(axis=0)
-    rows = _rows_to_choose(np.asarray(train_groups), seed)
+    rows = rows_to_choose(np.asarray(train_groups), seed)
     fold = inner_folds(np.asarray(train_groups)[rows], n_folds, seed)
     distances = squared_distances(train[rows], train[rows])
     best, chosen = np.inf, (alphas[0], gammas[0])
@@ -151,24 +151,26 @@ BASELINES: dict[str, Baseline] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class _Scale:
+class Scale:
     """Mean and spread of the columns of training rows."""
 
     centre: Array
     spread: Array
 
     @classmethod
-    def of(cls, rows: Array, floor: float) -> _Scale:
+    def of(cls, rows: Array, floor: float) -> Scale:
+        """Take them from training rows; no spread is below ``floor`` times the largest one."""
         spread = rows.std(axis=0)
         spread = np.maximum(spread, floor * spread.max())
         size = np.abs(rows).max(initial=0.0)
         return cls(rows.mean(axis=0), np.where(spread > 1e-12 * size, spread, 1.0))
 
     def __call__(self, rows: Array) -> Array:
+        """Return standardised rows."""
         return np.asarray((rows - self.centre) / self.spread)
 
 
-def _rows_to_choose(groups: NDArray[np.generic], seed: int) -> NDArray[np.int64]:
+def rows_to_choose(groups: NDArray[np.generic], seed: int) -> NDArray[np.int64]:
     """Return all rows, or those of whole configurations drawn until there are enough."""
     if len(groups) <= MOST_ROWS_TO_CHOOSE:
         return np.arange(len(groups))

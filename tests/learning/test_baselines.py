@@ -90,8 +90,8 @@ def test_kernel_ridge_chooses_strong_ridge_for_targets_without_relation():
 
 
 def test_kernel_ridge_chooses_from_whole_configurations_when_there_are_many(monkeypatch):
-    monkeypatch.setattr(baselines, "MOST_ROWS_TO_CHOOSE", 35)
-    rows = baselines._rows_to_choose(GROUPS, 0)
+    monkeypatch.setattr(baselines, "MOST_ROWS_TO_CHOOSE", 30)
+    rows = baselines.rows_to_choose(GROUPS, 0)
     assert len(rows) == 30
     assert len(np.unique(GROUPS[rows])) == 3
     predicted = call("kernel_ridge", ARRAYS["valence"][:, None])
