@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from aiida_siox.learning.parameters import Activation, Architecture, Normalisation
 
 #: What torch.load raises for files that are cut, altered, or something else altogether: it has no error of its own.
-_LOAD_ERRORS = (
+LOAD_ERRORS = (
     RuntimeError,
     pickle.UnpicklingError,
     EOFError,
@@ -142,7 +142,7 @@ def from_bytes(content: bytes, architecture: Architecture) -> SpectrumNetwork:
     """
     try:
         state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-    except _LOAD_ERRORS as exception:
+    except LOAD_ERRORS as exception:
         raise ValueError(f"not a readable torch file ({type(exception).__name__}: {exception})") from exception
     network = SpectrumNetwork(architecture)
     try:
