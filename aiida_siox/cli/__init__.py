@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "show": ("show", "show", "Show a structure, site table, model or study, as text or JSON."),
     "spectrum": ("spectrum", "spectrum", "Broaden finished spectra anew: model, instrument, range; to file or node."),
     "train": ("train", "train", "Train the two networks on a data set."),
+    "analyse": ("analyse", "analyse", "Analyse a data set: splits, baselines, windows, uncertainty, models; a report."),
     "predict": ("predict", "predict", "Predict the valence or the RDF from a spectrum in a file."),
     "report": ("report", "report", "Write the report of a study: one HTML file."),
     "export": ("archive", "export_archive", "Write an archive of a study with all it needs."),

@@ -24,6 +24,8 @@ from aiida_siox.science.plain import plain
 EXIT_INCOMPLETE = 3
 #: Seconds between two looks at the children of a process that runs without a broker.
 POLL_INTERVAL = 0.2
+#: Seconds between two looks at a process for the progress that is shown of it.
+WATCH_INTERVAL = 0.5
 
 #: Labels of the JSON contract, with the name of the output namespace of a study where that differs.
 OUTPUT_LABELS = {
@@ -210,11 +212,12 @@ def local_runner() -> Any:
     return get_manager().get_runner(communicator=None, poll_interval=POLL_INTERVAL)
 
 
-def run_process(builder: Any) -> orm.WorkChainNode:
+def run_process(builder: Any, watch: Callable[[orm.ProcessNode], None] | None = None) -> Any:
     """Run a process here and return its node, whatever came of it.
 
     All that AiiDA and the engines print goes to stderr. Ctrl-C kills the process with all its jobs.
 
+    :param watch: is called with the node again and again while the process runs.
     :raises click.ClickException: if the inputs are not valid.
     """
     from aiida.engine.utils import loop_scope
@@ -228,7 +231,7 @@ def run_process(builder: Any) -> orm.WorkChainNode:
         node = process.node
         say(f"Running {describe(node)} {node.pk}; Ctrl-C stops it.")
         try:
-            with loop_scope(runner.loop), killed_by_signals(process, runner.loop):
+            with loop_scope(runner.loop), killed_by_signals(process, runner.loop), watched(runner.loop, node, watch):
                 process.execute()
         except Exception:
             # a process that excepted or was killed ends with that exception; its node keeps it and is reported
@@ -264,6 +267,26 @@ def killed_by_signals(process: Any, loop: Any) -> Iterator[None]:
     finally:
         for number in signals:
             loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def watched(loop: Any, node: orm.ProcessNode, watch: Callable[[orm.ProcessNode], None] | None) -> Iterator[None]:
+    """Call a function with a node once in a while, between two steps of the event loop."""
+    handle: Any = None
+
+    def look() -> None:
+        nonlocal handle
+        assert watch is not None
+        watch(node)
+        handle = loop.call_later(WATCH_INTERVAL, look)
+
+    if watch is not None:
+        look()
+    try:
+        yield
+    finally:
+        if handle is not None:
+            handle.cancel()
 
 
 def stop_descendants(node: orm.ProcessNode) -> None:

@@ -25,6 +25,8 @@ from aiida_siox.cli.common import (
     with_profile,
 )
 from aiida_siox.cli.reference import print_comparison
+from aiida_siox.data.analysis import analysis_of
+from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.spectrum import SpectrumData
 
@@ -62,6 +64,8 @@ def summarise(node: orm.Node) -> dict[str, Any]:
 
     :raises click.ClickException: for a node of which there is nothing to say here.
     """
+    if isinstance(node, DatasetData) and node.base.attributes.get("digest", None):
+        return {**node.summary(), "analysis": {part: found.pk for part, found in analysis_of(node)[0].items()}}
     if hasattr(node, "summary"):
         return dict(node.summary())
     if isinstance(node, orm.WorkChainNode) and process_class_name(node) == STUDY:

@@ -62,7 +62,7 @@ def test_who_listens_hears_and_is_no_input():
 
 
 def test_second_call_comes_from_the_cache():
-    dataset = synthetic_dataset().store()
+    dataset = synthetic_dataset(digest="synthetic, of the cache").store()
     _, first = run(dataset)
     heard: list[float] = []
     with (
