@@ -120,7 +120,9 @@ def _interval(part: Part, variant: str, values: Array) -> Array | None:
     if not all(key in part.arrays for key in keys):
         return None
     low, high = (part.array(key).astype(float) for key in keys)
-    return np.array([np.maximum(values - low, 0), np.maximum(high - values, 0)])
+    reach = np.array([np.maximum(values - low, 0), np.maximum(high - values, 0)])
+    # with too few configurations an interval has no end: nothing to draw
+    return np.where(np.isfinite(reach), reach, np.nan)
 
 
 def _bias(axes: Axes, x: Array, deviation: Array, variant: str, number: int, total: int, marker: str) -> None:

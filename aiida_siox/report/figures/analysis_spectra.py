@@ -95,7 +95,7 @@ def site_spectra(source: Source, parts: Parts) -> Drawing:
     note = source.note()
     many = len(sites) > 150
     with st.style():
-        figure = st.new_figure(WIDTH, 0.75 + 1.75 * rows)
+        figure = st.new_figure(WIDTH, max(0.75 + 1.75 * rows, 3.1))
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axes, x in zip(grid.flat, compositions, strict=False):
             mine = np.flatnonzero(source.site_x == x)

@@ -29,6 +29,8 @@ from aiida_siox.report.figures.analysis_rdf import spread_over
 NOMINAL, BAND = 0.90, (0.87, 0.93)
 #: Sites whose band of g(R) is drawn.
 N_BANDS = 3
+#: End of the name of a probe that is no intruder: it must pass.
+UNMOVED = "where it is"
 #: Probes named one by one; more of one kind are summed up.
 MOST_PROBES = 14
 
@@ -231,12 +233,16 @@ def summed_up(probes: list[Mapping[str, Any]]) -> list[tuple[str, float, bool]]:
 
 
 def _probe_panel(axes: Axes, probes: list[tuple[str, float, bool]], threshold: float) -> None:
-    """Draw one line of points, one for each probe, with its name."""
-    for place, (_, score, flagged) in enumerate(probes):
+    """Draw one line of points, one for each probe, with its name and whether it went wrong."""
+    names = []
+    for place, (name, score, flagged) in enumerate(probes):
+        wrong = flagged == name.endswith(UNMOVED)
+        short = name.removeprefix("averaged spectrum, ")
+        names.append(f"{short} ({'false alarm' if flagged else 'missed'})" if wrong else short)
         axes.plot(
-            [score], [place], ls="", marker="D" if flagged else "o", ms=5, color=st.ACCENT if flagged else PREDICTED
+            [score], [place], ls="", marker="D" if flagged else "o", ms=5, color=PREDICTED if wrong else st.ACCENT
         )
     axes.axvline(threshold, color=PREDICTED, lw=1.4)
-    axes.set_yticks(range(len(probes)), [name if flagged else f"{name} (missed)" for name, _, flagged in probes])
+    axes.set_yticks(range(len(probes)), names)
     axes.set_ylim(len(probes) - 0.4, -0.6)
-    axes.set_title("Probes: diamonds are flagged", fontsize=8.5)
+    axes.set_title("Probes: diamonds are flagged, red ones wrongly or not at all", fontsize=8.5)
