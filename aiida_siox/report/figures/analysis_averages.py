@@ -25,6 +25,7 @@ from aiida_siox.report.figures.analysis_common import (
     corner,
     estimate,
     grid_shape,
+    halves,
     head,
     known_rows,
     part_of,
@@ -156,7 +157,7 @@ def averaged_rdf(source: Source, parts: Parts) -> Drawing:
     note = source.note(f"{len(x)} averaged, none in training", f"σ = {sigma:g} Å", part.seeds())
     with st.style():
         figure = st.new_figure(WIDTH, 2.75 + 0.5 + 1.35 * rows)
-        upper, lower = figure.subfigures(2, 1, height_ratios=[2.75, 0.5 + 1.35 * rows])
+        upper, lower = halves(figure, (2.75, 0.5 + 1.35 * rows))
         axes = upper.subplots()
         _error_panel(axes, x, compositions, errors, part)
         axes.set_ylabel(f"RMSE of mean g(R), σ = {sigma:g} Å")
@@ -246,7 +247,7 @@ def oxidation_distribution(source: Source, parts: Parts) -> Drawing:
     with st.style():
         figure = st.new_figure(WIDTH, 4.7)
         upper, lower = figure.subplots(2, 1, height_ratios=[1.6, 1.0], sharex=not merged)
-        places = np.arange(len(bars)) * 2.6
+        places = np.arange(len(bars), dtype=np.float64) * 2.6
         _stacks(upper, places, [bar[1] for bar in bars], "")
         _stacks(upper, places + 1.0, [bar[2] for bar in bars], "//")
         upper.set_ylim(0, 1)
@@ -254,7 +255,7 @@ def oxidation_distribution(source: Source, parts: Parts) -> Drawing:
         words = "means by composition" if merged else "each averaged configuration"
         upper.set_title(f"(a) {words}: left reference, right (hatched) {VARIANTS[shown][1]}", fontsize=8.5)
         _composition_ticks(upper, places + 0.5, [bar[0] for bar in bars])
-        spots = places + 0.5 if not merged else np.arange(len(order)) * 1.0
+        spots = np.arange(len(order), dtype=np.float64) if merged else places + 0.5
         for number, variant in enumerate(variants):
             colour, label = VARIANTS[variant]
             mean = float(distance[variant].mean())
@@ -280,7 +281,7 @@ def oxidation_distribution(source: Source, parts: Parts) -> Drawing:
     return Drawing(figure, {"": table}, note)
 
 
-def _stacks(axes: Axes, places: Array, shares: list[Array], hatch: str) -> None:
+def _stacks(axes: Axes, places: NDArray[Any], shares: list[Array], hatch: str) -> None:
     """Draw one stacked bar for each distribution."""
     heights = np.array(shares)
     bottom = np.zeros(len(places))
@@ -292,7 +293,7 @@ def _stacks(axes: Axes, places: Array, shares: list[Array], hatch: str) -> None:
         bottom += heights[:, state]
 
 
-def _composition_ticks(axes: Axes, places: Array, compositions: list[float]) -> None:
+def _composition_ticks(axes: Axes, places: NDArray[Any], compositions: list[float]) -> None:
     """Name each composition once, below the middle of its places, with a line between compositions."""
     values = np.array(compositions)
     unique = np.unique(values)

@@ -6,11 +6,11 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -194,10 +194,9 @@ def estimate(value: Any) -> Estimate | None:
             return estimate(value.get("rmse"))
         if not _finite(value["mean"]):
             return None
-        low, high = value.get("low"), value.get("high")
+        low, high = (float(value[key]) if _finite(value.get(key)) else math.nan for key in ("low", "high"))
         # a single seed has no interval: low and high are the mean itself
-        spread = _finite(low) and _finite(high) and low < high
-        return Estimate(float(value["mean"]), float(low), float(high)) if spread else Estimate(float(value["mean"]))
+        return Estimate(float(value["mean"]), low, high) if low < high else Estimate(float(value["mean"]))
     return Estimate(float(value)) if _finite(value) else None
 
 
@@ -217,6 +216,12 @@ class Drawing:
     figure: Figure
     tables: Mapping[str, Mapping[str, Sequence[Any] | NDArray[Any]]]
     note: str
+
+
+def halves(figure: Figure, ratio: tuple[float, float]) -> tuple[SubFigure, SubFigure]:
+    """Divide a figure into an upper and a lower part."""
+    upper, lower = cast(NDArray[Any], figure.subfigures(2, 1, height_ratios=list(ratio)))
+    return upper, lower
 
 
 def plural(number: int, word: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from aiida_siox.report.figures import style as st
@@ -23,6 +24,7 @@ from aiida_siox.report.figures.analysis_common import (
     formal_handles,
     formal_marker,
     formula_name,
+    halves,
     head,
     known_rows,
     part_of,
@@ -64,7 +66,7 @@ def rdf_of_cases(source: Source, parts: Parts) -> Drawing:
     tables: dict[str, Any] = {}
     with st.style():
         figure = st.new_figure(WIDTH, 6.6)
-        upper, lower = figure.subfigures(2, 1, height_ratios=[1.0, 1.35])
+        upper, lower = halves(figure, (1.0, 1.35))
         panels = upper.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
         for axes, kind in zip(panels, kinds, strict=True):
             _sorted_panel(axes, source, errors[kind], orders[kind], part.find("scores", "rdf", kind))
@@ -110,7 +112,7 @@ def _sorted_panel(axes: Axes, source: Source, errors: Array, order: NDArray[np.i
             marker=formal_marker(n), linewidths=0, zorder=3,
         )  # fmt: skip
     scores = scores or {}
-    lines = (
+    lines: tuple[tuple[Any, str, dict[str, Any]], ...] = (
         (scores.get("rmse_no_skill"), "no skill (training mean)", {"color": st.INK, "lw": 1.0, "dashes": (4, 3)}),
         (
             (scores.get("baselines") or {}).get("composition_mean"),
@@ -125,7 +127,7 @@ def _sorted_panel(axes: Axes, source: Source, errors: Array, order: NDArray[np.i
             axes.axhline(found.mean, label=f"{words} {found.words()}", **look)
     axes.set_xlabel("Test site, best first")
     axes.set_xlim(1 - 0.03 * len(order), 1.03 * len(order) + 0.5)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=7.2, loc="upper left", handlelength=1.8, labelspacing=0.3)
 
@@ -199,7 +201,7 @@ def _window_errors(source: Source, parts: Parts, narrow: bool) -> Drawing:
             axes.axhline(none.mean, color=st.INK, lw=1.0, dashes=(4, 3), label=f"no skill: {none.mean:.3f}")
         axes.set_xlim(left=1)
         axes.set_ylim(bottom=0)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("Test site, best first (each curve sorted by itself)")
         axes.set_ylabel(f"RMSE of g(R), σ = {sigma:g} Å")
         figure.legend(loc="outside right center", title="Window: pooled RMSE", title_fontsize=8, alignment="left")

@@ -203,11 +203,11 @@ def novelty_figure(source: Source, parts: Parts) -> Drawing:
         if rest:
             _probe_panel(rest[0], probes, threshold)
         head(figure, note)
-    table_a = {
+    table_a: dict[str, Any] = {
         "novelty score of a held-out site (no unit)": np.sort(scores),
         "above the threshold": (np.sort(scores) > threshold).astype(int),
     }
-    table_b = {
+    table_b: dict[str, Any] = {
         "probe": [name for name, _, _ in probes], "novelty score (no unit)": values,
         "flagged": [int(flagged) for _, _, flagged in probes], "threshold (no unit)": [threshold] * len(probes),
     }  # fmt: skip
