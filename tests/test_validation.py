@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -91,3 +92,15 @@ def test_every_figure_is_drawn(drawn):
     for path in (drawn / "figures").glob("*.png"):
         assert f"figures/{path.name}" in page
         assert path.stat().st_size > 10_000
+
+
+def test_tables_of_bader_are_those_of_the_data(tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("validation_bader", FOLDER / "bader.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(script, "TABLES", tmp_path)
+    script.tables()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == sorted(path.name for path in (FOLDER / "tables").glob("bader_*.md"))
+    for name in names:
+        assert (tmp_path / name).read_text() == (FOLDER / "tables" / name).read_text()
