@@ -52,48 +52,41 @@ def count_rows(source: Source) -> dict[str, Any]:
 
 
 def score_blocks(source: Source, parts: Parts) -> list[dict[str, Any]]:
-    """Return a table for each target: every split with networks, baselines and no skill."""
+    """Return a table for each target: networks, baselines and no skill below each other, splits side by side."""
     part = parts.get("splits")
     blocks: list[dict[str, Any]] = []
     if part is None:
         return blocks
     for target, name in TARGETS.items():
         found = part.find("scores", target) or {}
-        rows = []
-        for kind in SPLITS:
-            if kind not in found:
-                continue
-            scores = found[kind]
-            r2 = estimate(scores.get("r2"))
-            values = [score_of(scores, method) for method in METHODS]
-            skill = estimate(scores.get("skill"))
-            rows.append(
-                [
-                    kind, str(scores.get("n_train", "–")), str(scores.get("n_test", "–")),
-                    "–" if r2 is None else r2_words(r2.mean), *("–" if v is None else v.words() for v in values),
-                    "–" if skill is None else number(skill.mean, 2),
-                ]
-            )  # fmt: skip
-        if rows:
-            sigma = f", σ = {source.sites.sigma_angstrom:g} Å" if target == "rdf" else ""
-            seeds = ", ".join(f"{kind} {part.seeds(target, kind)}" for kind in SPLITS if kind in found)
-            blocks.append(
-                {
-                    "head": [
-                        "Split",
-                        "n training",
-                        "n test",
-                        "R²",
-                        *(words for words, *_ in METHODS.values()),
-                        "Skill",
-                    ],
-                    "rows": rows,
-                    "words": f"RMSE of {name}{sigma} on the test sites ({source.protocol}; {seeds}); in brackets the "
-                    "90 % confidence interval of the mean over seeds. Composition: one composition left out at a time. "
-                    "Skill: 1 − RMSE / no skill.",
-                }
-            )
+        kinds = [kind for kind in SPLITS if kind in found]
+        if not kinds:
+            continue
+        rows = [["training / test sites", *(_counts(found[kind]) for kind in kinds)]]
+        for method, (words, *_) in METHODS.items():
+            values = [score_of(found[kind], method) for kind in kinds]
+            if any(value is not None for value in values):
+                rows.append([words, *("–" if value is None else value.words() for value in values)])
+        r2, skill = ([estimate(found[kind].get(key)) for kind in kinds] for key in ("r2", "skill"))
+        rows.append(["R² of the networks", *("–" if value is None else r2_words(value.mean) for value in r2)])
+        rows.append(["skill of the networks", *("–" if value is None else number(value.mean, 2) for value in skill)])
+        sigma = f", σ = {source.sites.sigma_angstrom:g} Å" if target == "rdf" else ""
+        seeds = ", ".join(f"{kind} {part.seeds(target, kind)}" for kind in kinds)
+        blocks.append(
+            {
+                "head": [f"RMSE of {name}{sigma}", *kinds],
+                "rows": rows,
+                "words": f"RMSE of {name}{sigma} on the test sites ({source.protocol}; {seeds}); in brackets the 90 % "
+                "confidence interval of the mean over seeds. Composition: one composition left out at a time. "
+                "Skill: 1 − RMSE / no skill.",
+            }
+        )
     return blocks
+
+
+def _counts(scores: Mapping[str, Any]) -> str:
+    """Return how many sites were learned from and how many tested."""
+    return " / ".join(str(scores.get(key, "–")) for key in ("n_train", "n_test"))
 
 
 def average_rows(source: Source, parts: Parts) -> dict[str, Any] | None:

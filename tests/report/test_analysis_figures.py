@@ -285,6 +285,13 @@ def test_coverage_counts_what_lies_inside(data, parts):
     assert shares[1:] == [1.0] * 8 + [0.0]
     assert sum(drawing.tables["a"]["inside"]) == 240
     assert len(drawing.figure.axes) == 5
+    # a node keeps None of a number that is not finite
+    unknown = {
+        "valence": {"coverage": None, "low": None, "high": None, "mean_width": None, "by_x": [[0.0, 1.0, None, None]]}
+    }
+    blank = dataclasses.replace(changed["uncertainty"], attributes={"coverage": unknown})
+    drawing = analysis_uncertainty.uncertainty_figure(data, {"uncertainty": blank})
+    assert drawing.tables["b"]["share of references inside the 90 % interval"][0] == pytest.approx(240 / 256)
     without = with_arrays(changed, "uncertainty", rdf_low=None)
     assert len(analysis_uncertainty.uncertainty_figure(data, without).figure.axes) == 2
 

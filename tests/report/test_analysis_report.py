@@ -116,14 +116,15 @@ def test_counts_add_up(source):
 
 
 def test_score_rows_hold_baselines_and_no_skill(source):
-    blocks = score_blocks(source, synthetic.parts(source))
-    assert [len(block["rows"]) for block in blocks] == [3, 3, 3]
-    head, row = blocks[0]["head"], blocks[0]["rows"][1]
-    assert row[head.index("Split")] == "grouped"
-    assert row[head.index("three descriptors, linear")] == "0.308 (0.293–0.323)"
-    assert row[head.index("no skill (mean)")].startswith("1.100")
-    assert row[head.index("Skill")] == "0.87"
-    assert blocks[1]["rows"][0][head.index("three descriptors, linear")] == "–"
+    valence, rdf, _ = score_blocks(source, synthetic.parts(source))
+    assert valence["head"] == ["RMSE of valence (e)", "random", "grouped", "composition"]
+    rows = {row[0]: row[2] for row in valence["rows"]}  # the grouped split
+    assert rows["three descriptors, linear"] == "0.308 (0.293–0.323)"
+    assert rows["no skill (mean)"].startswith("1.100")
+    assert rows["training / test sites"] == "200 / 50"
+    assert rows["skill of the networks"] == "0.87"
+    assert rdf["head"][0] == "RMSE of g(R), σ = 0.15 Å"
+    assert "three descriptors, linear" not in {row[0] for row in rdf["rows"]}
 
 
 def test_a_model_without_a_card():

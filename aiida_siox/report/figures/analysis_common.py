@@ -200,6 +200,11 @@ def estimate(value: Any) -> Estimate | None:
     return Estimate(float(value)) if _finite(value) else None
 
 
+def known(value: Any) -> float:
+    """Return a number of a node; NaN for None, which is what a node keeps of a number that is not finite."""
+    return float(value) if _finite(value) else math.nan
+
+
 def _finite(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
 

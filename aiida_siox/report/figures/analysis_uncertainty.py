@@ -20,6 +20,7 @@ from aiida_siox.report.figures.analysis_common import (
     corner,
     formula_name,
     head,
+    known,
     part_of,
     plural,
 )
@@ -60,8 +61,7 @@ def uncertainty_figure(source: Source, parts: Parts) -> Drawing:
 
 def _interval_panel(axes: Axes, source: Source, predicted: Any, low: Any, high: Any) -> dict[str, Any]:
     """Draw the intervals of one repetition in the order of the predicted valence, with the references."""
-    known = np.isfinite(predicted) & np.isfinite(low) & np.isfinite(high)
-    rows = np.flatnonzero(known)
+    rows = np.flatnonzero(np.isfinite(predicted) & np.isfinite(low) & np.isfinite(high))
     if not len(rows):
         raise NotDrawn("the part `uncertainty` has no interval of a valence")
     rows = rows[np.argsort(predicted[rows], kind="stable")]
@@ -93,18 +93,19 @@ def _interval_panel(axes: Axes, source: Source, predicted: Any, low: Any, high: 
 def _coverage_panel(axes: Axes, source: Source, part: Part, low: Any, high: Any) -> dict[str, Any]:
     """Draw the share of references inside their intervals: pooled with its bootstrap interval, and by composition."""
     valence, x = source.sites.valence, source.site_x
-    inside = np.where(np.isfinite(low) & np.isfinite(high), (valence >= low) & (valence <= high), np.nan).astype(float)
+    inside = np.where(np.isnan(low) | np.isnan(high), np.nan, (valence >= low) & (valence <= high))
     compositions = np.unique(x)
     shares = [float(np.nanmean(inside[:, x == value])) for value in compositions]
     counts = [int((x == value).sum()) for value in compositions]
     found = part.find("coverage", "valence") or {}
-    pooled = float(found.get("coverage", np.nanmean(inside)))
-    bounds = [float(found.get(key, np.nan)) for key in ("low", "high")]
+    pooled = known(found.get("coverage"))
+    pooled = pooled if np.isfinite(pooled) else float(np.nanmean(inside))
+    bounds = [known(found.get(key)) for key in ("low", "high")]
     axes.axhspan(*BAND, color="#e6f2f1", lw=0, zorder=0)
     axes.axhline(NOMINAL, color=st.ACCENT, lw=1.0)
     places = np.arange(1, len(compositions) + 1)
     by_x = {round(float(entry[0]), 6): entry[2:4] for entry in found.get("by_x") or [] if len(entry) >= 4}
-    ends = [[float(v) for v in by_x.get(round(float(value), 6), (np.nan, np.nan))] for value in compositions]
+    ends = [[known(v) for v in by_x.get(round(float(value), 6), (np.nan, np.nan))] for value in compositions]
     for place, value, (bottom, top) in zip(places, compositions, ends, strict=True):
         axes.plot([place, place], [bottom, top], color=st.composition_colour(float(value)), lw=1.4, zorder=2)
     axes.scatter(
@@ -125,8 +126,8 @@ def _coverage_panel(axes: Axes, source: Source, part: Part, low: Any, high: Any)
     words = f"all: {pooled:.1%}"
     if np.isfinite(bounds).all():
         words += f" ({bounds[0]:.1%}–{bounds[1]:.1%})"
-    if found.get("mean_width") is not None:
-        words += f"\nmean width {float(found['mean_width']):.3f} e"
+    if np.isfinite(known(found.get("mean_width"))):
+        words += f"\nmean width {known(found['mean_width']):.3f} e"
     corner(axes, words, "lower right")
     return {
         "x": ["all", *compositions],
@@ -175,7 +176,7 @@ def novelty_figure(source: Source, parts: Parts) -> Drawing:
         raise NotDrawn("the part `uncertainty` has no novelty score")
     probes = summed_up([entry for entry in part.find("probes") or [] if isinstance(entry, Mapping)])
     values = [score for _, score, _ in probes]
-    everything = np.array([*scores, threshold, *values])
+    everything = np.array([*scores, threshold, *(value for value in values if np.isfinite(value))])
     logarithmic = bool(everything.min() > 0 and everything.max() > 20 * np.median(scores))
     bins = np.geomspace(everything[everything > 0].min(), scores.max(), 40) if logarithmic else 40
     note = source.note("held-out configurations")
@@ -220,7 +221,7 @@ def summed_up(probes: list[Mapping[str, Any]]) -> list[tuple[str, float, bool]]:
     :param probes: ``{name, score, flagged}``.
     """
     if len(probes) <= MOST_PROBES:
-        return [(str(p["name"]), float(p["score"]), bool(p["flagged"])) for p in probes]
+        return [(str(p["name"]), known(p["score"]), bool(p["flagged"])) for p in probes]
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for probe in probes:
         groups.setdefault(str(probe["name"]).rstrip("0123456789 #_-"), []).append(probe)
@@ -228,7 +229,7 @@ def summed_up(probes: list[Mapping[str, Any]]) -> list[tuple[str, float, bool]]:
     for name, members in groups.items():
         flagged = sum(bool(p["flagged"]) for p in members)
         words = name if len(members) == 1 else f"{name}: lowest of {len(members)}, {flagged} flagged"
-        result.append((words, min(float(p["score"]) for p in members), flagged == len(members)))
+        result.append((words, min(known(p["score"]) for p in members), flagged == len(members)))
     return result
 
 
