@@ -32,22 +32,26 @@ def predict(model: str, file: pathlib.Path, output: pathlib.Path | None, as_json
     with user_errors():
         spectrum = read_spectrum_file(file)
     with user_errors(str(file)):
-        prediction = node.predict(spectrum)
+        prediction: Any = node.predict(spectrum)
     if output is not None:
         write_columns(output, prediction)
     if as_json:
-        scores = {"rmse_by_split": {split: values["rmse"] for split, values in node.scores.items()}}
+        scores = {"rmse_by_split": rmse_by_split(node)}
         emit_json({"model": node.pk, "model_uuid": node.uuid, "file": str(file), **prediction.to_dict(), **scores})
         return
     # both splits, always: the grouped one says what to expect of a configuration the model never saw
-    others = [
-        f"; {split} split {scores['rmse']:.3f}" for split, scores in node.scores.items() if split != prediction.split
-    ]
+    others = [f"; {split} split {rmse:.3f}" for split, rmse in rmse_by_split(node).items() if split != prediction.split]
     splits = f"{prediction.split} split{''.join(others)}"
     error = f"± {prediction.rmse:.3f} {prediction.unit} (RMSE on test sites, {splits})"
     protocol = node.base.attributes.get("protocol", None)
     if prediction.target == "valence":
         click.echo(f"Valence of Si: {prediction.value:+.3f} {prediction.unit} {error}, protocol {protocol}")
+        if node.has_intervals:
+            click.echo(f"{prediction.coverage:.0%} interval: {prediction.low:+.3f} to {prediction.high:+.3f} e")
+    elif prediction.target == "oxidation":
+        click.echo(f"# fractions of the oxidation states of Si {error}, protocol {protocol}")
+        if output is None:
+            click.echo(columns(prediction, " "))
     else:
         sigma = prediction.sigma_angstrom
         click.echo(f"# g(R) of Si, σ {sigma} Å, {error}, protocol {protocol}")
@@ -59,10 +63,19 @@ def predict(model: str, file: pathlib.Path, output: pathlib.Path | None, as_json
         say(note)
 
 
+def rmse_by_split(node: Any) -> dict[str, float]:
+    """Return the RMSE of a model by split, whether its scores hold one number or the mean over seeds."""
+    errors = {split: scores.get("rmse") for split, scores in node.scores.items()}
+    numbers = {split: error.get("mean") if isinstance(error, dict) else error for split, error in errors.items()}
+    return {split: float(number) for split, number in numbers.items() if number is not None}
+
+
 def columns(prediction: Any, separator: str) -> str:
     """Return the result as text: g(R) as two columns, the valence with its error as one line."""
     if prediction.target == "valence":
         return f"{prediction.value:.5f}{separator}{prediction.rmse:.5f}"
+    if prediction.target == "oxidation":
+        return "\n".join(f"{state}{separator}{part:.5f}" for state, part in enumerate(prediction.value))
     pairs = zip(prediction.r_angstrom, prediction.value, strict=True)
     return "\n".join(f"{r:.5f}{separator}{g:.5f}" for r, g in pairs)
 
@@ -73,7 +86,9 @@ def write_columns(path: pathlib.Path, prediction: Any) -> None:
     :raises click.ClickException: if the file cannot be written.
     """
     separator = "," if path.suffix.lower() == ".csv" else " "
-    titles = ("valence_e", "rmse_e") if prediction.target == "valence" else ("r_angstrom", "g")
+    titles = {"valence": ("valence_e", "rmse_e"), "oxidation": ("n_oxygen", "fraction")}.get(
+        prediction.target, ("r_angstrom", "g")
+    )
     mark = "" if separator == "," else "# "
     try:
         path.write_text(f"{mark}{separator.join(titles)}\n{columns(prediction, separator)}\n")

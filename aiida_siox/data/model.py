@@ -7,17 +7,22 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from aiida.orm import Data
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_siox.learning.evaluation import LearningData, Outcome
+from aiida_siox.learning.model import Prediction as IntervalPrediction
+from aiida_siox.learning.model import SpectrumModel
 from aiida_siox.learning.networks import SpectrumNetwork, from_bytes, to_bytes
 from aiida_siox.learning.parameters import Architecture, Hyperparameters, Normalisation, SplitKind, Target
 from aiida_siox.learning.spectrum import onto_grid
+from aiida_siox.science.plain import plain
+
+if TYPE_CHECKING:
+    from aiida_siox.learning.evaluation import LearningData, Outcome
 
 Array = NDArray[np.float64]
 
@@ -117,6 +122,67 @@ class ModelData(Data):
 
     NETWORK_FILE = "network.pt"
     EVALUATION_FILE = "evaluation.npz"
+    #: The one file of a node made by :meth:`from_spectrum_model`, which has the attribute ``card`` beside the others.
+    MODEL_FILE = "model.pt"
+
+    @classmethod
+    def from_spectrum_model(cls, content: bytes, description: Mapping[str, Any]) -> ModelData:
+        """Return an unstored node of a model with its intervals, novelty score and card.
+
+        :param content: of the file of a :class:`~aiida_siox.learning.model.SpectrumModel`.
+        :param description: what the data set says of itself; it also goes onto the card.
+        :raises ValueError: if the content is no such file, or damaged.
+        """
+        model = SpectrumModel.from_bytes(content).described(description)
+        content, card, node = model.to_bytes(), plain(model.card), cls()
+        split, rmse = model._best_score()
+        node.base.attributes.set_many(
+            {
+                **plain(dict(description)),
+                "card": card,
+                "target": str(model.target),
+                "unit": model.target.unit,
+                "architecture": card["training"]["architecture"],
+                "scores": card["scores"],
+                "scores_unavailable": {},
+                "split": split,
+                "rmse": rmse,
+                "n_train": card["data"]["n_sites"],
+                "seed": card["training"]["seed"],
+                "threads": card["training"]["threads"],
+                "window_eV": card["range"]["window_eV"],
+                "energy_eV": model.energy.tolist(),
+                "max_step_eV": card["range"]["max_step_eV"],
+                "normalisation": card["range"]["normalisation"],
+                "intensity_range": card["range"]["intensity"],
+                "r_angstrom": card["range"]["r_angstrom"],
+                "torch_version": card["versions"]["torch"],
+                "network_sha256": hashlib.sha256(content).hexdigest(),
+            }
+        )
+        node.base.repository.put_object_from_bytes(content, cls.MODEL_FILE)
+        return node
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether the node was made by :meth:`from_spectrum_model`."""
+        return "card" in self.base.attributes.all
+
+    @property
+    def spectrum_model(self) -> SpectrumModel:
+        """The model without AiiDA: ``save`` writes it into one file.
+
+        :raises ValueError: if the node holds a single network, or its file is missing or corrupted.
+        """
+        if not self.has_intervals:
+            raise ValueError(f"model {self.pk} is a single network without intervals: run `aiida-siox analyse`.")
+        content = self._read(self.MODEL_FILE)
+        if hashlib.sha256(content).hexdigest() != self.base.attributes.get("network_sha256"):
+            raise self._corrupted(self.MODEL_FILE, "its sha256 is not the one that was stored with it")
+        try:
+            return SpectrumModel.from_bytes(content)
+        except ValueError as exception:
+            raise self._corrupted(self.MODEL_FILE, str(exception)) from exception
 
     @classmethod
     def from_training(
@@ -187,7 +253,7 @@ class ModelData(Data):
             raise ValueError(
                 f"a ModelData comes from ModelData.from_training; this one lacks {', '.join(sorted(missing))}."
             )
-        _ = self.network
+        _ = self.spectrum_model if self.has_intervals else self.network
         return True
 
     @property
@@ -209,7 +275,7 @@ class ModelData(Data):
     @property
     def r(self) -> Array | None:
         """Distances in Å of the predicted g(R), shape (n_r,); None for the valence."""
-        if self.target is Target.VALENCE:
+        if self.target is not Target.RDF:
             return None
         return np.asarray(self.base.attributes.get("r_angstrom"), dtype=float)
 
@@ -254,12 +320,14 @@ class ModelData(Data):
             raise ValueError(f"spectra must have the shape (n, {len(self.energy)}), got {array.shape}.")
         if not np.isfinite(array).all():
             raise ValueError("the spectra contain numbers that are not finite.")
+        if self.has_intervals:
+            return self.spectrum_model.predict_on_grid(array)
         with torch.no_grad():
             predicted = self.network(torch.from_numpy(array)).numpy()
         return np.asarray(predicted[:, 0] if self.target is Target.VALENCE else predicted)
 
-    def predict(self, spectrum: Any) -> Prediction:
-        """Predict from one spectrum.
+    def predict(self, spectrum: Any) -> Prediction | IntervalPrediction:
+        """Predict from one spectrum; a model with intervals refuses one that is normalised differently.
 
         :param spectrum: a SpectrumData or SiteData (total-energy axis: the model's ``shift_eV`` is added), or
             ``(energy_eV, values)`` on the calibrated (measured) axis, each of shape (n,).
@@ -282,6 +350,9 @@ class ModelData(Data):
             raise ValueError(
                 f"cannot read a spectrum from {type(spectrum).__name__}: give a SpectrumData or (energy_eV, values)."
             )
+        if self.has_intervals:
+            read = self.spectrum_model.predict(energy, values)
+            return dataclasses.replace(read, notes=(*notes, *read.notes))
         row = onto_grid(energy, values, self.energy, float(attributes.get("max_step_eV")))
         low, high = attributes.get("intensity_range")
         mean = float(row.mean())
@@ -360,6 +431,7 @@ class ModelData(Data):
             "uuid": self.uuid,
             "dataset_uuid": self.dataset_uuid,
             **{key: self.base.attributes.get(key, None) for key in keys},
+            **({"card": self.base.attributes.get("card")} if self.has_intervals else {}),
         }
 
     @property
