@@ -191,8 +191,7 @@ class Listener:
         if self.node is None:
             from aiida.engine import Process
 
-            process = Process.current()
-            assert process is not None
+            process: Any = Process.current()
             self.node = process.node
             signal.signal(signal.SIGINT, self._kill)  # AiiDA puts the former handler back when the function ends
         self._update(fraction, text)

@@ -18,7 +18,6 @@ from aiida_siox.cli.common import (
     load_node,
     named_outputs,
     number,
-    plain,
     print_table,
     process_class_name,
     user_errors,
@@ -29,6 +28,7 @@ from aiida_siox.data.analysis import analysis_of
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.science.plain import plain
 
 STUDY = "siox.study"
 REFERENCE = "siox.reference"

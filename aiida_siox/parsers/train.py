@@ -27,7 +27,7 @@ class TrainParser(Parser):
         """Parse the retrieved files."""
         codes = self.exit_codes
         inputs = self.node.inputs
-        stdout = (self._content(self.node.get_option("output_filename")) or b"").decode(errors="replace")
+        stdout = (self._content(str(self.node.get_option("output_filename"))) or b"").decode(errors="replace")
         tail = last_lines(stdout) or "(nothing)"
         text = self._content(RESULT_JSON)
         if text is None:

@@ -14,6 +14,7 @@ from aiida.manage.caching import enable_caching
 from aiida_siox.calculations import analysis as calculation
 from aiida_siox.cli.analyse_text import interval, mean_of, print_analysis
 from aiida_siox.data.analysis import AnalysisData, analysis_of
+from aiida_siox.data.model import ModelData
 from aiida_siox.learning.results import PartResult
 from tests.calculations.synthetic import run_mean_part, synthetic_dataset
 
@@ -248,3 +249,32 @@ def test_parts_as_jobs(run_cli, aiida_profile, engine_code, tmp_path):
     assert node.get_option("resources")["num_cores_per_mpiproc"] == 1
     parts, _ = analysis_of(dataset)
     assert parts["splits"].creator.uuid == node.uuid
+
+
+def test_prediction_of_a_model_with_intervals(run_cli, aiida_profile, tmp_path):
+    """`predict` prints the interval, and the fractions of a model of the oxidation states."""
+    from aiida_siox.learning.ensemble import Task, fit_ensembles
+    from aiida_siox.learning.model import SpectrumModel
+    from aiida_siox.learning.parameters import Target
+    from tests.learning.toy import toy_hyper, toy_sites
+
+    sites = toy_sites(48, 6)
+    path = tmp_path / "spectrum.txt"
+    np.savetxt(path, np.column_stack([sites.energy, sites.spectra[0]]))
+    shape = {"hidden": [8, 8, 8]}
+    hyper = toy_hyper(epochs=4, n_folds=3, networks={"valence": shape, "oxidation": shape})
+    for target in (Target.VALENCE, Target.OXIDATION):
+        (trained,) = fit_ensembles(
+            sites.energy, sites.spectra, sites.targets(target), sites.groups, target, [Task(np.arange(48), 1)], hyper
+        )
+        model = SpectrumModel.from_trained(sites, target, hyper, trained, coverage=0.9, novelty_quantile=0.95)
+        node = ModelData.from_spectrum_model(model.to_bytes(), {"protocol": "fast", "shift_eV": 0.0}).store()
+        text = run_cli("predict", node.pk, path).stdout
+        shown = run_cli("predict", node.pk, path, "--json").json
+        assert shown["rmse_by_split"] == {"out_of_fold": pytest.approx(node.base.attributes.get("rmse"))}
+        assert shown["low"] is not None
+        if target is Target.VALENCE:
+            assert f"90% interval: {shown['low']:+.3f} to {shown['high']:+.3f} e" in text
+        else:
+            assert f"0 {shown['value'][0]:.5f}" in text
+            assert sum(shown["value"]) == pytest.approx(1)
