@@ -1,0 +1,209 @@
+"""The model card: what a model was made from, how well it does, what it is for and what not."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from aiida_siox import __version__
+from aiida_siox.learning import metrics
+from aiida_siox.learning.ensemble import Trained
+from aiida_siox.learning.novelty import STATISTICS, NoveltyReference
+from aiida_siox.learning.parameters import Hyperparameters, Normalisation, Target
+from aiida_siox.learning.sites import SiteSet
+from aiida_siox.science.plain import plain
+
+Array = NDArray[np.float64]
+
+#: Keys of a description (what a data set says of itself) that belong to the intended range.
+RANGE_KEYS = ("treatment", "gamma_eV", "shift_eV")
+
+
+def normalisation_text(hyper: Hyperparameters) -> str:
+    """Return what the model takes the absorption to be, as a sentence."""
+    if hyper.normalisation is Normalisation.NONE:
+        return "none: cross-section per absorber"
+    low, high = hyper.post_edge_window_eV
+    return f"divided by the mean from {low:g} to {high:g} eV"
+
+
+def build_card(
+    sites: SiteSet,
+    target: Target,
+    hyper: Hyperparameters,
+    trained: Trained,
+    novelty: NoveltyReference,
+    intensity: Array,
+    *,
+    coverage: float,
+    novelty_quantile: float,
+    mean_width: float | None,
+) -> dict[str, Any]:
+    """Return the card of a model as plain values.
+
+    :param sites: the data set.
+    :param target: what was learned.
+    :param hyper: how.
+    :param trained: the ensemble; its out-of-fold predictions give the score of the card itself.
+    :param novelty: what tells unlike spectra.
+    :param intensity: mean of each training spectrum before normalisation, shape (n_train,).
+    :param coverage: of the intervals.
+    :param novelty_quantile: of the threshold.
+    :param mean_width: of the intervals of the training sites, None where they are infinite.
+    """
+    rows = trained.rows
+    owners = sites.configuration[rows]
+    x = sites.x[owners]
+    reference = sites.targets(target)[rows]
+    grouped = all(len(np.unique(trained.fold[owners == i])) == 1 for i in np.unique(owners))
+    return plain(
+        {
+            "target": str(target),
+            "unit": target.unit,
+            "data": {
+                "n_sites": len(rows),
+                "n_configurations": len({sites.digests[i] for i in np.unique(owners)}),
+                "n_compositions": len(np.unique(x)),
+                "sites_by_composition": {f"{value:.4f}": int((x == value).sum()) for value in np.unique(x)},
+                "sites_by_n_oxygen": {
+                    str(n): int((sites.n_oxygen[rows] == n).sum()) for n in np.unique(sites.n_oxygen[rows])
+                },
+                "formulas": sorted({sites.formulas[i] for i in np.unique(owners)}),
+            },
+            "training": {
+                "folds": "of configurations" if grouped else "of sites",
+                "n_folds": len(trained.ensemble.networks),
+                "networks_per_fold": len(trained.ensemble.networks[0]),
+                "hyperparameters": trained.point,
+                "architecture": trained.ensemble.architecture.to_dict(),
+                "best_epochs": trained.best_epochs,
+                "epochs": hyper.epochs,
+                "batch_size": hyper.batch_size,
+                "seed": hyper.seed,
+                "threads": hyper.threads,
+            },
+            "scores": {"out_of_fold": out_of_fold_scores(trained.out_of_fold, reference, trained.fold)},
+            "intervals": {"method": "CV+", "coverage": coverage, "mean_width": mean_width},
+            "novelty": {
+                "threshold": novelty.threshold,
+                "quantile": novelty_quantile,
+                "statistics": list(STATISTICS),
+            },
+            "range": {
+                "window_eV": [sites.energy[0], sites.energy[-1]],
+                "max_step_eV": hyper.max_step_eV,
+                "x": [x.min(), x.max()],
+                "normalisation": normalisation_text(hyper),
+                "intensity": [intensity.min(), intensity.max()],
+                "sigma_angstrom": sites.sigma_angstrom if target is Target.RDF else None,
+                "r_angstrom": sites.r if target is Target.RDF else None,
+            },
+            "limits": limits(target, hyper.normalisation, grouped),
+            "versions": {
+                "aiida_siox": __version__,
+                "torch": str(torch.__version__),
+                "numpy": np.__version__,
+                "python": platform.python_version(),
+            },
+        }
+    )
+
+
+def out_of_fold_scores(predicted: Array, reference: Array, fold: NDArray[np.int64]) -> dict[str, float | None]:
+    """Return the scores of predictions by networks that have not fitted the site, beside the mean of the other folds.
+
+    The left-out fold stopped its networks and chose the hyperparameters: these scores are somewhat too good.
+    """
+    no_skill = np.stack([reference[fold != k].mean(axis=0) for k in range(int(fold.max()) + 1)])[fold]
+    rmse, rmse_no_skill = metrics.rmse(predicted, reference), metrics.rmse(no_skill, reference)
+    return {
+        "rmse": rmse,
+        "r2": metrics.r_squared(predicted, reference),
+        "rmse_no_skill": rmse_no_skill,
+        "skill": 1 - rmse / rmse_no_skill if rmse_no_skill > 0 else None,
+    }
+
+
+def limits(target: Target, normalisation: Normalisation, grouped: bool) -> list[str]:
+    """Return what a reader must not expect of a model."""
+    texts = [
+        "Trained on computed spectra of small melt-quenched cells of silicon and oxygen without hydrogen, defects by "
+        "irradiation or interfaces: other elements and phases are outside.",
+        "Energies are on the calibrated axis. An axis that is off by 1 eV moves the result and is not always noticed.",
+        "Intervals are for the spectrum of one site as it was computed; they hold on average over sites, not for each, "
+        "and know nothing of the difference between computed and measured spectra.",
+    ]
+    if normalisation is Normalisation.NONE:
+        texts.append("Reads cross-sections per absorber: a spectrum that was normalised or measured is refused.")
+    if target is Target.RDF:
+        texts.append("g(R) is broadened; its error means nothing without that broadening.")
+    if target is Target.OXIDATION:
+        texts.append("Fractions of the states add up to one; more than four oxygen neighbours count as four.")
+    if not grouped:
+        texts.append("Too few configurations to hold any out: scores and intervals are of sites, and too good.")
+    return texts
+
+
+def described(card: Mapping[str, Any], description: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a card with what the data set says of itself.
+
+    :param card: from :func:`build_card`.
+    :param description: ``treatment``, ``gamma_eV`` and ``shift_eV`` go into the range, ``scores`` beside the own ones,
+        everything else (digests, protocol) into ``data``.
+    """
+    known = plain(dict(description))
+    scores = known.pop("scores", {})
+    return {
+        **card,
+        "data": {**card["data"], **{key: value for key, value in known.items() if key not in RANGE_KEYS}},
+        "range": {**card["range"], **{key: known[key] for key in RANGE_KEYS if key in known}},
+        "scores": {**card["scores"], **scores},
+    }
+
+
+def render(card: Mapping[str, Any]) -> str:
+    """Return a card as Markdown."""
+    lines = [f"# Model of the {card['target']} ({card['unit']})"]
+    titles = {
+        "data": "Data",
+        "range": "Intended range",
+        "training": "Training",
+        "scores": f"Scores ({card['unit']})",
+        "intervals": "Intervals",
+        "novelty": "Novelty",
+        "versions": "Versions",
+    }
+    for key, title in titles.items():
+        lines += ["", f"## {title}", "", *(f"- {line}" for line in _entries(card[key]))]
+    lines += ["", "## Limits", "", *(f"- {text}" for text in card["limits"]), ""]
+    return "\n".join(lines)
+
+
+def _entries(mapping: Mapping[str, Any], prefix: str = "") -> list[str]:
+    entries = []
+    for key, value in mapping.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            numbers = all(not isinstance(entry, Mapping | list) for entry in value.values())
+            if numbers and value:
+                entries.append(f"{name}: " + ", ".join(f"{k.replace('_', ' ')} {_text(v)}" for k, v in value.items()))
+            else:
+                entries += _entries(value, f"{prefix}{key}.")
+        elif value is not None:
+            entries.append(f"{name}: {_text(value)}")
+    return entries
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list):
+        if len(value) > 12 or any(isinstance(entry, list | Mapping) for entry in value):
+            return f"{len(value)} entries"
+        return ", ".join(_text(entry) for entry in value)
+    return "not known" if value is None else str(value)
