@@ -78,8 +78,10 @@ def compare(
 ) -> None:
     """Write a table of cases against a reference case, with the L1 above the window if wanted."""
     target = page.one(reference)
-    if target is None:
-        (page.folder / "tables" / f"{table}.md").write_text(f"*The reference `{reference}` is not in this archive.*\n")
+    others = [name for name, _ in names if name != reference and page.one(name) is not None]
+    if target is None or not others:
+        lacking = reference if target is None else " and ".join(name for name, _ in names if name != reference)
+        (page.folder / "tables" / f"{table}.md").write_text(f"*`{lacking}` is not in this archive.*\n")
         return
     columns = ["case", "transition / eV", "Δ transition / eV", "Δ white line / eV", "Δ half height / eV"]
     columns += ["L1", "L1 aligned"]
