@@ -72,7 +72,8 @@ def test_group_holds_the_latest_of_each_part():
     first, windows = make(dataset).store(), make(dataset, "windows").store()
     keep_in_group(dataset, [first, windows])
     again = make(dataset).store()
-    keep_in_group(dataset, [again])
+    group = keep_in_group(dataset, [again])
+    assert {node.pk for node in group.nodes} == {windows.pk, again.pk}
     parts, models = analysis_of(dataset)
     assert {part: node.pk for part, node in parts.items()} == {"splits": again.pk, "windows": windows.pk}
     assert models == {}

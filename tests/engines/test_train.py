@@ -18,11 +18,13 @@ SMALL = {
     "training": {
         "epochs": 5,
         "n_folds": 2,
+        "n_test_folds": 2,
+        "n_mixtures": 20,
         "networks": {"valence": {"hidden": [16, 16, 16]}},
         "grid": {"learning_rate": [1.0e-3], "weight_decay": [0.0]},
     },
     "splits": {"targets": ["valence"], "kinds": ["random", "grouped"], "n_seeds": 2, "baselines": ["descriptors"]},
-    "model": {"targets": ["valence"], "n_mixtures": 20},
+    "model": {"targets": ["valence"]},
 }
 
 

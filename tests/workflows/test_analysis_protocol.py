@@ -18,7 +18,7 @@ def test_every_protocol_is_valid(name):
         assert (section["training"]["learning_rate"], section["training"]["batch_size"]) == (1e-3, 128)
         assert section["training"]["n_folds"] == 5
         assert "description" not in section
-    assert parameters["uncertainty"]["coverage"] == parameters["model"]["coverage"] == 0.90
+        assert section["training"]["coverage"] == 0.90
 
 
 def test_windows_of_the_paper():
