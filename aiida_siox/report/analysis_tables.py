@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,8 +12,8 @@ from aiida_siox.report.figures.analysis_scores import METHODS, SPLITS, TARGETS, 
 from aiida_siox.report.figures.parity import r2_words
 from aiida_siox.report.page import number, signed
 
-#: Letters of a value in a model card; longer ones are cut.
-LONGEST_VALUE = 400
+#: Numbers of a list in a model card that are written out.
+MOST_NUMBERS = 12
 
 
 def count_rows(source: Source) -> dict[str, Any]:
@@ -134,18 +133,28 @@ def card_rows(target: str, model: Any) -> dict[str, Any]:
 
 
 def flattened(card: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested values as pairs of ``a · b`` and text, long lists cut."""
+    """Return nested values as pairs of ``a · b`` and text: a group of plain values in one row, long lists cut."""
     rows: list[tuple[str, str]] = []
     for key, value in card.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            rows += flattened(value, f"{name} · ")
-            continue
-        if isinstance(value, float):
-            text = f"{value:.4g}".replace("-", "−")
-        elif isinstance(value, str):
-            text = value
-        else:
-            text = json.dumps(value, ensure_ascii=False, default=str)
-        rows.append((name, text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + " …"))
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            if any(isinstance(entry, Mapping | list | tuple) for entry in value.values()):
+                rows += flattened(value, f"{prefix}{key} · ")
+            else:
+                plain = [f"{k.replace('_', ' ')} {_text(v)}" for k, v in value.items() if v is not None]
+                rows.append((name, ", ".join(plain) or "–"))
+        elif value is not None:
+            rows.append((name, _text(value)))
     return rows
+
+
+def _text(value: Any) -> str:
+    """Return a value of a card as text: four digits, lists of sentences one after another."""
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "−")
+    if not isinstance(value, list | tuple):
+        return str(value)
+    if len(value) > MOST_NUMBERS and not any(isinstance(entry, str) for entry in value):
+        return f"{len(value)} numbers, {_text(value[0])} to {_text(value[-1])}"
+    sentences = all(isinstance(entry, str) and entry.endswith(".") for entry in value)
+    return (" " if sentences else ", ").join(_text(entry) for entry in value)

@@ -73,7 +73,7 @@ def test_the_folder_holds_every_figure(page):
 
 def test_the_page_says_scores_counts_and_card(page):
     text = page.read_text()
-    for words in ("5e4b1a2c99", "0.140 (0.133–0.147)", "σ = 0.15 Å", "data · n_sites", "−0.1235", "PK 7", "−12.800 eV"):
+    for words in ("5e4b1a2c99", "0.140 (0.133–0.147)", "σ = 0.15 Å", "data · n sites", "−0.1235", "PK 7", "−12.800 eV"):
         assert words in text
     assert "Seeds" in text
     assert "splits 5 seeds" in text
@@ -107,6 +107,32 @@ def test_a_part_of_another_data_set_is_refused(source, tmp_path):
         write_analysis_report(tmp_path, node_of(source), {"splits": splits}, {})
 
 
+def test_nodes_are_read(aiida_profile, source, tmp_path, three_figures):
+    from aiida_siox.data.analysis import AnalysisData
+    from aiida_siox.data.dataset import DatasetData
+
+    sites, node = source.sites, DatasetData()
+    for name, array in {
+        "energy_eV": sites.energy, "spectra": sites.spectra, "valence_e": sites.valence, "r_angstrom": sites.r,
+        "rdf": sites.rdf, "n_oxygen": sites.n_oxygen, "site_index": sites.site_index,
+        "configuration": sites.configuration,
+    }.items():  # fmt: skip
+        node.set_array(name, array)
+    keys = ("formula", "x", "structure_digest", "n_silicon_total")
+    rows = zip(sites.formulas, map(float, sites.x), sites.digests, source.n_silicon, strict=True)
+    node.base.attributes.set_many(
+        {"configurations": [dict(zip(keys, row, strict=True)) for row in rows], "digest": source.digest,
+         "sigma_angstrom": 0.15, "protocol": "synthetic", "treatment": "fch", "shift_eV": -12.8}
+    )  # fmt: skip
+    parts = {
+        name: AnalysisData.from_result(node, name, {}, 1, part.arrays, part.attributes)
+        for name, part in synthetic.parts(source).items()
+    }
+    page = write_analysis_report(tmp_path, node, parts, {})
+    assert "Not drawn" not in page.read_text()
+    assert {path.name for path in (tmp_path / "figures").glob("*.png")} == {"fig2.png", "fig3.png", "fig7.png"}
+
+
 def test_counts_add_up(source):
     rows = count_rows(source)["rows"]
     assert len(rows) == 9 + 1
@@ -125,6 +151,27 @@ def test_score_rows_hold_baselines_and_no_skill(source):
     assert rows["skill of the networks"] == "0.87"
     assert rdf["head"][0] == "RMSE of g(R), σ = 0.15 Å"
     assert "three descriptors, linear" not in {row[0] for row in rdf["rows"]}
+
+
+def test_a_card_is_flattened_to_rows_that_can_be_read():
+    card = {
+        "data": {"n_sites": 256, "formulas": ["Si14", "Si4O8"]},
+        "scores": {"grouped": {"rmse": -0.123456, "r2": None}},
+        "range": {"r_angstrom": [0.5 * i for i in range(20)], "treatment": "fch"},
+        "limits": ["No hydrogen.", "No interfaces."],
+        "empty": None,
+    }
+    assert card_rows("valence", types.SimpleNamespace(pk=12, card=card)) == {
+        "title": "Model of the valence (e), PK 12",
+        "rows": [
+            ("data · n sites", "256"),
+            ("data · formulas", "Si14, Si4O8"),
+            ("scores · grouped", "rmse −0.1235"),
+            ("range · r angstrom", "20 numbers, 0 to 9.5"),
+            ("range · treatment", "fch"),
+            ("limits", "No hydrogen. No interfaces."),
+        ],
+    }
 
 
 def test_a_model_without_a_card():
