@@ -1,4 +1,4 @@
-"""Read the valence or the RDF from a measured spectrum: `verdi run examples/predict.py MODEL FILE`.
+"""Read what a model predicts from a measured spectrum: `verdi run examples/predict.py MODEL FILE`.
 
 MODEL is the PK or UUID of a ModelData; FILE has two columns, energy in eV and absorption.
 """
@@ -19,7 +19,10 @@ except ValueError as exception:
     sys.exit(f"Refused: {exception}")
 
 if prediction.target == "valence":
-    print(f"valence {prediction.value:.2f} e")
+    interval = f"{prediction.coverage:.0%} interval {prediction.low:.2f} to {prediction.high:.2f} e"
+    print(f"valence {prediction.value:.2f} e, {interval}")
+elif prediction.target == "oxidation":
+    print("fractions of Si0 to Si4+: " + " ".join(f"{fraction:.2f}" for fraction in prediction.value))
 else:
     print(f"g(R), broadened by {prediction.sigma_angstrom} Å:")
     for r, g in zip(prediction.r_angstrom, prediction.value, strict=True):

@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "train": ("train", "train", "Train the two networks on a data set."),
     "analyse": ("analyse", "analyse", "Analyse a data set: splits, baselines, windows, uncertainty, models; a report."),
     "predict": ("predict", "predict", "Predict the valence or the RDF from a spectrum in a file."),
+    "model": ("model", "model", "Write a model into one file that needs no AiiDA, read one, print its card."),
     "report": ("report", "report", "Write the report of a study: one HTML file."),
     "export": ("archive", "export_archive", "Write an archive of a study with all it needs."),
     "import": ("archive", "import_archive", "Read an archive into the profile."),

@@ -46,8 +46,7 @@ def predict(model: str, file: pathlib.Path, output: pathlib.Path | None, as_json
     protocol = node.base.attributes.get("protocol", None)
     if prediction.target == "valence":
         click.echo(f"Valence of Si: {prediction.value:+.3f} {prediction.unit} {error}, protocol {protocol}")
-        if node.has_intervals:
-            click.echo(f"{prediction.coverage:.0%} interval: {prediction.low:+.3f} to {prediction.high:+.3f} e")
+        click.echo(f"{prediction.coverage:.0%} interval: {prediction.low:+.3f} to {prediction.high:+.3f} e")
     elif prediction.target == "oxidation":
         click.echo(f"# fractions of the oxidation states of Si {error}, protocol {protocol}")
         if output is None:

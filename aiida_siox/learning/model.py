@@ -21,9 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 from aiida_siox.learning import card as cards
 from aiida_siox.learning.conformal import cv_plus_interval, order_index
 from aiida_siox.learning.ensemble import Ensemble, Trained
+from aiida_siox.learning.evaluation import Held
 from aiida_siox.learning.networks import LOAD_ERRORS
 from aiida_siox.learning.novelty import NoveltyReference
 from aiida_siox.learning.parameters import Hyperparameters, Normalisation, Target
+from aiida_siox.learning.parity import Evaluation
 from aiida_siox.learning.sites import SiteSet
 from aiida_siox.learning.spectrum import onto_grid
 from aiida_siox.science.plain import plain
@@ -91,6 +93,7 @@ class SpectrumModel:
     :param fold: fold of each training site, shape (n,).
     :param novelty: what tells unlike spectra.
     :param card: from :func:`~aiida_siox.learning.card.build_card`.
+    :param evaluation: references and predictions of the splits that were scored, where they were kept.
     """
 
     def __init__(
@@ -100,9 +103,10 @@ class SpectrumModel:
         fold: NDArray[np.int64],
         novelty: NoveltyReference,
         card: Mapping[str, Any],
+        evaluation: Evaluation | None = None,
     ) -> None:
         self.ensemble, self.residuals, self.fold, self.novelty = ensemble, residuals, fold, novelty
-        self.card = dict(card)
+        self.card, self.evaluation = dict(card), evaluation
 
     @classmethod
     def from_trained(
@@ -115,6 +119,8 @@ class SpectrumModel:
         coverage: float,
         novelty_quantile: float,
         scores: Mapping[str, Any] | None = None,
+        unavailable: Mapping[str, str] | None = None,
+        held: Mapping[str, Held] | None = None,
     ) -> SpectrumModel:
         """Build from an ensemble and the sites that it was trained on.
 
@@ -125,6 +131,8 @@ class SpectrumModel:
         :param coverage: of the intervals.
         :param novelty_quantile: of the threshold of the novelty score.
         :param scores: of splits, by kind, for the card.
+        :param unavailable: why splits could not be made, by kind, for the card.
+        :param held: what gave the scores, by kind, for parity plots.
         :raises ValueError: if something does not fit.
         """
         rows = trained.rows
@@ -152,9 +160,10 @@ class SpectrumModel:
             novelty_quantile=novelty_quantile,
             mean_width=width if np.isfinite(width) else None,
         )
-        if scores:
-            card = cards.described(card, {"scores": scores})
-        return cls(trained.ensemble, residuals, trained.fold, novelty, card)
+        card = cards.described(card, {"scores": scores or {}})
+        card["scores_unavailable"] = dict(unavailable or {})
+        evaluation = None if held is None else Evaluation.of(sites, target, held)
+        return cls(trained.ensemble, residuals, trained.fold, novelty, card, evaluation)
 
     @property
     def target(self) -> Target:
@@ -179,7 +188,19 @@ class SpectrumModel:
     def described(self, description: Mapping[str, Any]) -> SpectrumModel:
         """Return the model with more on its card (see :func:`~aiida_siox.learning.card.described`)."""
         card = cards.described(self.card, description)
-        return SpectrumModel(self.ensemble, self.residuals, self.fold, self.novelty, card)
+        return SpectrumModel(self.ensemble, self.residuals, self.fold, self.novelty, card, self.evaluation)
+
+    @property
+    def mean_scores(self) -> dict[str, dict[str, Any]]:
+        """Scores of each split, as one number each: the mean over seeds where there are several."""
+        return {
+            split: {
+                key: value["mean"] if isinstance(value, Mapping) else value
+                for key, value in scores.items()
+                if isinstance(value, int | float | None) or (isinstance(value, Mapping) and "mean" in value)
+            }
+            for split, scores in self.card["scores"].items()
+        }
 
     def card_text(self) -> str:
         """Return the card as Markdown."""
@@ -219,7 +240,7 @@ class SpectrumModel:
         scalar = self.target is Target.VALENCE
         value = self.predict_on_grid(row)
         ends = [float(a[0]) if scalar else np.asarray(a[0]) for a in (value, low, high)]
-        split, rmse = self._best_score()
+        split, rmse = self.quoted_score
         limits = self.card["range"]
         return Prediction(
             target=str(self.target),
@@ -239,12 +260,12 @@ class SpectrumModel:
             notes=tuple(self._notes(score, threshold)),
         )
 
-    def _best_score(self) -> tuple[str, float]:
+    @property
+    def quoted_score(self) -> tuple[str, float]:
         """Return the split that says what to expect of a configuration that was never seen, with its RMSE."""
-        scores = self.card["scores"]
+        scores = self.mean_scores
         split = "grouped" if "rmse" in scores.get("grouped", {}) else "out_of_fold"
-        rmse = scores[split]["rmse"]
-        return split, float(rmse["mean"] if isinstance(rmse, Mapping) else rmse)
+        return split, float(scores[split]["rmse"])
 
     def _notes(self, score: float, threshold: float) -> list[str]:
         notes = []
@@ -295,6 +316,7 @@ class SpectrumModel:
             "fold": torch.from_numpy(np.asarray(self.fold, dtype=np.int64)),
             "novelty": self.novelty.state(),
             "card": json.dumps(plain(self.card), sort_keys=True),
+            "evaluation": None if self.evaluation is None else self.evaluation.state(),
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
@@ -324,10 +346,11 @@ class SpectrumModel:
                 state["fold"].numpy(),
                 NoveltyReference.from_state(state["novelty"]),
                 json.loads(state["card"]),
+                None if state["evaluation"] is None else Evaluation.from_state(state["evaluation"]),
             )
             if len(model.residuals) != len(model.fold) or not np.isfinite(model.residuals).all():
                 raise ValueError("residuals and folds do not fit")
-            _ = (model.coverage, model._best_score(), model.card["range"]["max_step_eV"])
+            _ = (model.coverage, model.quoted_score, model.card["range"]["max_step_eV"])
         except (KeyError, TypeError, AttributeError, ValueError) as exception:
             raise ValueError(f"the file of the model is damaged ({exception})") from exception
         return model
