@@ -11,25 +11,19 @@ from aiida import orm
 from aiida.engine import ExitCode, calcfunction
 from numpy.typing import NDArray
 
+from aiida_siox.calculations.training import ERROR_INVALID_PARAMETERS, ERROR_UNSUITABLE_DATASET, model_node
 from aiida_siox.data.analysis import AnalysisData
 from aiida_siox.data.dataset import DatasetData
-from aiida_siox.data.model import ModelData
 from aiida_siox.learning.analysis import PARTS, run_part
 from aiida_siox.learning.results import check_request
 
 #: Raise when `learning` changes what the same inputs give: calcfunctions and jobs are cached by their inputs.
 ANALYSIS_VERSION = 1
 
-ERROR_INVALID_PARAMETERS = 201
-ERROR_UNSUITABLE_DATASET = 202
-
 Progress = Callable[[float, str], None]
 
 #: Who is told how far a part is: in the process that called, not an input, so that the cache does not see it.
 _listener: ContextVar[Progress | None] = ContextVar("listener", default=None)
-
-#: What a model repeats of its data set.
-_DATASET_ATTRIBUTES = ("protocol", "treatment", "sigma_angstrom", "gamma_eV", "settings_digest", "shift_eV")
 
 
 @contextlib.contextmanager
@@ -98,13 +92,5 @@ def result_nodes(
         "analysis": AnalysisData.from_result(dataset, part, parameters, version, arrays, attributes)
     }
     if models:
-        own = dataset.base.attributes
-        description = {
-            **{key: own.get(key, None) for key in _DATASET_ATTRIBUTES},
-            "dataset_digest": own.get("digest", None),
-            "training_version": version,
-        }
-        nodes["models"] = {
-            target: ModelData.from_spectrum_model(content, description) for target, content in models.items()
-        }
+        nodes["models"] = {target: model_node(dataset, content, version) for target, content in models.items()}
     return nodes

@@ -13,7 +13,7 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
-from aiida_siox.calculations.analysis import ERROR_INVALID_PARAMETERS, ERROR_UNSUITABLE_DATASET
+from aiida_siox.calculations.training import ERROR_INVALID_PARAMETERS, ERROR_UNSUITABLE_DATASET
 from aiida_siox.data.analysis import AnalysisData
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.model import ModelData

@@ -1,179 +1,209 @@
-"""Training with every split, with the scores side by side."""
+"""Scores of every split: networks trained on one side, judged on the other, over several seeds."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from numpy.typing import NDArray
+from scipy import stats
 
 from aiida_siox.learning import metrics
+from aiida_siox.learning.ensemble import Task, Trained, fit_ensembles
 from aiida_siox.learning.parameters import Hyperparameters, SplitKind, Target
-from aiida_siox.learning.splits import Split, SplitSizes, make_split
-from aiida_siox.learning.training import Fit, fit, reproducible
+from aiida_siox.learning.sites import SiteSet
+from aiida_siox.learning.splits import Split, make_splits
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+Progress = Callable[[float], None]
+
+#: Seeds of repetitions are this far apart, so that the seeds of their folds do not meet.
+SEED_STEP = 1_000_003
 
 
 @dataclasses.dataclass(frozen=True)
-class LearningData:
-    """Spectra and one target of n sites, checked.
+class Held:
+    """What one repetition of a kind of split gave; rows that it did not test are NaN.
 
-    :param energy: increasing energies in eV, shape (n_e,).
-    :param spectra: raw spectra, shape (n, n_e).
-    :param targets: e or g(R), shape (n, n_outputs).
-    :param groups: label of the configuration of each site, equal for equal configurations.
-    :param compositions: label of the composition of each site.
+    :param splits: train and test rows; every row is tested at most once.
+    :param trained: an ensemble for each split.
+    :param predicted: prediction of the test rows by the ensemble, shape (n, n_outputs).
+    :param single: the same by one network of it, shape (n, n_outputs).
+    :param fitted: prediction of the training rows, of a single split only, shape (n, n_outputs).
+    :param no_skill: mean of the training rows, shape (n, n_outputs).
+    :param composition_mean: mean of the training rows of the same composition, shape (n, n_outputs).
     """
 
-    energy: Array
-    spectra: Array
-    targets: Array
-    groups: Sequence[str]
-    compositions: Sequence[str]
-
-    @classmethod
-    def checked(
-        cls,
-        energy: ArrayLike,
-        spectra: ArrayLike,
-        targets: ArrayLike,
-        groups: Sequence[str],
-        compositions: Sequence[str],
-    ) -> LearningData:
-        """Build from arrays; a target of shape (n,) becomes (n, 1).
-
-        :raises ValueError: if shapes do not fit, energies do not increase, or a number is not finite.
-        """
-        energy, spectra, targets = (np.asarray(a, dtype=float) for a in (energy, spectra, targets))
-        if targets.ndim == 1:
-            targets = targets[:, None]
-        n = len(spectra)
-        if spectra.ndim != 2 or spectra.shape[1:] != energy.shape or targets.ndim != 2:
-            raise ValueError(
-                f"shapes do not fit: energies {energy.shape}, spectra {spectra.shape}, targets {targets.shape}."
-            )
-        if not len(targets) == len(groups) == len(compositions) == n:
-            raise ValueError(
-                f"{n} spectra, {len(targets)} targets, {len(groups)} configurations, {len(compositions)} compositions: "
-                "there must be one of each for every site."
-            )
-        if np.any(np.diff(energy) <= 0):
-            raise ValueError("the energies of the spectra must increase.")
-        for name, array in (("spectrum", spectra), ("target", targets)):
-            bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
-            if bad.size:
-                raise ValueError(
-                    f"the {name} of row {bad[0]} (and of {bad.size - 1} more) has numbers that are not finite."
-                )
-        return cls(energy, spectra, targets, list(groups), list(compositions))
-
-    def __len__(self) -> int:
-        """Number of sites."""
-        return len(self.spectra)
-
-
-@dataclasses.dataclass(frozen=True)
-class SplitResult:
-    """What one split gave.
-
-    :param split: the rows.
-    :param fit: the network and its history.
-    :param predicted: predictions for all rows, test and training, shape (n, n_outputs).
-    :param scores: on the test rows.
-    """
-
-    split: Split
-    fit: Fit
+    splits: list[Split]
+    trained: list[Trained]
     predicted: Array
-    scores: metrics.Scores
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """Results of all splits, and which of them gives the network to keep.
-
-    :param chosen: split of the network to keep.
-    :param results: for each split that could be made.
-    :param unavailable: reason for each split that could not be made.
-    """
-
-    chosen: SplitKind
-    results: dict[SplitKind, SplitResult]
-    unavailable: dict[SplitKind, str]
+    single: Array
+    fitted: Array
+    no_skill: Array
+    composition_mean: Array
 
     @property
-    def best(self) -> SplitResult:
-        """Result of the chosen split."""
-        return self.results[self.chosen]
+    def tested(self) -> NDArray[np.bool_]:
+        """Which rows were tested, shape (n,)."""
+        return np.asarray(np.isfinite(self.predicted).all(axis=1))
 
 
-def train_and_score(data: LearningData, target: Target, hyper: Hyperparameters) -> Outcome:
-    """Train one network for each kind of split and score it on its test sites.
+def hold_out(
+    sites: SiteSet,
+    target: Target,
+    hyper: Hyperparameters,
+    kind: SplitKind,
+    n_seeds: int,
+    *,
+    n_test_folds: int,
+    point: Mapping[str, float] | None = None,
+    shuffle: bool = False,
+    progress: Progress | None = None,
+) -> list[Held]:
+    """Train and test with a kind of split, repeated with different seeds.
 
-    If the chosen split cannot be made (``grouped`` with a single configuration), the random one takes its place
-    and the reason is in ``unavailable``.
-
-    :param data: the sites.
-    :param target: what is learned: it selects the shape of the network.
-    :param hyper: the protocol.
-    :raises ValueError: if there are too few sites.
+    :param n_test_folds: of the grouped split.
+    :param point: hyperparameters to take; the cross-validation inside the training rows chooses when None.
+    :param shuffle: shuffle the targets among all sites: no network can then be better than no skill.
+    :param progress: called with the part that is done.
+    :returns: one entry for each seed; the leave-one-composition-out split is the same for every seed.
+    :raises ValueError: if the sites cannot be divided so.
     """
-    energy, spectra, targets = (torch.from_numpy(a) for a in (data.energy, data.spectra, data.targets))
-    architecture = hyper.architecture(target, spectra.shape[1], targets.shape[1])
-    sizes = SplitSizes(hyper.test_fraction, hyper.validation_fraction, hyper.grouped_validation_min_configurations)
-    results: dict[SplitKind, SplitResult] = {}
-    unavailable: dict[SplitKind, str] = {}
-    for kind in SplitKind:
-        try:
-            split = make_split(kind, data.groups, sizes, hyper.seed)
-        except ValueError as exception:
-            if kind is SplitKind.RANDOM:
-                raise
-            unavailable[kind] = str(exception)
-            continue
-        trained = fit(energy, spectra, targets, split, architecture, hyper)
-        with reproducible(hyper.seed, hyper.threads), torch.no_grad():
-            predicted = trained.network(spectra)
-        results[kind] = SplitResult(
-            split, trained, predicted.numpy(), score(predicted, targets, split, data.compositions, trained)
+    return hold_out_windows(
+        sites, target, hyper, kind, n_seeds, [None], n_test_folds, point=point, shuffle=shuffle, progress=progress
+    )[0]
+
+
+def hold_out_windows(
+    sites: SiteSet,
+    target: Target,
+    hyper: Hyperparameters,
+    kind: SplitKind,
+    n_seeds: int,
+    windows: Sequence[Indices | None],
+    n_test_folds: int,
+    *,
+    point: Mapping[str, float] | None = None,
+    shuffle: bool = False,
+    progress: Progress | None = None,
+) -> list[list[Held]]:
+    """Do the same with networks that read a part of the energies each, all of them trained together.
+
+    :param windows: columns that are read; all when None.
+    :returns: for each window what :func:`hold_out` returns.
+    """
+    targets = shuffled(sites.targets(target), hyper.seed) if shuffle else sites.targets(target)
+    seeds = [hyper.seed + SEED_STEP * s for s in range(n_seeds)]
+    divided = [
+        make_splits(
+            kind,
+            sites.groups,
+            sites.compositions,
+            test_fraction=hyper.test_fraction,
+            n_folds=n_test_folds,
+            seed=seed,
         )
-    chosen = hyper.split if hyper.split in results else SplitKind.RANDOM
-    return Outcome(chosen, results, unavailable)
+        for seed in seeds
+    ]
+    tasks = [
+        Task(split.train, seed, grouped=kind is not SplitKind.RANDOM, columns=columns, point=point)
+        for columns in windows
+        for seed, splits in zip(seeds, divided, strict=True)
+        for split in splits
+    ]
+    trained = iter(fit_ensembles(sites.energy, sites.spectra, targets, sites.groups, target, tasks, hyper, progress))
+    return [
+        [
+            _held(
+                splits,
+                [next(trained) for _ in splits],
+                sites.spectra if columns is None else sites.spectra[:, columns],
+                targets,
+                sites.compositions,
+            )
+            for splits in divided
+        ]
+        for columns in windows
+    ]
 
 
-def score(
-    predicted: Tensor, targets: Tensor, split: Split, compositions: Sequence[str], trained: Fit
-) -> metrics.Scores:
-    """Score predictions on the test rows of a split.
+def shuffled(targets: Array, seed: int) -> Array:
+    """Return the rows in random order, which takes all meaning from them."""
+    return np.asarray(np.random.default_rng(seed).permutation(targets))
 
-    :param predicted: predictions for all rows, shape (n, n_outputs).
-    :param targets: references for all rows, same shape.
-    :param split: the rows.
-    :param compositions: composition of each row.
-    :param trained: the training, for its epochs.
+
+def _held(
+    splits: list[Split], trained: list[Trained], spectra: Array, targets: Array, compositions: NDArray[np.str_]
+) -> Held:
+    arrays = {name: np.full(targets.shape, np.nan) for name in ("predicted", "single", "fitted", "mean", "by_x")}
+    for split, result in zip(splits, trained, strict=True):
+        train, test = split.train, split.test
+        arrays["predicted"][test] = result.ensemble.predict(spectra[test])
+        arrays["single"][test] = result.ensemble.single(spectra[test])
+        if len(splits) == 1:
+            arrays["fitted"][train] = result.ensemble.predict(spectra[train])
+        arrays["mean"][test] = targets[train].mean(axis=0)
+        arrays["by_x"][test], _ = metrics.composition_mean(targets[train], compositions[train], compositions[test])
+    return Held(
+        splits, trained, arrays["predicted"], arrays["single"], arrays["fitted"], arrays["mean"], arrays["by_x"]
+    )
+
+
+def site_rmse(predicted: Array, reference: Array) -> Array:
+    """Return the RMSE of each row over its outputs, shape (n,); NaN where there is no prediction."""
+    return np.sqrt(((predicted - reference) ** 2).mean(axis=1))
+
+
+def over_seeds(values: Sequence[float | None], confidence: float) -> dict[str, Any]:
+    """Return the mean over seeds, with the confidence interval of the mean (Student's t), and the values.
+
+    :param values: one for each seed.
+    :param confidence: such as 0.9.
+    :returns: ``mean``, ``low``, ``high`` (the mean itself for a single seed), ``seeds``.
     """
-    train, test = split.train, split.test
-    reference = targets[test]
-    error = metrics.rmse(predicted[test], reference)
-    no_skill = metrics.rmse(targets[train].mean(dim=0).expand_as(reference), reference)
-    by_composition, n_without = metrics.composition_mean(
-        targets[train], [compositions[i] for i in train], [compositions[i] for i in test]
-    )
-    return metrics.Scores(
-        rmse=error,
-        r2=metrics.r_squared(predicted[test], reference),
-        rmse_no_skill=no_skill,
-        skill=1 - error / no_skill if no_skill > 0 else None,
-        rmse_composition_mean=metrics.rmse(by_composition, reference),
-        n_without_composition=n_without,
-        rmse_train=metrics.rmse(predicted[train], targets[train]),
-        n_train=len(train),
-        n_validation=len(split.validation),
-        n_test=len(test),
-        epochs=len(trained.history),
-        best_epoch=trained.best_epoch,
-    )
+    known = np.array([value for value in values if value is not None], dtype=float)
+    if not len(known):
+        return {"mean": None, "low": None, "high": None, "seeds": list(values)}
+    mean = float(known.mean())
+    half = 0.0
+    if len(known) > 1:
+        half = float(stats.t.ppf((1 + confidence) / 2, len(known) - 1) * known.std(ddof=1) / np.sqrt(len(known)))
+    return {
+        "mean": mean,
+        "low": mean - half,
+        "high": mean + half,
+        "seeds": [None if v is None else float(v) for v in values],
+    }
+
+
+def score(held: Sequence[Held], reference: Array, confidence: float) -> dict[str, Any]:
+    """Return the scores of the test rows over all repetitions, each beside what no skill gives.
+
+    :param held: repetitions.
+    :param reference: targets, shape (n, n_outputs).
+    :param confidence: of the intervals of the mean over seeds.
+    """
+
+    def error(values: Array, rows: NDArray[np.bool_]) -> float:
+        return metrics.rmse(values[rows], reference[rows])
+
+    rmse = [error(h.predicted, h.tested) for h in held]
+    no_skill = [error(h.no_skill, h.tested) for h in held]
+    splits = [split for h in held for split in h.splits]
+    return {
+        "rmse": over_seeds(rmse, confidence),
+        "r2": over_seeds([metrics.r_squared(h.predicted[h.tested], reference[h.tested]) for h in held], confidence),
+        "rmse_single": over_seeds([error(h.single, h.tested) for h in held], confidence),
+        "rmse_no_skill": over_seeds(no_skill, confidence),
+        "skill": 1 - float(np.mean(rmse)) / float(np.mean(no_skill)) if np.mean(no_skill) > 0 else None,
+        "rmse_composition_mean": over_seeds([error(h.composition_mean, h.tested) for h in held], confidence),
+        "n_train": round(float(np.mean([len(split.train) for split in splits]))),
+        "n_test": round(float(np.mean([h.tested.sum() for h in held]))),
+        "n_seeds": len(held),
+        "n_splits": len(held[0].splits),
+        "best_epoch": float(np.mean([t.best_epochs.mean() for h in held for t in h.trained])),
+        "hyperparameters": [t.point for h in held for t in h.trained],
+    }

@@ -8,17 +8,21 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+#: States of the oxidation target: zero to four oxygen neighbours.
+N_OXIDATION = 5
+
 
 class Target(enum.StrEnum):
     """What a network reads from a spectrum."""
 
     VALENCE = "valence"
     RDF = "rdf"
+    OXIDATION = "oxidation"
 
     @property
     def unit(self) -> str:
-        """Unit of the target: e for the Bader valence, g(R) (no dimension) for the RDF."""
-        return "e" if self is Target.VALENCE else "g(R)"
+        """Unit: e for the Bader valence, g(R) for the RDF, a fraction for each of the states Si⁰ to Si⁴⁺."""
+        return {"valence": "e", "rdf": "g(R)", "oxidation": "fraction"}[self.value]
 
 
 class Normalisation(enum.StrEnum):
@@ -33,6 +37,7 @@ class SplitKind(enum.StrEnum):
 
     RANDOM = "random"
     GROUPED = "grouped"
+    COMPOSITION = "composition"
 
 
 class Activation(enum.StrEnum):
@@ -61,6 +66,25 @@ def _integer(name: str, value: Any, low: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < low:
         raise ValueError(f"`{name}` must be an integer of at least {low}, got {value!r}.")
     return int(value)
+
+
+def _grid(values: Any) -> dict[str, list[float]]:
+    if not isinstance(values, Mapping) or not set(values) <= {"learning_rate", "weight_decay"}:
+        raise ValueError(f"`grid` must map learning_rate and weight_decay to lists of values, got {values!r}.")
+    for name, entries in values.items():
+        if not isinstance(entries, Sequence) or isinstance(entries, str) or not entries:
+            raise ValueError(f"`grid.{name}` must be a list with at least one value, got {entries!r}.")
+    strict = {"learning_rate": True, "weight_decay": False}
+    return {
+        name: [_number(f"grid.{name}", entry, 0, strict=strict[name]) for entry in entries]
+        for name, entries in values.items()
+    }
+
+
+def _sizes(values: Any) -> tuple[int, int]:
+    if not isinstance(values, Sequence) or len(values) != 2 or not 1 <= values[0] <= values[1]:
+        raise ValueError(f"`mixture_sizes` must be [least, largest] number of sites, got {values!r}.")
+    return _integer("mixture_sizes", values[0], 1), _integer("mixture_sizes", values[1], 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,12 +139,18 @@ class Architecture:
 class Hyperparameters:
     """Everything a training needs besides its data; every value comes from ``workflows/protocols/training.yaml``.
 
-    :param split: split of the network that is kept (both are always scored).
     :param test_fraction: part of the sites kept for the test.
-    :param validation_fraction: part of the training sites that decides when to stop.
-    :param grouped_validation_min_configurations: with at least so many training configurations the grouped split
-        takes whole configurations for validation, with fewer it takes sites.
-    :param seed: of the split, the initial weights and the order of the batches.
+    :param n_folds: folds of the training sites: each network stops by the fold that it has not fitted.
+    :param seeds_per_fold: networks of different seeds for each fold.
+    :param grouped_min_configurations: with fewer training configurations, folds are made of sites.
+    :param grid: values of ``learning_rate`` and ``weight_decay`` among which the cross-validation chooses.
+    :param mixture_sizes: least and largest number of sites in a random mixture, where mixtures are trained on.
+    :param n_mixtures: random mixtures in each fold of a network that is to read averaged spectra.
+    :param n_test_folds: of configurations, of which each in turn is the test of a score.
+    :param confidence: of the intervals of scores.
+    :param coverage: of the intervals of predictions.
+    :param novelty_quantile: of the scores of held-out sites: what is above it is flagged as unlike training.
+    :param seed: of splits, folds, initial weights and the order of the batches.
     :param epochs: most passes over the training sites.
     :param patience: epochs without a better validation loss after which training stops.
     :param batch_size: sites per step.
@@ -135,10 +165,17 @@ class Hyperparameters:
     :param networks: ``{target: {hidden: [...], activation: ...}}``.
     """
 
-    split: SplitKind
     test_fraction: float
-    validation_fraction: float
-    grouped_validation_min_configurations: int
+    n_folds: int
+    seeds_per_fold: int
+    grouped_min_configurations: int
+    grid: Mapping[str, Sequence[float]]
+    mixture_sizes: tuple[int, int]
+    n_mixtures: int
+    n_test_folds: int
+    confidence: float
+    coverage: float
+    novelty_quantile: float
     seed: int
     epochs: int
     patience: int
@@ -172,12 +209,18 @@ class Hyperparameters:
         if not isinstance(networks, Mapping) or not set(networks) <= set(Target):
             raise ValueError(f"`networks` must map {', '.join(Target)} to hidden and activation, got {networks!r}.")
         hyper = cls(
-            split=_choice(SplitKind, "split", values["split"]),
             test_fraction=_number("test_fraction", values["test_fraction"], 0, 1, strict=True),
-            validation_fraction=_number("validation_fraction", values["validation_fraction"], 0, 1, strict=True),
-            grouped_validation_min_configurations=_integer(
-                "grouped_validation_min_configurations", values["grouped_validation_min_configurations"], 2
-            ),
+            n_folds=_integer("n_folds", values["n_folds"], 2),
+            seeds_per_fold=_integer("seeds_per_fold", values["seeds_per_fold"], 1),
+            grouped_min_configurations=_integer("grouped_min_configurations", values["grouped_min_configurations"], 2),
+            grid=_grid(values["grid"]),
+            mixture_sizes=_sizes(values["mixture_sizes"]),
+            n_mixtures=_integer("n_mixtures", values["n_mixtures"], 0),
+            n_test_folds=_integer("n_test_folds", values["n_test_folds"], 2),
+            **{
+                key: _number(key, values[key], 0, 1, strict=True)
+                for key in ("confidence", "coverage", "novelty_quantile")
+            },
             seed=_integer("seed", values["seed"], 0),
             epochs=_integer("epochs", values["epochs"], 1),
             patience=_integer("patience", values["patience"], 1),

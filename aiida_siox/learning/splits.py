@@ -1,9 +1,9 @@
-"""Division of sites into training, validation and test: one function for each kind."""
+"""Division of sites into training and test, and of training sites into folds."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,92 +12,103 @@ from aiida_siox.learning.parameters import SplitKind
 
 Indices = NDArray[np.int64]
 
-#: Two sites to fit, one to stop by, one to test: with fewer there is nothing to score.
+#: One site to fit and one to stop by in training, and one to test: with fewer there is nothing to score.
 MINIMUM_SITES = 4
-_KEPT_FOR_TRAINING = MINIMUM_SITES - 1
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Row numbers of the three parts, each increasing.
+    """Row numbers of the two sides, each increasing.
 
     :param kind: how they were made.
-    :param fit: sites whose loss is minimised.
-    :param validation: sites that decide when to stop: training sites, too.
+    :param train: sites that may decide anything: weights, when to stop, hyperparameters, scalers.
     :param test: sites that decide nothing.
     """
 
     kind: SplitKind
-    fit: Indices
-    validation: Indices
+    train: Indices
     test: Indices
 
-    @property
-    def train(self) -> Indices:
-        """Everything that is not test, increasing."""
-        return np.sort(np.concatenate([self.fit, self.validation]))
 
-    @property
-    def parts(self) -> NDArray[np.str_]:
-        """``fit``, ``validation`` or ``test`` for each row."""
-        parts = np.full(len(self.fit) + len(self.validation) + len(self.test), "fit", dtype="<U10")
-        parts[self.validation] = "validation"
-        parts[self.test] = "test"
-        return parts
+def random_splits(n: int, test_fraction: float, seed: int) -> list[Split]:
+    """Divide sites once at random whatever their configuration, as the paper does.
 
-
-@dataclasses.dataclass(frozen=True)
-class SplitSizes:
-    """How much goes where (see :class:`~aiida_siox.learning.parameters.Hyperparameters`)."""
-
-    test_fraction: float
-    validation_fraction: float
-    grouped_validation_min_configurations: int
-
-
-def random_split(groups: ArrayLike, sizes: SplitSizes, seed: int) -> Split:
-    """Divide sites at random whatever their configuration, as the paper does.
-
-    :param groups: configuration of each site, shape (n,); only its length is used.
-    :raises ValueError: if there are fewer than four sites.
+    :param n: number of sites.
+    :raises ValueError: if there are fewer than four.
     """
-    n = _check_count(groups)
+    _check_count(n)
     order = np.random.default_rng(seed).permutation(n)
-    n_test = min(max(1, round(sizes.test_fraction * n)), n - _KEPT_FOR_TRAINING)
-    fit, validation = _take_sites(order[n_test:], sizes.validation_fraction)
-    return Split(SplitKind.RANDOM, fit, validation, np.sort(order[:n_test]))
+    n_test = min(max(1, round(test_fraction * n)), n - MINIMUM_SITES + 1)
+    return [Split(SplitKind.RANDOM, np.sort(order[n_test:]), np.sort(order[:n_test]))]
 
 
-def grouped_split(groups: ArrayLike, sizes: SplitSizes, seed: int) -> Split:
-    """Divide whole configurations, so that none has sites in training and in test.
+def grouped_splits(groups: ArrayLike, n_folds: int, seed: int) -> list[Split]:
+    """Leave whole configurations out, each site once.
 
     :param groups: configuration of each site, shape (n,): a label that is equal for equal configurations.
-    :raises ValueError: if there is only one configuration, or none can be left out.
+    :param n_folds: at most; not more than there are configurations.
+    :raises ValueError: if there is only one configuration, or too few sites.
     """
-    n = _check_count(groups)
     labels = np.asarray(groups)
-    generator = np.random.default_rng(seed)
-    test = _take_groups(labels, sizes.test_fraction, n - _KEPT_FOR_TRAINING, generator)
-    train = np.setdiff1d(np.arange(n), test)
-    if len(np.unique(labels[train])) >= sizes.grouped_validation_min_configurations:
-        validation = train[_take_groups(labels[train], sizes.validation_fraction, len(train) - 2, generator)]
-        fit = np.setdiff1d(train, validation)
-    else:
-        fit, validation = _take_sites(generator.permutation(train), sizes.validation_fraction)
-    split = Split(SplitKind.GROUPED, fit, validation, test)
-    require_disjoint(labels, split.train, split.test)
-    return split
+    _check_count(len(labels))
+    return _leave_out(SplitKind.GROUPED, labels, group_folds(labels, n_folds, seed))
 
 
-SPLITTERS: dict[SplitKind, Callable[[ArrayLike, SplitSizes, int], Split]] = {
-    SplitKind.RANDOM: random_split,
-    SplitKind.GROUPED: grouped_split,
-}
+def composition_splits(groups: ArrayLike, compositions: ArrayLike) -> list[Split]:
+    """Leave one composition out after the other.
+
+    :param groups: configuration of each site, shape (n,).
+    :param compositions: composition of each site, shape (n,).
+    :raises ValueError: if there is only one composition, or too few sites.
+    """
+    labels = np.asarray(compositions)
+    _check_count(len(labels))
+    names, folds = np.unique(labels, return_inverse=True)
+    if len(names) < 2:
+        raise ValueError("all sites have one composition: leaving a composition out needs at least two.")
+    return _leave_out(SplitKind.COMPOSITION, np.asarray(groups), folds)
 
 
-def make_split(kind: SplitKind, groups: ArrayLike, sizes: SplitSizes, seed: int) -> Split:
-    """Return the split of a kind; the same arguments give the same split."""
-    return SPLITTERS[kind](groups, sizes, seed)
+def make_splits(
+    kind: SplitKind, groups: ArrayLike, compositions: ArrayLike, *, test_fraction: float, n_folds: int, seed: int
+) -> list[Split]:
+    """Return the splits of a kind; the same arguments give the same splits.
+
+    :param groups: configuration of each site, shape (n,).
+    :param compositions: composition of each site, shape (n,).
+    :raises ValueError: if the sites cannot be divided so.
+    """
+    if kind is SplitKind.RANDOM:
+        return random_splits(len(np.asarray(groups)), test_fraction, seed)
+    if kind is SplitKind.GROUPED:
+        return grouped_splits(groups, n_folds, seed)
+    return composition_splits(groups, compositions)
+
+
+def group_folds(groups: ArrayLike, n_folds: int, seed: int) -> Indices:
+    """Return the fold of each site; a configuration is in one fold only, and folds are of similar size.
+
+    Configurations go, in random order, to the fold that has the fewest sites so far.
+
+    :param groups: configuration of each site, shape (n,).
+    :raises ValueError: if there is only one configuration.
+    """
+    names, members, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    if len(names) < 2:
+        raise ValueError("all sites belong to one configuration: a grouped split needs at least two.")
+    sizes = np.zeros(min(n_folds, len(names)), dtype=int)
+    fold = np.empty(len(names), dtype=np.int64)
+    for group in np.random.default_rng(seed).permutation(len(names)):
+        fold[group] = int(sizes.argmin())
+        sizes[fold[group]] += counts[group]
+    return fold[members]
+
+
+def site_folds(n: int, n_folds: int, seed: int) -> Indices:
+    """Return the fold of each of n sites whatever their configuration."""
+    fold = np.empty(n, dtype=np.int64)
+    fold[np.random.default_rng(seed).permutation(n)] = np.arange(n) % min(n_folds, n)
+    return fold
 
 
 def require_disjoint(groups: ArrayLike, train: ArrayLike, test: ArrayLike) -> None:
@@ -115,40 +126,28 @@ def require_disjoint(groups: ArrayLike, train: ArrayLike, test: ArrayLike) -> No
         raise ValueError(f"configuration {names} has sites in training and in test: a grouped split divides neither.")
 
 
-def _check_count(groups: ArrayLike) -> int:
-    n = len(np.asarray(groups))
+def _leave_out(kind: SplitKind, groups: NDArray[np.generic], folds: Indices) -> list[Split]:
+    splits = []
+    for fold in np.unique(folds):
+        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        require_disjoint(groups, train, test)
+        if len(train) < 2:
+            raise ValueError(
+                f"{len(train)} sites are left for training when {len(test)} are left out: add configurations to the "
+                "data set."
+            )
+        splits.append(Split(kind, train, test))
+    return splits
+
+
+def _check_count(n: int) -> None:
     if n < MINIMUM_SITES:
         raise ValueError(
             f"{n} sites are too few to train and test a network: at least {MINIMUM_SITES} finished sites are needed. "
             "Add configurations to the data set."
         )
-    return n
 
 
-def _take_sites(order: Indices, fraction: float) -> tuple[Indices, Indices]:
-    """Return the rest and the first part of rows that are already in random order."""
-    n_taken = min(max(1, round(fraction * len(order))), len(order) - 2)
-    return np.sort(order[n_taken:]), np.sort(order[:n_taken])
-
-
-def _take_groups(labels: NDArray[np.generic], fraction: float, most: int, generator: np.random.Generator) -> Indices:
-    """Return rows of whole groups, drawn in random order as long as that brings their number nearer to the wish."""
-    names, counts = np.unique(labels, return_counts=True)
-    if len(names) < 2:
-        raise ValueError("all sites belong to one configuration: a grouped split needs at least two.")
-    wanted = fraction * len(labels)
-    taken: list[int] = []
-    total = 0
-    for index in generator.permutation(len(names)):
-        size = int(counts[index])
-        if total + size > most or len(taken) == len(names) - 1:
-            continue
-        if not taken or abs(total + size - wanted) < abs(total - wanted):
-            taken.append(int(index))
-            total += size
-    if not taken:
-        raise ValueError(
-            f"no configuration can be left out for the test: {_KEPT_FOR_TRAINING} sites must stay for training. "
-            "Add configurations to the data set."
-        )
-    return np.flatnonzero(np.isin(labels, names[taken]))
+def rows_of(names: Sequence[str], labels: NDArray[np.str_]) -> Indices:
+    """Return the rows whose label is among the names, increasing."""
+    return np.flatnonzero(np.isin(labels, list(names)))

@@ -1,4 +1,4 @@
-"""Splits: sizes, disjoint parts, and configurations that stay on one side."""
+"""Splits: sizes, disjoint sides, and configurations that stay on one side."""
 
 from __future__ import annotations
 
@@ -6,62 +6,70 @@ import numpy as np
 import pytest
 
 from aiida_siox.learning.parameters import SplitKind
-from aiida_siox.learning.splits import SplitSizes, grouped_split, make_split, random_split, require_disjoint
-
-SIZES = SplitSizes(test_fraction=0.2, validation_fraction=0.15, grouped_validation_min_configurations=5)
+from aiida_siox.learning.splits import (
+    composition_splits,
+    group_folds,
+    grouped_splits,
+    make_splits,
+    random_splits,
+    require_disjoint,
+    site_folds,
+)
 
 
 @pytest.mark.parametrize("kind", list(SplitKind))
-@pytest.mark.parametrize(("n", "n_groups"), [(4, 4), (5, 3), (16, 3), (64, 9), (1180, 45)])
-def test_parts_cover_all_rows_once(kind, n, n_groups):
+@pytest.mark.parametrize(("n", "n_groups"), [(5, 3), (16, 3), (64, 9), (1180, 45)])
+def test_sides_cover_all_rows(kind, n, n_groups):
     groups = np.arange(n) % n_groups
-    split = make_split(kind, groups, SIZES, seed=1)
-    assert np.array_equal(np.sort(np.concatenate([split.fit, split.validation, split.test])), np.arange(n))
-    assert len(split.fit) >= 2
-    assert len(split.validation) >= 1
-    assert len(split.test) >= 1
-    assert np.array_equal(np.flatnonzero(split.parts == "test"), split.test)
+    compositions = np.array([f"x{group % 3}" for group in groups])
+    splits = make_splits(kind, groups, compositions, test_fraction=0.2, n_folds=5, seed=1)
+    for split in splits:
+        assert np.array_equal(np.sort(np.concatenate([split.train, split.test])), np.arange(n))
+    tested = np.concatenate([split.test for split in splits])
+    assert len(np.unique(tested)) == len(tested), "a site is tested twice"
+    if kind is not SplitKind.RANDOM:
+        assert len(tested) == n, "a site is never tested"
 
 
 def test_random_takes_the_fraction_and_depends_on_the_seed_only():
-    groups = np.zeros(100)
-    split = random_split(groups, SIZES, seed=3)
+    (split,) = random_splits(100, 0.2, seed=3)
     assert len(split.test) == 20
-    assert len(split.validation) == 12
-    assert np.array_equal(split.test, random_split(groups, SIZES, seed=3).test)
-    assert not np.array_equal(split.test, random_split(groups, SIZES, seed=4).test)
+    assert np.array_equal(split.test, random_splits(100, 0.2, seed=3)[0].test)
+    assert not np.array_equal(split.test, random_splits(100, 0.2, seed=4)[0].test)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_grouped_divides_no_configuration(seed):
-    groups = np.repeat([f"c{i}" for i in range(20)], 7)
-    split = grouped_split(groups, SIZES, seed)
-    assert len(split.test) == 28
-    assert not set(groups[split.train]) & set(groups[split.test])
-    assert not set(groups[split.fit]) & set(groups[split.validation]), "validation is grouped, too"
+    groups = np.repeat([f"c{i}" for i in range(20)], np.arange(20) % 5 + 2)
+    splits = grouped_splits(groups, 5, seed)
+    assert len(splits) == 5
+    for split in splits:
+        assert not set(groups[split.train]) & set(groups[split.test])
+        assert abs(len(split.test) - len(groups) / 5) <= 6, "folds of similar size"
 
 
-def test_grouped_with_few_configurations_validates_on_sites():
-    groups = np.repeat(["a", "b", "c"], 6)
-    split = grouped_split(groups, SIZES, seed=0)
-    assert set(groups[split.validation]) <= set(groups[split.fit])
-    assert len(split.test) == 6
+def test_composition_leaves_each_out_once():
+    groups = np.repeat(["a1", "a2", "b1", "c1"], 3)
+    compositions = np.repeat(["a", "a", "b", "c"], 3)
+    splits = composition_splits(groups, compositions)
+    assert [set(compositions[split.test]) for split in splits] == [{"a"}, {"b"}, {"c"}]
+    with pytest.raises(ValueError, match="one composition"):
+        composition_splits(groups, np.repeat("a", 12))
 
 
-def test_grouped_leaves_enough_for_training():
-    groups = np.array(["large"] * 14 + ["small"] * 2)
-    for seed in range(4):
-        assert set(groups[grouped_split(groups, SIZES, seed).test]) == {"small"}
+def test_no_more_folds_than_configurations():
+    assert set(group_folds(np.repeat(["a", "b", "c"], 4), 5, seed=0)) == {0, 1, 2}
+    assert sorted(np.bincount(site_folds(11, 5, seed=0))) == [2, 2, 2, 2, 3]
 
 
 def test_grouped_refuses_one_configuration():
     with pytest.raises(ValueError, match="one configuration"):
-        grouped_split(np.zeros(20), SIZES, seed=0)
+        grouped_splits(np.zeros(20), 5, seed=0)
 
 
 def test_too_few_sites():
     with pytest.raises(ValueError, match="3 sites are too few"):
-        random_split(np.zeros(3), SIZES, seed=0)
+        random_splits(3, 0.2, seed=0)
 
 
 def test_configuration_on_both_sides_raises():
@@ -70,6 +78,6 @@ def test_configuration_on_both_sides_raises():
     require_disjoint(["a", "b", "b", "c"], [0, 1, 2], [3])
 
 
-def test_grouped_refuses_when_nothing_can_be_left_out():
-    with pytest.raises(ValueError, match="no configuration can be left out"):
-        grouped_split(["a", "a", "b", "b"], SIZES, seed=0)
+def test_grouped_refuses_when_nothing_is_left_to_train():
+    with pytest.raises(ValueError, match="1 sites are left for training"):
+        grouped_splits(np.array(["large"] * 5 + ["small"]), 2, seed=0)

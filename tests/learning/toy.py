@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from aiida_siox.learning.evaluation import LearningData
 from aiida_siox.learning.parameters import Hyperparameters
+from aiida_siox.learning.sites import SiteSet
 from aiida_siox.workflows.training import TrainingProtocol
 
 ENERGY = np.linspace(1830.0, 1880.0, 256)
@@ -32,15 +32,18 @@ def toy_arrays(n: int, n_configurations: int, seed: int = 0) -> dict[str, np.nda
     }
 
 
-def toy_data(n: int = 60, n_configurations: int = 6, target: str = "valence", seed: int = 0) -> LearningData:
-    """Return toy spectra with one target, three compositions."""
+def toy_sites(n: int = 60, n_configurations: int = 6, seed: int = 0) -> SiteSet:
+    """Return toy spectra of three compositions, all configurations complete."""
     arrays = toy_arrays(n, n_configurations, seed)
-    return LearningData.checked(
-        ENERGY,
-        arrays["spectra"],
-        arrays[target],
-        groups=[f"cell{i}" for i in arrays["configuration"]],
-        compositions=[f"x{i % 3}" for i in arrays["configuration"]],
+    return SiteSet.checked(
+        energy=ENERGY,
+        r=R,
+        formulas=[f"Si{8 + i % 3}O8" for i in range(n_configurations)],
+        x=[8 / (8 + i % 3) for i in range(n_configurations)],
+        digests=[f"cell{i}" for i in range(n_configurations)],
+        complete=np.ones(n_configurations, dtype=bool),
+        sigma_angstrom=0.15,
+        **arrays,
     )
 
 
