@@ -91,8 +91,8 @@ class LanczosCoefficients:
         :param polarisation: index of the polarisation.
         """
         return cls(
-            a=arrays["a"][polarisation],
-            b=arrays["b"][polarisation],
+            a=np.asarray(arrays["a"][polarisation], dtype=float),
+            b=np.asarray(arrays["b"][polarisation], dtype=float),
             norm=arrays["norm"][polarisation],
             n_iterations=arrays["n_iterations"][polarisation],
             weights=arrays["weights"],
