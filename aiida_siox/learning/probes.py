@@ -46,7 +46,7 @@ def judge(sites: SiteSet, reference: NoveltyReference, shift: float, n_noise: in
 
     :param shift: eV by which averaged spectra of the end members are moved to both sides.
     :param n_noise: draws of white noise.
-    :returns: ``name``, ``score`` (the least one, for noise) and ``flagged`` (all of them) of each probe, and the end
+    :returns: ``name``, ``score`` in units of the threshold (the least one, for noise) and ``flagged`` (all of them) of each probe, and the end
         members where they are, which should pass.
     """
     probes = []
@@ -60,7 +60,7 @@ def judge(sites: SiteSet, reference: NoveltyReference, shift: float, n_noise: in
     return [
         {
             "name": name,
-            "score": float(reference.score(spectra).min()),
+            "score": float(reference.score(spectra).min() / reference.threshold),
             "flagged": bool(reference.flagged(spectra).all()),
         }
         for name, spectra in probes
