@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aiida_siox.learning.card import RANGE_KEYS
 from aiida_siox.learning.model import Prediction, SpectrumModel
-from aiida_siox.learning.parameters import Normalisation, Target
+from aiida_siox.learning.parameters import Normalisation, SplitKind, Target
 from aiida_siox.learning.parity import Parity
 from aiida_siox.science.plain import plain
 
@@ -67,7 +67,7 @@ class ModelData(Data):
                 "card": card,
                 "target": str(model.target),
                 "unit": model.target.unit,
-                "scores": scores,
+                "scores": {kind: values for kind, values in scores.items() if kind in list(SplitKind)},
                 "scores_unavailable": card["scores_unavailable"],
                 "split": split,
                 **{key: scores[split].get(key) for key in ("rmse", "r2", "rmse_no_skill", "skill")},
@@ -140,7 +140,7 @@ class ModelData(Data):
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
-        """Scores of every split that could be made (means over seeds), and of the out-of-fold predictions."""
+        """Scores of every split that could be made (means over seeds), side by side."""
         return dict(self.base.attributes.get("scores"))
 
     @property

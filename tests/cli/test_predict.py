@@ -60,9 +60,11 @@ def test_spectrum_that_does_not_cover_the_window(run_cli, hand_made_study, spect
     assert "spectrum.txt" in message
 
 
-def test_units_are_remarked_on(run_cli, hand_made_study, spectrum_file):
-    outcome = run_cli("predict", hand_made_study.models["charge_model"].pk, spectrum_file(scale=1000.0))
-    assert "WARNING" in outcome.stderr
+def test_other_units_are_refused(run_cli, hand_made_study, spectrum_file):
+    model = hand_made_study.models["charge_model"]
+    assert (
+        "in other units than the model" in run_cli("predict", model.pk, spectrum_file(scale=1000.0), fails=True).stderr
+    )
 
 
 @pytest.mark.parametrize("text", ["1 2 3\n", "", "a b\nc d\n", "1840 nan\n"])
