@@ -25,7 +25,7 @@ Indices = NDArray[np.int64]
 Progress = Callable[[float], None]
 
 #: Bytes that weights, gradients, moments and best weights of the members of one pass may take.
-MEMORY_BYTES = 6e8
+MEMORY_BYTES = 1.6e8
 _COPIES = 5
 #: Stopped members are taken out of the products when they are this part of what is computed.
 _COMPACT_AT = 0.2

@@ -296,7 +296,7 @@ def find_atomic_data(
     )
     query.append(orm.Dict, with_outgoing="run", edge_filters={"label": "parameters"}, project="attributes")
     query.order_by({"run": {"ctime": "desc"}})
-    for node, parameters in query.iterall():
+    for node, parameters in query.all():
         if mapping_digest(parameters) == wanted:
             return atomic_data_of(node)
     return None

@@ -66,7 +66,7 @@ def load_potential(name: str) -> orm.SinglefileData:
     path = find_tersoff_potential(name)
     node = orm.SinglefileData(path)
     query = orm.QueryBuilder().append(orm.SinglefileData, filters={"attributes.filename": path.name})
-    for (stored,) in query.iterall():
+    for (stored,) in query.all():
         if stored.get_content(mode="rb") == node.get_content(mode="rb"):
             return stored
     return node

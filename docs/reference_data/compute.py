@@ -124,7 +124,7 @@ class Campaign:
         query.append(orm.Str, filters={"attributes.value": item.formula}, tag="formula")
         query.append(MeltQuenchWorkChain, with_incoming="formula", tag="melt", project="*")
         query.append(orm.Int, with_outgoing="melt", edge_filters={"label": "seed"}, filters={"attributes.value": item.seed})
-        for (node,) in query.iterall():
+        for (node,) in query.all():
             running = not node.is_terminated
             names = ("starting_cell", "parameters")
             if same_inputs(node, builder, names) and (running or "structure" in node.outputs):
@@ -135,7 +135,7 @@ class Campaign:
         """Return a process that computes, or has computed, all sites of a structure with these settings."""
         query = orm.QueryBuilder().append(orm.StructureData, filters={"uuid": structure.uuid}, tag="structure")
         query.append(StructureTargetsWorkChain, with_incoming="structure", project="*")
-        for (node,) in query.iterall():
+        for (node,) in query.all():
             if not agree(node.inputs.settings.get_dict(), self.settings) or "sites" in node.inputs:
                 continue
             data_agree = all(node.inputs.atomic_data.pseudos[k].md5 == p.md5 for k, p in self.atomic["pseudos"].items())

@@ -143,7 +143,7 @@ class Campaign:
         query.append(
             orm.ProcessNode, with_group="group", filters={"attributes.exit_status": {"in": [0, FINAL_SCF]}}, project="*"
         )
-        for (node,) in query.iterall():
+        for (node,) in query.all():
             if node.base.extras.get(EXTRA, None) == name:
                 return node
         click.echo(name)
@@ -224,7 +224,7 @@ def rows() -> list[dict[str, Any]]:
     found: dict[tuple[str, str], dict[str, Any]] = {}
     query = orm.QueryBuilder().append(orm.Group, filters={"label": {"in": [GROUP, f"{GROUP}/fits"]}}, tag="group")
     query.append(orm.CalcFunctionNode, with_group="group", project="*")
-    for (node,) in query.iterall():
+    for (node,) in query.all():
         result = node.outputs.result.get_dict()
         name, crystal = node.base.extras.get(EXTRA).split("/")
         row = {"set": name, "crystal": crystal} | result

@@ -63,7 +63,7 @@ def read_sites() -> dict[str, list[Site]]:
     query = orm.QueryBuilder().append(orm.Group, filters={"label": GROUP}, tag="group")
     query.append(orm.WorkChainNode, with_group="group", filters={"attributes.exit_status": 0}, project="*")
     found: dict[str, list[Site]] = {}
-    for (node,) in query.iterall():
+    for (node,) in query.all():
         name = node.base.extras.get(EXTRA, {}).get("name")
         if name not in known or name in found:
             continue

@@ -47,7 +47,7 @@ def find(name: str, recipe: dict[str, Any]) -> orm.ProcessNode | None:
     """Return the process of an entry with the same recipe that has ended well or still runs, or None."""
     query = orm.QueryBuilder().append(orm.Group, filters={"label": GROUP}, tag="group")
     query.append(orm.ProcessNode, with_group="group", project="*")
-    for (node,) in query.iterall():
+    for (node,) in query.all():
         same = node.base.extras.get(EXTRA, None) == {"name": name, "recipe": recipe}
         if same and (node.is_finished_ok or not node.is_terminated):
             return node
