@@ -55,8 +55,10 @@ def toy_dataset(n: int = 48, n_configurations: int = 6) -> DatasetData:
 
 
 def run(dataset, target="valence", overrides=None):
-    """Run `train` with the fast protocol."""
-    parameters = TrainingProtocol.get_parameters("fast", {"epochs": 60, **(overrides or {})})
+    """Run `train` with the fast protocol and small networks."""
+    shape = {"hidden": [32, 32], "activation": "relu"}
+    small = {"epochs": 60, "n_folds": 3, "networks": dict.fromkeys(("valence", "rdf", "oxidation"), shape)}
+    parameters = TrainingProtocol.get_parameters("fast", {**small, **(overrides or {})})
     return train.run_get_node(dataset, orm.Str(target), orm.Dict(parameters), orm.Int(TRAINING_VERSION))
 
 
@@ -93,7 +95,7 @@ def test_valence_model_is_stored_and_queryable():
 @pytest.mark.usefixtures("aiida_profile")
 def test_rdf_model_predicts_what_its_parity_says():
     dataset = toy_dataset().store()
-    model, node = run(dataset, "rdf", {"epochs": 20, "networks": {"rdf": {"hidden": [64, 64, 64]}}})
+    model, node = run(dataset, "rdf", {"epochs": 20})
     assert node.is_finished_ok, node.exit_message
     assert model.base.attributes.get("split") == "grouped"
     parity = model.parity()

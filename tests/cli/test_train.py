@@ -22,9 +22,10 @@ def test_both_targets_json(run_cli, hand_made_study, short):
     model = orm.load_node(shown["outputs"]["charge_model"])
     assert str(model.target) == "valence"
     assert model.base.attributes.get("seed") == 7
-    assert model.base.attributes.get("hyperparameters")["epochs"] == 10
+    parameters = model.creator.inputs.parameters.get_dict()
+    assert parameters["epochs"] == model.base.attributes.get("card")["training"]["epochs"] == 10
     # the protocol that the data set was computed with decides what the overrides do not say
-    assert model.base.attributes.get("hyperparameters")["patience"] == 60
+    assert parameters["patience"] == 60
     assert "rmse" in shown["scores"]["charge_model"]["random"]
 
 
