@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from aiida_siox.cli.common import number, print_table
+from aiida_siox.report.figures.analysis_common import seed_words
 
 Attributes = Mapping[str, Any]
 
@@ -53,7 +54,7 @@ def _print_splits(title: str, attributes: Attributes) -> None:
                 ]
             )
     columns = ["target", "split", "RMSE (90 % interval)", "R²", "no skill", "one network", *BASELINES.values()]
-    print_table(f"{title}, {seeds(attributes)}", [*columns, "train/test"], rows)
+    print_table(f"{title}, {seed_words(attributes.get('n_seeds'))}", [*columns, "train/test"], rows)
 
 
 def _print_windows(title: str, attributes: Attributes) -> None:
@@ -68,7 +69,7 @@ def _print_windows(title: str, attributes: Attributes) -> None:
             row = [target, name, energies, interval(score.get("rmse"))]
             rows.append([*row, mean_of(score.get("r2")), mean_of(score.get("rmse_no_skill"))])
     columns = ["target", "window", "eV", "RMSE (90 % interval)", "R²", "no skill"]
-    print_table(f"{title}, {seeds(attributes)}", columns, rows)
+    print_table(f"{title}, {seed_words(attributes.get('n_seeds'))}", columns, rows)
 
 
 def _print_averages(title: str, attributes: Attributes) -> None:
@@ -130,11 +131,6 @@ PRINTERS: dict[str, Callable[[str, Attributes], None]] = {
 
 def _scores(attributes: Attributes) -> Mapping[str, Any]:
     return attributes.get("scores") or {}
-
-
-def seeds(attributes: Attributes) -> str:
-    """Return how many seeds stand behind the numbers."""
-    return f"{attributes.get('n_seeds', 'unknown number of')} seeds"
 
 
 def mean_of(value: Any, key: str = "mean") -> str:

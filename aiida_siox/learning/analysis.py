@@ -83,7 +83,7 @@ def splits(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, progr
     work = [(target, SplitKind(kind)) for target in _targets(parameters) for kind in parameters["kinds"]]
     step = _steps(progress, len(work))
     for i, (target, kind) in enumerate(work):
-        n_seeds = parameters["n_seeds_by_target"].get(str(target), parameters["n_seeds"])
+        n_seeds = parameters["n_seeds"][str(target)][str(kind)]
         say = step(i, f"{target}: {kind} split, {n_seeds} seeds")
         say(0.0)
         try:
@@ -150,7 +150,7 @@ def windows(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, prog
     step = _steps(progress, len(targets))
     for t, target in enumerate(targets):
         reference = sites.targets(target)
-        n_seeds = parameters["n_seeds_by_target"].get(str(target), parameters["n_seeds"])
+        n_seeds = parameters["n_seeds"][str(target)]
         every = hold_out_windows(
             sites,
             target,
@@ -230,7 +230,7 @@ def _predict_averages(
     """Return predictions and intervals of the averaged spectra for each seed, from networks that never saw them."""
     reference, targets = sites.averaged(target), sites.targets(target)
     point = {"learning_rate": hyper.learning_rate, "weight_decay": hyper.weight_decay}
-    seeds = [hyper.seed + SEED_STEP * s for s in range(parameters["n_seeds"])]
+    seeds = [hyper.seed + SEED_STEP * s for s in range(parameters["n_seeds"][str(target)])]
     divided = [grouped_splits(sites.groups, hyper.n_test_folds, seed) for seed in seeds]
     n_mixtures = hyper.n_mixtures if mix else 0
     tasks = [
@@ -303,7 +303,7 @@ def uncertainty(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, 
     targets = _targets(parameters)
     point = {"learning_rate": hyper.learning_rate, "weight_decay": hyper.weight_decay}
     for t, target in enumerate(targets):
-        n = parameters["n_repetitions"] if target is Target.VALENCE else parameters["n_repetitions_rdf"]
+        n = parameters["n_repetitions"][str(target)]
         say = _steps(progress, len(targets) + 1)(t, f"{target}: intervals, {n} repetitions")
         say(0.0)
         held = hold_out(

@@ -46,8 +46,8 @@ def judge(sites: SiteSet, reference: NoveltyReference, shift: float, n_noise: in
 
     :param shift: eV by which averaged spectra of the end members are moved to both sides.
     :param n_noise: draws of white noise.
-    :returns: ``name``, ``score`` in units of the threshold (the least one, for noise) and ``flagged`` (all of them) of each probe, and the end
-        members where they are, which should pass.
+    :returns: ``name``, ``score`` in units of the threshold (the least one, for noise) and ``flagged`` (all of them) of
+        each probe, and of the end members where they are, which should pass.
     """
     probes = []
     for name, spectrum in end_members(sites).items():

@@ -70,7 +70,7 @@ def test_second_call_comes_from_the_cache():
         listening(lambda fraction, _: heard.append(fraction)),
     ):
         results, again = run(dataset)
-        other = AnalysisProtocol.get_parameters("fast", {"splits": {"n_seeds": 9}})["splits"]
+        other = AnalysisProtocol.get_parameters("fast", {"splits": {"n_seeds": {"valence": {"random": 9}}}})["splits"]
         _, different = run(dataset, parameters=other)
     assert again.base.caching.get_cache_source() == first.uuid
     assert results["analysis"].arrays.keys() == first.outputs.analysis.arrays.keys()

@@ -125,11 +125,11 @@ def test_ctrl_c_ends_the_part_and_keeps_the_others(run_cli, dataset, monkeypatch
 
 def test_overrides_reach_their_part(run_cli, dataset, tmp_path):
     path = tmp_path / "more.yaml"
-    path.write_text(yaml.safe_dump({"splits": {"n_seeds": 9}, "training": {"epochs": 7}}))
+    path.write_text(yaml.safe_dump({"splits": {"n_seeds": {"valence": {"random": 9}}}, "training": {"epochs": 7}}))
     options = ("analyse", dataset.pk, "--protocol", "fast", "--parts", "splits", "--no-report", "--overrides", path)
     shown = run_cli(*options, "--json").json
     parameters = orm.load_node(shown["outputs"]["splits"]).base.attributes.get("parameters")
-    assert (parameters["n_seeds"], parameters["training"]["epochs"]) == (9, 7)
+    assert (parameters["n_seeds"]["valence"]["random"], parameters["training"]["epochs"]) == (9, 7)
 
 
 def test_what_is_refused(run_cli, dataset, tmp_path):

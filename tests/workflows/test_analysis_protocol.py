@@ -35,9 +35,9 @@ def test_windows_of_the_paper():
 def test_a_section_belongs_to_its_part_alone():
     """What changes in one section must not reach the others: their results stay in the cache."""
     before = AnalysisProtocol.get_parameters("fast")
-    after = AnalysisProtocol.get_parameters("fast", {"splits": {"n_seeds": 9}})
+    after = AnalysisProtocol.get_parameters("fast", {"splits": {"n_seeds": {"valence": {"random": 9}}}})
     assert {part for part in PARTS if before[part] != after[part]} == {"splits"}
-    assert after["splits"]["n_seeds"] == 9
+    assert after["splits"]["n_seeds"]["valence"] == {"random": 9, "grouped": 1, "composition": 1}
     after = AnalysisProtocol.get_parameters("fast", {"training": {"seed": 7}})
     assert {part for part in PARTS if before[part] != after[part]} == PARTS
 

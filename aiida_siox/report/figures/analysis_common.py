@@ -154,8 +154,26 @@ class Part:
     def seeds(self, *keys: str) -> str:
         """Return how many seeds the scores under these keys come from, in words; of the part where they do not say."""
         values = (self.find("scores", *keys, "rmse", "seeds") if keys else None) or []
-        number = len(values) or self.attributes.get("n_seeds")
-        return "number of seeds not stated" if number is None else plural(int(number), "seed")
+        return seed_words(len(values) or self.attributes.get("n_seeds"))
+
+
+def seed_words(n_seeds: Any) -> str:
+    """Return numbers of seeds in words.
+
+    :param n_seeds: a number, nested mappings of numbers, or None.
+    """
+    numbers = sorted(_numbers(n_seeds))
+    if not numbers:
+        return "number of seeds not stated"
+    if numbers[0] == numbers[-1]:
+        return plural(numbers[0], "seed")
+    return f"{numbers[0]} to {numbers[-1]} seeds"
+
+
+def _numbers(value: Any) -> list[int]:
+    if isinstance(value, Mapping):
+        return [number for entry in value.values() for number in _numbers(entry)]
+    return [] if value is None else [int(value)]
 
 
 Parts = Mapping[str, Part]
