@@ -35,7 +35,6 @@ FOLDER = pathlib.Path(__file__).parent
 RECIPE = FOLDER / "recipe.yaml"
 EXTRA = "siox_reference_data"
 POLL_SECONDS = 5.0
-#: A WorkChain whose state has not changed for so long is reported, not waited for in silence.
 ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
 
 
@@ -123,7 +122,9 @@ class Campaign:
         query = orm.QueryBuilder()
         query.append(orm.Str, filters={"attributes.value": item.formula}, tag="formula")
         query.append(MeltQuenchWorkChain, with_incoming="formula", tag="melt", project="*")
-        query.append(orm.Int, with_outgoing="melt", edge_filters={"label": "seed"}, filters={"attributes.value": item.seed})
+        query.append(
+            orm.Int, with_outgoing="melt", edge_filters={"label": "seed"}, filters={"attributes.value": item.seed}
+        )
         for (node,) in query.all():
             running = not node.is_terminated
             names = ("starting_cell", "parameters")
@@ -200,19 +201,58 @@ class Campaign:
         return found
 
 
+def read(archive: pathlib.Path) -> None:
+    """Import an archive, so that what it holds is found."""
+    from aiida.tools.archive import import_archive
+
+    import_archive(archive)
+
+
+def write(campaign: Campaign, archive: pathlib.Path) -> None:
+    """Assemble the tables that there are, and write data set, tables and their provenance.
+
+    Processes that failed go with the rest: nothing is left out silently.
+    """
+    from aiida.tools.archive import create_archive
+
+    tables = campaign.tables()
+    calibration = campaign.in_group("calibration").outputs.calibration
+    window = orm.Dict(StudyWorkChain.get_protocol_inputs(campaign.protocol)["window"])
+    dataset, _ = assemble.run_get_node(
+        calibration=calibration, window=window, version=orm.Int(SCIENCE_VERSION), tables=tables
+    )
+    dataset.label = f"reference data {campaign.recipe['name']}"
+    for old in [entry for entry in campaign.group.nodes if isinstance(entry, type(dataset))]:
+        campaign.group.remove_nodes(old)
+    campaign.group.add_nodes(dataset)
+    create_archive(
+        [campaign.group], archive, overwrite=True, compression=9, call_calc_backward=False, call_work_backward=False
+    )
+    wanted = len(campaign.items())
+    click.echo(
+        f"{archive}: {archive.stat().st_size / 1e6:.1f} MB, {len(dataset.valence)} sites of {len(tables)} of {wanted} "
+        f"configurations, data set {dataset.uuid}"
+    )
+
+
 @click.command(help=__doc__)
 @click.option("--concurrent", default=2, show_default=True, help="Configurations at one time; each runs one engine.")
-@click.option("--archive", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="Read first, written at the end.")
+@click.option(
+    "--archive", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="Read first, written at the end."
+)
 @click.option("--collect", is_flag=True, help="Compute nothing: assemble and write what there is.")
 def main(concurrent: int, archive: pathlib.Path | None, collect: bool) -> None:
     load_profile()
+    if archive is not None and archive.exists() and not collect:
+        read(archive)
     if not collect:
         ensure_daemon()
     campaign = Campaign(concurrent)
-    calibration = campaign.finished("calibration").outputs.calibration
+    campaign.finished("calibration")
     if not collect:
         campaign.run()
-    print(len(campaign.tables()))
+    if archive is not None:
+        write(campaign, archive)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,157 @@
+"""Tables and figures of the reference data set, from its archive, without an engine.
+
+``python docs/reference_data/describe.py [--archive FILE]`` writes ``tables/*.csv`` and ``figures/*.svg`` for the page
+docs/topics/reference_data.md.
+"""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import matplotlib.pyplot as plt
+import numpy as np
+from aiida import orm
+from aiida.manage.configuration import load_profile
+from aiida.storage.sqlite_zip.backend import SqliteZipBackend
+
+from aiida_siox.data.dataset import DatasetData
+from aiida_siox.data.site_table import ENERGY_COLUMNS, SiteTableData
+
+FOLDER = pathlib.Path(__file__).parent
+ENGINES = ("MeltQuenchCalculation", "PwCalculation", "XspectraCalculation", "BaderCalculation")
+
+
+@contextmanager
+def opened(archive: pathlib.Path) -> Iterator[None]:
+    """Read an archive as a profile of its own."""
+    with tempfile.TemporaryDirectory():
+        load_profile(SqliteZipBackend.create_profile(archive), allow_switch=True)
+        yield
+
+
+def seed_of(table: SiteTableData) -> int | None:
+    """Return the seed of the melt-quench that a table comes from."""
+    query = orm.QueryBuilder().append(SiteTableData, filters={"uuid": table.uuid}, tag="table")
+    query.append(orm.StructureData, with_descendants="table", tag="structure")
+    query.append(orm.WorkChainNode, with_outgoing="structure", tag="melt")
+    query.append(orm.Int, with_outgoing="melt", edge_filters={"label": "seed"}, project="attributes.value")
+    found = query.first(flat=True)
+    return None if found is None else int(found)
+
+
+def quality_of(table: SiteTableData) -> dict[str, Any]:
+    """Return the quality that the melt-quench of a table reported."""
+    query = orm.QueryBuilder().append(SiteTableData, filters={"uuid": table.uuid}, tag="table")
+    query.append(orm.StructureData, with_descendants="table", tag="structure")
+    query.append(orm.WorkChainNode, with_outgoing="structure", tag="melt")
+    query.append(orm.Dict, with_incoming="melt", edge_filters={"label": "quality"}, project="*")
+    found = query.first(flat=True)
+    return {} if found is None else found.get_dict()
+
+
+def rows(tables: list[SiteTableData]) -> list[dict[str, Any]]:
+    """Return one line for each configuration."""
+    lines = []
+    for table in tables:
+        attributes, done = table.base.attributes, table.done
+        transition = table.get_array("energies")[:, ENERGY_COLUMNS.index("transition_eV")][done]
+        valence, n_oxygen = table.get_array("valence_e")[done], table.get_array("n_oxygen")[done]
+        quality = quality_of(table)
+        lines.append(
+            {
+                "formula": attributes.get("formula"),
+                "x": f"{attributes.get('x'):.2f}",
+                "seed": seed_of(table),
+                "sites": f"{attributes.get('n_done')}/{attributes.get('n_requested')}",
+                "density_g_cm3": f"{quality.get('density_g_cm3', float('nan')):.3f}",
+                "n_oxygen": " ".join(str(n) for n in sorted(n_oxygen)),
+                "valence_e": f"{valence.min():.2f} to {valence.max():.2f}",
+                "transition_eV": f"{transition.min():.2f} to {transition.max():.2f}",
+                "flags": "; ".join(quality.get("flags", [])) or "none",
+            }
+        )
+    return lines
+
+
+def costs() -> list[dict[str, Any]]:
+    """Return jobs and seconds of each engine, failed ones counted."""
+    lines = []
+    for label in ENGINES:
+        query = orm.QueryBuilder().append(
+            orm.CalcJobNode,
+            filters={"attributes.process_label": label},
+            project=["attributes.exit_status", "attributes.last_job_info", "id"],
+        )
+        jobs = query.all()
+        failed = sum(status not in (0, None) for status, _, _ in jobs)
+        lines.append({"engine": label.removesuffix("Calculation"), "jobs": len(jobs), "failed": failed})
+    return lines
+
+
+def write(name: str, lines: list[dict[str, Any]]) -> None:
+    """Write a table."""
+    path = FOLDER / "tables" / f"{name}.csv"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def draw(dataset: DatasetData, tables: list[SiteTableData], lines: list[dict[str, Any]]) -> None:
+    """Draw what the sites are like."""
+    plt.rcParams["svg.hashsalt"] = "aiida-siox"
+    figure, axes = plt.subplots(2, 2, figsize=(7.2, 5.4), constrained_layout=True)
+    counts = np.bincount(dataset.n_oxygen, minlength=6)
+    axes[0, 0].bar(range(len(counts)), counts, color="#3b6ea5")
+    axes[0, 0].set(xlabel="oxygen neighbours of a silicon", ylabel="sites")
+    for n, count in enumerate(counts):
+        axes[0, 0].annotate(str(count), (n, count), ha="center", va="bottom", fontsize=8)
+    for n in np.unique(dataset.n_oxygen):
+        chosen = dataset.valence[dataset.n_oxygen == n]
+        axes[0, 1].plot(np.full(len(chosen), n) + np.linspace(-0.25, 0.25, len(chosen)), np.sort(chosen), ".", ms=4)
+    axes[0, 1].set(xlabel="oxygen neighbours", ylabel="Bader valence (e)")
+    transition = np.concatenate(
+        [t.get_array("energies")[:, ENERGY_COLUMNS.index("transition_eV")][t.done] for t in tables]
+    )
+    valence = np.concatenate([t.get_array("valence_e")[t.done] for t in tables])
+    axes[1, 0].plot(valence, transition, ".", ms=4, color="#3b6ea5")
+    axes[1, 0].set(xlabel="Bader valence (e)", ylabel="transition energy (eV)")
+    x, density = (np.array([float(line[key]) for line in lines]) for key in ("x", "density_g_cm3"))
+    axes[1, 1].plot(x, density, "o", ms=4, color="#3b6ea5")
+    axes[1, 1].set(xlabel="x in SiOₓ", ylabel="density (g/cm³), an input of the melt")
+    path = FOLDER / "figures" / "distributions.svg"
+    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, metadata={"Date": None})
+    figure.savefig(path.with_suffix(".png"), dpi=110)
+
+
+@click.command(help=__doc__)
+@click.option("--archive", default=FOLDER / "v0.aiida", type=click.Path(exists=True, path_type=pathlib.Path))
+def main(archive: pathlib.Path) -> None:
+    with opened(archive):
+        dataset = (
+            orm.QueryBuilder()
+            .append(DatasetData, project="*")
+            .order_by({DatasetData: {"ctime": "desc"}})
+            .first(flat=True)
+        )
+        digests = {entry["structure_digest"] for entry in dataset.configurations}
+        found = orm.QueryBuilder().append(SiteTableData).all(flat=True)
+        tables = [table for table in found if table.base.attributes.get("structure_digest") in digests]
+        tables.sort(key=lambda table: (table.base.attributes.get("x"), seed_of(table) or 0))
+        lines = rows(tables)
+        write("configurations", lines)
+        write("jobs", costs())
+        draw(dataset, tables, lines)
+        click.echo(f"{len(dataset.valence)} sites of {len(tables)} configurations")
+
+
+if __name__ == "__main__":
+    main()
