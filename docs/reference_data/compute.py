@@ -1,16 +1,20 @@
 """Compute the reference data set with the real engines, and keep it as an archive.
 
-``python docs/reference_data/compute.py [--concurrent 2] [--archive FILE] [--collect]``, with the profile, codes and
-daemon of ``aiida-siox setup``. A configuration that is in the profile or in the archive, by formula, seed, melt-quench
-parameters, settings and atomic data, is not computed again. A configuration that failed is tried again by the next
-call; if it fails again it stays in the group with its reason.
+``python docs/reference_data/compute.py [--concurrent 2] [--archive v0.aiida.xz] [--collect]``, with the profile, codes
+and daemon of ``aiida-siox setup``. A configuration that is in the profile or in the archive, by formula, seed,
+melt-quench parameters, settings and atomic data, is not computed again. A configuration that failed is tried again by
+the next call; if it fails again it stays in the group with its reason.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import lzma
 import pathlib
+import shutil
+import tempfile
 import time
+import zipfile
 from typing import Any
 
 import click
@@ -92,7 +96,7 @@ class Campaign:
 
     def finished(self, name: str) -> orm.ProcessNode:
         """Return the finished process of what is made once, run when there is none."""
-        node = self.in_group(name)
+        node = self.latest(name)
         if node is None or (node.is_terminated and not node.is_finished_ok):
             node = self.submit(name, self.builder(name))
         while not node.is_terminated:
@@ -101,13 +105,17 @@ class Campaign:
             raise click.ClickException(f"{name} failed: {node.exit_message}. See `verdi process report {node.pk}`.")
         return node
 
-    def in_group(self, name: str) -> orm.ProcessNode | None:
-        """Return the newest process of the group under a name."""
-        query = orm.QueryBuilder().append(orm.Group, filters={"label": self.group.label}, tag="group")
-        query.append(
-            orm.ProcessNode, with_group="group", filters={f"extras.{EXTRA}": name}, project="*", tag="process"
-        ).order_by({"process": {"ctime": "desc"}})
-        return query.first(flat=True)
+    def named(self, name: str) -> list[orm.ProcessNode]:
+        """Return the processes of the campaign under a name, the newest first."""
+        query = orm.QueryBuilder().append(
+            orm.ProcessNode, filters={f"extras.{EXTRA}": name}, project="*", tag="process"
+        )
+        query.order_by({"process": {"ctime": "desc"}})
+        return query.all(flat=True)
+
+    def latest(self, name: str) -> orm.ProcessNode | None:
+        """Return the newest process of the campaign under a name."""
+        return next(iter(self.named(name)), None)
 
     def submit(self, name: str, builder: ProcessBuilder) -> orm.ProcessNode:
         """Submit a process and put it into the group under a name."""
@@ -195,20 +203,40 @@ class Campaign:
         """Return the site tables that there are, by label."""
         found = {}
         for item in self.items():
-            node = self.in_group(f"targets/{item.label}")
-            if node is not None and "site_table" in node.outputs:
-                found[item.label] = node.outputs.site_table
+            for node in self.named(f"targets/{item.label}"):
+                if "site_table" in node.outputs:
+                    found.setdefault(item.label, node.outputs.site_table)
         return found
 
 
-def read(archive: pathlib.Path) -> None:
+def unpack(packed: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Return the AiiDA archive inside of a file that :func:`pack` wrote."""
+    archive = folder / packed.stem
+    with lzma.open(packed) as source, archive.open("wb") as target:
+        shutil.copyfileobj(source, target)
+    return archive
+
+
+def pack(archive: pathlib.Path, packed: pathlib.Path) -> None:
+    """Compress an AiiDA archive as a whole: outputs of one engine are alike, which a zip file cannot see."""
+    plain = archive.with_suffix(".plain")
+    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(plain, "w", zipfile.ZIP_STORED) as new:
+        for entry in old.infolist():
+            new.writestr(entry, old.read(entry), compress_type=zipfile.ZIP_STORED)
+    with plain.open("rb") as source, lzma.open(packed, "wb", preset=6) as target:
+        shutil.copyfileobj(source, target)
+    plain.unlink()
+
+
+def read(packed: pathlib.Path) -> None:
     """Import an archive, so that what it holds is found."""
     from aiida.tools.archive import import_archive
 
-    import_archive(archive)
+    with tempfile.TemporaryDirectory() as folder:
+        import_archive(unpack(packed, pathlib.Path(folder)))
 
 
-def write(campaign: Campaign, archive: pathlib.Path) -> None:
+def write(campaign: Campaign, packed: pathlib.Path) -> None:
     """Assemble the tables that there are, and write data set, tables and their provenance.
 
     Processes that failed go with the rest: nothing is left out silently.
@@ -216,7 +244,7 @@ def write(campaign: Campaign, archive: pathlib.Path) -> None:
     from aiida.tools.archive import create_archive
 
     tables = campaign.tables()
-    calibration = campaign.in_group("calibration").outputs.calibration
+    calibration = campaign.latest("calibration").outputs.calibration
     window = orm.Dict(StudyWorkChain.get_protocol_inputs(campaign.protocol)["window"])
     dataset, _ = assemble.run_get_node(
         calibration=calibration, window=window, version=orm.Int(SCIENCE_VERSION), tables=tables
@@ -225,12 +253,14 @@ def write(campaign: Campaign, archive: pathlib.Path) -> None:
     for old in [entry for entry in campaign.group.nodes if isinstance(entry, type(dataset))]:
         campaign.group.remove_nodes(old)
     campaign.group.add_nodes(dataset)
-    create_archive(
-        [campaign.group], archive, overwrite=True, compression=9, call_calc_backward=False, call_work_backward=False
-    )
+    ended = [node for node in campaign.group.nodes if not isinstance(node, orm.ProcessNode) or node.is_sealed]
+    with tempfile.TemporaryDirectory() as folder:
+        archive = pathlib.Path(folder) / "archive.aiida"
+        create_archive(ended, archive, call_calc_backward=False, call_work_backward=False)
+        pack(archive, packed)
     wanted = len(campaign.items())
     click.echo(
-        f"{archive}: {archive.stat().st_size / 1e6:.1f} MB, {len(dataset.valence)} sites of {len(tables)} of {wanted} "
+        f"{packed}: {packed.stat().st_size / 1e6:.1f} MB, {len(dataset.valence)} sites of {len(tables)} of {wanted} "
         f"configurations, data set {dataset.uuid}"
     )
 

@@ -19,6 +19,7 @@ import numpy as np
 from aiida import orm
 from aiida.manage.configuration import load_profile
 from aiida.storage.sqlite_zip.backend import SqliteZipBackend
+from compute import unpack
 
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site_table import ENERGY_COLUMNS, SiteTableData
@@ -30,8 +31,9 @@ ENGINES = ("MeltQuenchCalculation", "PwCalculation", "XspectraCalculation", "Bad
 @contextmanager
 def opened(archive: pathlib.Path) -> Iterator[None]:
     """Read an archive as a profile of its own."""
-    with tempfile.TemporaryDirectory():
-        load_profile(SqliteZipBackend.create_profile(archive), allow_switch=True)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = unpack(archive, pathlib.Path(folder))
+        load_profile(SqliteZipBackend.create_profile(plain), allow_switch=True)
         yield
 
 
@@ -133,7 +135,7 @@ def draw(dataset: DatasetData, tables: list[SiteTableData], lines: list[dict[str
 
 
 @click.command(help=__doc__)
-@click.option("--archive", default=FOLDER / "v0.aiida", type=click.Path(exists=True, path_type=pathlib.Path))
+@click.option("--archive", default=FOLDER / "v0.aiida.xz", type=click.Path(exists=True, path_type=pathlib.Path))
 def main(archive: pathlib.Path) -> None:
     with opened(archive):
         dataset = (

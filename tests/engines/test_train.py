@@ -23,7 +23,12 @@ SMALL = {
         "networks": {"valence": {"hidden": [16, 16, 16]}},
         "grid": {"learning_rate": [1.0e-3], "weight_decay": [0.0]},
     },
-    "splits": {"targets": ["valence"], "kinds": ["random", "grouped"], "n_seeds": 2, "baselines": ["descriptors"]},
+    "splits": {
+        "targets": ["valence"],
+        "kinds": ["random", "grouped"],
+        "n_seeds": {"valence": {"random": 2, "grouped": 2}},
+        "baselines": ["descriptors"],
+    },
     "model": {"targets": ["valence"]},
 }
 
