@@ -149,6 +149,8 @@ def references(page: Page) -> None:
         ("small", "silicon-8", "quartz-9"),
         ("medium", "silicon-16", "quartz-36"),
         ("large", "silicon-64", "quartz-72"),
+        ("small, xspectra 3×3×3", "silicon-8-xspectra-3", "quartz-9-xspectra-3"),
+        ("small, xspectra 4×4×4", "silicon-8-xspectra-4", "quartz-9-xspectra-4"),
     ]
     pairs += [("small, xch", "silicon-8-xch", "quartz-9-xch")]
     for step, low, high in pairs:
@@ -317,8 +319,9 @@ def meshes(page: Page) -> None:
     compare(
         page,
         "meshes_quartz-9",
-        "quartz-9-xspectra-3",
+        "quartz-9-xspectra-4",
         [
+            ("quartz-9-xspectra-4", "SCF 1×1×1, xspectra 4×4×4"),
             ("quartz-9-xspectra-3", "SCF 1×1×1, xspectra 3×3×3"),
             ("quartz-9", "SCF 1×1×1, xspectra 2×2×2 (fast)"),
             ("quartz-9-scf-2", "SCF 2×2×2, xspectra 2×2×2"),
@@ -327,8 +330,12 @@ def meshes(page: Page) -> None:
     compare(
         page,
         "meshes_silicon-8",
-        "silicon-8-xspectra-3",
-        [("silicon-8-xspectra-3", "SCF 2×2×2, xspectra 3×3×3"), ("silicon-8", "SCF 2×2×2, xspectra 2×2×2")],
+        "silicon-8-xspectra-4",
+        [
+            ("silicon-8-xspectra-4", "SCF 2×2×2, xspectra 4×4×4"),
+            ("silicon-8-xspectra-3", "SCF 2×2×2, xspectra 3×3×3"),
+            ("silicon-8", "SCF 2×2×2, xspectra 2×2×2"),
+        ],
     )
     compare(
         page,
