@@ -271,7 +271,9 @@ def test_prediction_of_a_model_with_intervals(run_cli, aiida_profile, tmp_path):
         node = ModelData.from_spectrum_model(model.to_bytes(), {"protocol": "fast", "shift_eV": 0.0}).store()
         text = run_cli("predict", node.pk, path).stdout
         shown = run_cli("predict", node.pk, path, "--json").json
-        assert shown["rmse_by_split"] == {"out_of_fold": pytest.approx(node.base.attributes.get("rmse"))}
+        assert shown["rmse_by_split"] == {}, "it was not scored on a split"
+        assert shown["split"] == "out_of_fold"
+        assert shown["rmse"] == pytest.approx(node.base.attributes.get("rmse"))
         assert shown["low"] is not None
         if target is Target.VALENCE:
             assert f"90% interval: {shown['low']:+.3f} to {shown['high']:+.3f} e" in text

@@ -28,7 +28,7 @@ ENERGY_KEYS = {"ground_Ry", "hole_Ry", "core_correction_eV", "transition_eV", "e
     *("offset_eV", "ground_smearing_Ry", "hole_smearing_Ry"),
 }
 MODEL_KEYS = {
-    *("type", "target", "dataset_uuid", "n_train", "n_test", "rmse", "r2", "rmse_no_skill", "seed", "window_eV"),
+    *("type", "target", "dataset_uuid", "n_train", "rmse", "r2", "rmse_no_skill", "seed", "window_eV"),
 }
 
 
@@ -152,7 +152,9 @@ def test_model_json(run_cli, hand_made_study, label, target):
     assert shown["type"] == "model"
     assert shown["target"] == target
     assert shown["dataset_uuid"] == hand_made_study.dataset.uuid
-    assert shown["n_train"] + shown["n_test"] == 19
+    assert shown["n_train"] == 19, "the model that is kept has seen all sites"
+    scores = shown["scores"]["random"]
+    assert scores["n_train"] + scores["n_test"] == 19
     assert shown["window_eV"] == [1830.0, 1880.0]
     assert "rmse" in run_cli("show", hand_made_study.models[label].pk).stdout
 
