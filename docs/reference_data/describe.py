@@ -96,17 +96,17 @@ def costs() -> list[dict[str, Any]]:
     return lines
 
 
-def write(name: str, lines: list[dict[str, Any]]) -> None:
+def write(folder: pathlib.Path, name: str, lines: list[dict[str, Any]]) -> None:
     """Write a table."""
-    path = FOLDER / "tables" / f"{name}.csv"
-    path.parent.mkdir(exist_ok=True)
+    path = folder / "tables" / f"{name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, list(lines[0]))
         writer.writeheader()
         writer.writerows(lines)
 
 
-def draw(dataset: DatasetData, tables: list[SiteTableData], lines: list[dict[str, Any]]) -> None:
+def draw(folder: pathlib.Path, dataset: DatasetData, tables: list[SiteTableData], lines: list[dict[str, Any]]) -> None:
     """Draw what the sites are like."""
     plt.rcParams["svg.hashsalt"] = "aiida-siox"
     figure, axes = plt.subplots(2, 2, figsize=(7.2, 5.4), constrained_layout=True)
@@ -127,16 +127,16 @@ def draw(dataset: DatasetData, tables: list[SiteTableData], lines: list[dict[str
     axes[1, 0].set(xlabel="Bader valence (e)", ylabel="transition energy (eV)")
     x, density = (np.array([float(line[key]) for line in lines]) for key in ("x", "density_g_cm3"))
     axes[1, 1].plot(x, density, "o", ms=4, color="#3b6ea5")
-    axes[1, 1].set(xlabel="x in SiOₓ", ylabel="density (g/cm³), an input of the melt")
-    path = FOLDER / "figures" / "distributions.svg"
-    path.parent.mkdir(exist_ok=True)
+    axes[1, 1].set(xlabel="x in SiOₓ", ylabel="density (g/cm³), an input")
+    path = folder / "figures" / "distributions.svg"
+    path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None})
-    figure.savefig(path.with_suffix(".png"), dpi=110)
 
 
 @click.command(help=__doc__)
 @click.option("--archive", default=FOLDER / "v0.aiida.xz", type=click.Path(exists=True, path_type=pathlib.Path))
-def main(archive: pathlib.Path) -> None:
+@click.option("--output", default=FOLDER, type=click.Path(path_type=pathlib.Path), help="Folder of tables and figures.")
+def main(archive: pathlib.Path, output: pathlib.Path) -> None:
     with opened(archive):
         dataset = (
             orm.QueryBuilder()
@@ -149,9 +149,9 @@ def main(archive: pathlib.Path) -> None:
         tables = [table for table in found if table.base.attributes.get("structure_digest") in digests]
         tables.sort(key=lambda table: (table.base.attributes.get("x"), seed_of(table) or 0))
         lines = rows(tables)
-        write("configurations", lines)
-        write("jobs", costs())
-        draw(dataset, tables, lines)
+        write(output, "configurations", lines)
+        write(output, "jobs", costs())
+        draw(output, dataset, tables, lines)
         click.echo(f"{len(dataset.valence)} sites of {len(tables)} configurations")
 
 
