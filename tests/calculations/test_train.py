@@ -23,7 +23,9 @@ def inputs(aiida_profile, computer):
     """Return inputs that are right."""
     parameters = AnalysisProtocol.get_parameters("fast", {"training": {"threads": 3}})["splits"]
     return {
-        "code": orm.InstalledCode(label="siox-train", computer=computer, filepath_executable="/opt/siox-train").store(),
+        "code": orm.InstalledCode(
+            label="siox-train-of-unit-tests", computer=computer, filepath_executable="/opt/siox-train"
+        ).store(),
         "dataset": synthetic_dataset().store(),
         "part": "splits",
         "parameters": parameters,

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from aiida_siox.learning.parameters import Architecture, Hyperparameters, SplitKind, Target
+from aiida_siox.learning.parameters import Architecture, Hyperparameters, Target
 from aiida_siox.workflows.training import TrainingProtocol
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"split": "sorted"}, "`split` is 'sorted': it must be one of random, grouped"),
+        ({"split": "random"}, "unknown training parameter split"),
+        ({"coverage": 1.0}, "`coverage` is 1.0"),
+        ({"n_folds": 1}, "`n_folds` must be an integer of at least 2"),
+        ({"grid": {"epochs": [1]}}, "`grid` must map learning_rate and weight_decay"),
+        ({"grid": {"learning_rate": []}}, "`grid.learning_rate` must be a list with at least one value"),
+        ({"grid": {"learning_rate": [0.0]}}, "`grid.learning_rate` is 0.0"),
+        ({"mixture_sizes": [5, 2]}, "`mixture_sizes` must be"),
         ({"normalisation": "area"}, "must be one of none, post_edge"),
         ({"test_fraction": 1.0}, "`test_fraction` is 1.0"),
         ({"test_fraction": float("nan")}, "`test_fraction` must be a number"),
@@ -40,7 +46,6 @@ def test_missing():
 
 def test_networks_of_the_paper():
     hyper = Hyperparameters.from_dict(TrainingProtocol.get_parameters("paper"))
-    assert hyper.split is SplitKind.RANDOM
     charge = hyper.architecture(Target.VALENCE, 256, 1)
     assert (charge.hidden, charge.activation) == ((256, 256, 256), "leaky_relu")
     rdf = hyper.architecture(Target.RDF, 256, 256)
