@@ -2,7 +2,7 @@
 
 ``python benchmarks/training.py [--sites FILE.npz] [--target valence] [--networks 25] [--epochs 200] [--threads 2]``:
 the same networks, rows and numbers of epochs for everybody, one after another in one run; what counts are the ratios.
-Without a file of sites (``SiteSet.to_npz``) the rows are synthetic. Needs scikit-learn (extra ``dev``).
+Without a file of sites (``SiteSet.to_npz``) the rows are synthetic. Needs scikit-learn (extra ``benchmarks``).
 """
 
 from __future__ import annotations
