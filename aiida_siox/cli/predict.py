@@ -42,7 +42,8 @@ def predict(model: str, file: pathlib.Path, output: pathlib.Path | None, as_json
     # both splits, always: the grouped one says what to expect of a configuration the model never saw
     others = [f"; {split} split {rmse:.3f}" for split, rmse in rmse_by_split(node).items() if split != prediction.split]
     splits = f"{prediction.split} split{''.join(others)}"
-    error = f"± {prediction.rmse:.3f} {prediction.unit} (RMSE on test sites, {splits})"
+    where = "of left-out folds" if prediction.split == "out_of_fold" else f"on test sites, {splits}"
+    error = f"± {prediction.rmse:.3f} {prediction.unit} (RMSE {where})"
     protocol = node.base.attributes.get("protocol", None)
     if prediction.target == "valence":
         click.echo(f"Valence of Si: {prediction.value:+.3f} {prediction.unit} {error}, protocol {protocol}")

@@ -273,6 +273,7 @@ def test_prediction_of_a_model_with_intervals(run_cli, aiida_profile, tmp_path):
         shown = run_cli("predict", node.pk, path, "--json").json
         assert shown["rmse_by_split"] == {}, "it was not scored on a split"
         assert shown["split"] == "out_of_fold"
+        assert "(RMSE of left-out folds)" in text
         assert shown["rmse"] == pytest.approx(node.base.attributes.get("rmse"))
         assert shown["low"] is not None
         if target is Target.VALENCE:
