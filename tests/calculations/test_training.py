@@ -10,48 +10,7 @@ from aiida_siox.calculations.training import TRAINING_VERSION, train
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.model import ModelData
 from aiida_siox.workflows.training import TrainingProtocol
-from tests.learning.toy import ENERGY, R, toy_arrays
-
-
-def toy_dataset(n: int = 48, n_configurations: int = 6) -> DatasetData:
-    """Return an unstored data set of synthetic spectra."""
-    arrays = toy_arrays(n, n_configurations)
-    node = DatasetData()
-    for name, array in {
-        "energy_eV": ENERGY,
-        "r_angstrom": R,
-        "spectra": arrays["spectra"],
-        "valence_e": arrays["valence"],
-        "rdf": arrays["rdf"],
-        "n_oxygen": arrays["n_oxygen"],
-        "n_silicon": 4 - arrays["n_oxygen"],
-        "site_index": arrays["site_index"],
-        "configuration": arrays["configuration"],
-    }.items():
-        node.set_array(name, array)
-    node.base.attributes.set_many(
-        {
-            "configurations": [
-                {
-                    "formula": f"Si8O{2 * i}",
-                    "x": 0.25 * i,
-                    "structure_digest": f"digest-{i}",
-                    "n_silicon_total": n // n_configurations,
-                }
-                for i in range(n_configurations)
-            ],
-            "protocol": "fast",
-            "treatment": "fch",
-            "sigma_angstrom": 0.15,
-            "gamma_eV": 0.8,
-            "settings_digest": "settings",
-            "shift_eV": -12.8,
-            "window_eV": [1830.0, 1880.0],
-            "n_sites": n,
-            "digest": "contents",
-        }
-    )
-    return node
+from tests.calculations.synthetic import synthetic_dataset
 
 
 def run(dataset, target="valence", overrides=None):
@@ -64,7 +23,7 @@ def run(dataset, target="valence", overrides=None):
 
 @pytest.mark.usefixtures("aiida_profile")
 def test_valence_model_is_stored_and_queryable():
-    dataset = toy_dataset().store()
+    dataset = synthetic_dataset(digest="contents").store()
     model, node = run(dataset)
     assert node.is_finished_ok, node.exit_message
     assert isinstance(model, ModelData)
@@ -94,7 +53,7 @@ def test_valence_model_is_stored_and_queryable():
 
 @pytest.mark.usefixtures("aiida_profile")
 def test_rdf_model_predicts_what_its_parity_says():
-    dataset = toy_dataset().store()
+    dataset = synthetic_dataset().store()
     model, node = run(dataset, "rdf", {"epochs": 20})
     assert node.is_finished_ok, node.exit_message
     assert model.base.attributes.get("split") == "grouped"
@@ -109,7 +68,7 @@ def test_rdf_model_predicts_what_its_parity_says():
 
 @pytest.mark.usefixtures("aiida_profile")
 def test_same_inputs_same_model():
-    dataset = toy_dataset().store()
+    dataset = synthetic_dataset().store()
     first, again = run(dataset, overrides={"epochs": 5})[0], run(dataset, overrides={"epochs": 5})[0]
     assert first.uuid != again.uuid
     assert first.base.attributes.get("network_sha256") == again.base.attributes.get("network_sha256")
@@ -118,7 +77,7 @@ def test_same_inputs_same_model():
 
 @pytest.mark.usefixtures("aiida_profile")
 def test_equal_structures_are_one_group():
-    dataset = toy_dataset()
+    dataset = synthetic_dataset()
     entries = dataset.configurations
     for entry in entries:
         entry["structure_digest"] = "the same"
@@ -146,7 +105,7 @@ def test_equal_structures_are_one_group():
     ],
 )
 def test_refused_with_an_exit_message(n, target, overrides, status, message):
-    result, node = run(toy_dataset(n, 3), target, overrides)
+    result, node = run(synthetic_dataset(n, 3), target, overrides)
     assert not result
     assert node.exit_status == status
     assert message in node.exit_message
@@ -154,6 +113,6 @@ def test_refused_with_an_exit_message(n, target, overrides, status, message):
 
 @pytest.mark.usefixtures("aiida_profile")
 def test_bad_parameters_are_refused():
-    _, node = train.run_get_node(toy_dataset(), orm.Str("valence"), orm.Dict({"seed": 1}), orm.Int(1))
+    _, node = train.run_get_node(synthetic_dataset(), orm.Str("valence"), orm.Dict({"seed": 1}), orm.Int(1))
     assert node.exit_status == 201
     assert "start from a protocol" in node.exit_message
