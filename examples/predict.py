@@ -27,6 +27,9 @@ else:
     print(f"g(R), broadened by {prediction.sigma_angstrom} Å:")
     for r, g in zip(prediction.r_angstrom, prediction.value, strict=True):
         print(f"{r:7.4f} {g:8.4f}")
-print(f"# RMSE on test sites ({prediction.split} split): {prediction.rmse:.3f} {prediction.unit}")
+of = (
+    "averaged spectra that training left out" if prediction.split == "averages" else f"sites ({prediction.split} split)"
+)
+print(f"# RMSE of {of}: {prediction.rmse:.3f} {prediction.unit}")
 for note in prediction.notes:
     print(f"# {note}")

@@ -18,35 +18,53 @@ from aiida_siox.cli.common import emit_json, json_option, load_node, say, user_e
     type=click.Path(dir_okay=False, path_type=pathlib.Path),
     help="Write the result there, with commas between the columns if the name ends in .csv.",
 )
+@click.option(
+    "--site", is_flag=True, help="FILE is of a single Si atom, not an average over many as a measured spectrum is."
+)
+@click.option(
+    "--normalisation",
+    type=click.Choice(["none", "post_edge"]),
+    help="What FILE is: none for a cross-section per absorber, post_edge for an edge step of one, which a model of "
+    "cross-sections refuses.",
+)
 @json_option
 @with_profile
-def predict(model: str, file: pathlib.Path, output: pathlib.Path | None, as_json: bool) -> None:
+def predict(
+    model: str,
+    file: pathlib.Path,
+    output: pathlib.Path | None,
+    site: bool,
+    normalisation: str | None,
+    as_json: bool,
+) -> None:
     """Predict from the spectrum in FILE with MODEL, given by PK or UUID.
 
     FILE has two columns: energy in eV (measured axis) and absorption.
     """
     from aiida_siox.data.model import ModelData
+    from aiida_siox.learning.parameters import Normalisation, SpectrumKind
     from aiida_siox.science.spectrum_file import read_spectrum_file
 
     node = load_node(model, ModelData)
     with user_errors():
         spectrum = read_spectrum_file(file)
     with user_errors(str(file)):
-        prediction: Any = node.predict(spectrum)
+        prediction: Any = node.predict(
+            spectrum,
+            None if normalisation is None else Normalisation(normalisation),
+            SpectrumKind.SITE if site else SpectrumKind.AVERAGE,
+        )
     if output is not None:
         write_columns(output, prediction)
     if as_json:
         scores = {"rmse_by_split": rmse_by_split(node)}
         emit_json({"model": node.pk, "model_uuid": node.uuid, "file": str(file), **prediction.to_dict(), **scores})
         return
-    # both splits, always: the grouped one says what to expect of a configuration the model never saw
-    others = [f"; {split} split {rmse:.3f}" for split, rmse in rmse_by_split(node).items() if split != prediction.split]
-    splits = f"{prediction.split} split{''.join(others)}"
-    where = "of left-out folds" if prediction.split == "out_of_fold" else f"on test sites, {splits}"
-    error = f"± {prediction.rmse:.3f} {prediction.unit} (RMSE {where})"
+    error = f"± {prediction.rmse:.3f} {prediction.unit} (RMSE {where(node, prediction)})"
     protocol = node.base.attributes.get("protocol", None)
     if prediction.target == "valence":
-        click.echo(f"Valence of Si: {prediction.value:+.3f} {prediction.unit} {error}, protocol {protocol}")
+        what = "Valence of this Si" if site else "Mean valence of Si"
+        click.echo(f"{what}: {prediction.value:+.3f} {prediction.unit} {error}, protocol {protocol}")
         click.echo(f"{prediction.coverage:.0%} interval: {prediction.low:+.3f} to {prediction.high:+.3f} e")
     elif prediction.target == "oxidation":
         click.echo(f"# fractions of the oxidation states of Si {error}, protocol {protocol}")
@@ -61,6 +79,17 @@ def predict(model: str, file: pathlib.Path, output: pathlib.Path | None, as_json
         click.echo(f"Written: {output}")
     for note in prediction.notes:
         say(note)
+
+
+def where(node: Any, prediction: Any) -> str:
+    """Return which spectra an RMSE is of, with that of the other splits."""
+    if prediction.split == "averages":
+        return "of averaged spectra of left-out configurations"
+    if prediction.split == "out_of_fold":
+        return "on sites of left-out folds"
+    # both splits, always: the grouped one says what to expect of a configuration the model never saw
+    others = [f"; {split} split {rmse:.3f}" for split, rmse in rmse_by_split(node).items() if split != prediction.split]
+    return f"on test sites, {prediction.split} split{''.join(others)}"
 
 
 def rmse_by_split(node: Any) -> dict[str, float]:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from aiida_siox.learning.card import RANGE_KEYS
 from aiida_siox.learning.model import Prediction, SpectrumModel
-from aiida_siox.learning.parameters import Normalisation, SplitKind, Target
+from aiida_siox.learning.parameters import Normalisation, SpectrumKind, SplitKind, Target
 from aiida_siox.learning.parity import Parity
 from aiida_siox.science.plain import plain
 
@@ -58,7 +58,7 @@ class ModelData(Data):
             model = SpectrumModel.from_bytes(model)
         model = model.described(description or {})
         content, card, scores = model.to_bytes(), plain(model.card), plain(model.mean_scores)
-        split, _ = model.quoted_score
+        split, _ = model.quoted_score()
         known = {**card["data"], **{key: value for key, value in card["range"].items() if key in RANGE_KEYS}}
         node = cls()
         node.base.attributes.set_many(
@@ -164,12 +164,16 @@ class ModelData(Data):
         """
         return self.spectrum_model.predict_on_grid(spectra)
 
-    def predict(self, spectrum: Any, normalisation: Normalisation | None = None) -> Prediction:
+    def predict(
+        self, spectrum: Any, normalisation: Normalisation | None = None, kind: SpectrumKind | None = None
+    ) -> Prediction:
         """Predict from one spectrum.
 
         :param spectrum: a SpectrumData or SiteData (total-energy axis: the model's ``shift_eV`` is added), or
             ``(energy_eV, values)`` on the calibrated (measured) axis, each of shape (n,).
         :param normalisation: how the absorption is normalised, if the caller knows it.
+        :param kind: whether it is of a site or an average of many. When None, nodes are of a site, and numbers are an
+            average, as measured spectra are.
         :raises ValueError: if the spectrum does not cover the window, is not in order, is not in the units of the
             model, or the model is corrupted.
         """
@@ -182,6 +186,7 @@ class ModelData(Data):
                     "the model does not say by how much it shifted computed energies: give (energy_eV, values) on the "
                     "calibrated axis."
                 )
+            kind = kind or SpectrumKind.SITE
             energy = np.asarray(spectrum.energy) + shift
             values = spectrum.mean if hasattr(spectrum, "mean") else spectrum.spectrum
             for key in ("treatment", "gamma_eV"):
@@ -189,6 +194,7 @@ class ModelData(Data):
                 if theirs != ours and None not in (theirs, ours):
                     notes.append(f"{key} of the spectrum is {theirs}, the model was trained with {ours}.")
         elif isinstance(spectrum, tuple | list) and len(spectrum) == 2:
+            kind = kind or SpectrumKind.AVERAGE
             energy, values = spectrum
             notes.append(f"Energies are taken to be on the measured axis{self._shift_text()}.")
             notes.append(self._units_text(model))
@@ -196,7 +202,7 @@ class ModelData(Data):
             raise ValueError(
                 f"cannot read a spectrum from {type(spectrum).__name__}: give a SpectrumData or (energy_eV, values)."
             )
-        prediction = model.predict(energy, values, normalisation)
+        prediction = model.predict(energy, values, normalisation, kind)
         return dataclasses.replace(prediction, notes=(*notes, *prediction.notes))
 
     def parity(self, split: str | None = None) -> Parity:

@@ -26,7 +26,8 @@ from aiida_siox.learning.evaluation import (
 from aiida_siox.learning.learning_curve import learning_curve
 from aiida_siox.learning.model_training import train_model
 from aiida_siox.learning.novelty import NoveltyReference
-from aiida_siox.learning.parameters import Hyperparameters, SplitKind, Target
+from aiida_siox.learning.parameters import Hyperparameters, Normalisation, SplitKind, Target
+from aiida_siox.learning.residuals import of_averages, of_sites
 from aiida_siox.learning.results import PartResult
 from aiida_siox.learning.sites import SiteSet
 from aiida_siox.learning.splits import grouped_splits
@@ -60,6 +61,13 @@ def run_part(name: str, sites: SiteSet, parameters: Parameters, progress: Report
     return PartResult(result.arrays, {**common, **result.attributes}, result.models)
 
 
+def _as_read(sites: SiteSet, hyper: Hyperparameters) -> SiteSet:
+    """Return the sites with their spectra as the networks normalise them: for what is not a network."""
+    if hyper.normalisation is Normalisation.NONE:
+        return sites
+    return sites.normalised(hyper.post_edge_window_eV)
+
+
 def _targets(parameters: Parameters) -> list[Target]:
     return [Target(name) for name in parameters["targets"]]
 
@@ -80,6 +88,7 @@ def splits(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, progr
     scores: dict[str, Any] = {}
     unavailable: dict[str, str] = {}
     confidence = hyper.confidence
+    shown = _as_read(sites, hyper)
     work = [(target, SplitKind(kind)) for target in _targets(parameters) for kind in parameters["kinds"]]
     step = _steps(progress, len(work))
     for i, (target, kind) in enumerate(work):
@@ -103,7 +112,7 @@ def splits(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, progr
         entry["baselines"] = {"composition_mean": {"rmse": entry.pop("rmse_composition_mean")}}
         for baseline in parameters["baselines"]:
             if baseline in BASELINES and (baseline != "descriptors" or target is Target.VALENCE):  # paper: valence
-                predicted = [_baseline(baseline, sites, reference, h, hyper.seed + i) for i, h in enumerate(held)]
+                predicted = [_baseline(baseline, shown, reference, h, hyper.seed + i) for i, h in enumerate(held)]
                 errors = [
                     metrics.rmse(values[h.tested], reference[h.tested])
                     for values, h in zip(predicted, held, strict=True)
@@ -140,6 +149,8 @@ def _baseline(name: str, sites: SiteSet, reference: Array, held: Held, seed: int
 
 def windows(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, progress: Report) -> PartResult:
     """What each window of energies tells: figures 5, 6, S5 and S6 of the paper, with its random split."""
+    # by the mean over the post-edge window, which a window of energies need not hold
+    sites, hyper = _as_read(sites, hyper), dataclasses.replace(hyper, normalisation=Normalisation.NONE)
     names = [*parameters["names"], "full"]
     limits = [*(tuple(w) for w in parameters["windows_eV"]), (sites.energy[0], sites.energy[-1])]
     columns = [energy_columns(sites.energy, low, high) for low, high in limits]
@@ -251,24 +262,10 @@ def _predict_averages(
             members = result.ensemble.member_predictions(reference.spectra[held])
             run["predicted"][held] = members.mean(axis=0)
             run["no_skill"][held] = targets[split.train].mean(axis=0)
-            inside = sites.subset(split.train).averaged(target)
-            fold, residual = _average_residuals(sites, split.train, result, inside, target)
-            low, high = conformal.cv_plus_interval(members, residual, fold, hyper.coverage)
-            run["low"][held], run["high"][held] = low, high
+            residuals = of_averages(sites, target, result).residuals()
+            run["low"][held], run["high"][held] = residuals.interval(members, hyper.coverage)
         runs.append(run)
     return runs
-
-
-def _average_residuals(
-    sites: SiteSet, rows: NDArray[np.int64], result: Any, inside: Any, target: Target
-) -> tuple[NDArray[np.int64], Array]:
-    """Return fold and absolute error of the averaged spectra inside a training set, by networks that left them out."""
-    digests = np.array(sites.digests)[inside.configuration]
-    groups = sites.groups[rows]
-    fold = np.array([result.fold[groups == digest][0] for digest in digests])
-    members = result.ensemble.member_predictions(inside.spectra)
-    predicted = members[fold, np.arange(len(fold))]
-    return fold, np.abs(predicted - inside.targets)
 
 
 def _average_scores(
@@ -313,11 +310,9 @@ def uncertainty(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, 
         low, high = (np.full((n, *reference.shape), np.nan) for _ in range(2))
         for i, repetition in enumerate(held):
             for split, trained in zip(repetition.splits, repetition.trained, strict=True):
-                residual = np.abs(trained.out_of_fold - reference[trained.rows])
                 members = trained.ensemble.member_predictions(sites.spectra[split.test])
-                low[i, split.test], high[i, split.test] = conformal.cv_plus_interval(
-                    members, residual, trained.fold, hyper.coverage
-                )
+                residuals = of_sites(sites, target, trained).residuals()
+                low[i, split.test], high[i, split.test] = residuals.interval(members, hyper.coverage)
         coverage[str(target)] = _coverage(sites, low, high, reference, parameters["n_bootstrap"], hyper)
         if target is Target.VALENCE:
             arrays["valence_predicted"] = np.stack([_column(h.predicted, target) for h in held])
@@ -327,12 +322,13 @@ def uncertainty(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, 
             arrays[f"{target}_low"], arrays[f"{target}_high"] = low[0].astype(np.float32), high[0].astype(np.float32)
     progress(len(targets) / (len(targets) + 1), "spectra out of distribution")
     quantile, n_folds = hyper.novelty_quantile, hyper.n_test_folds
-    arrays["novelty"], false_alarms = probes.held_out(sites, quantile=quantile, n_folds=n_folds, seed=hyper.seed)
+    shown = _as_read(sites, hyper)
+    arrays["novelty"], false_alarms = probes.held_out(shown, quantile=quantile, n_folds=n_folds, seed=hyper.seed)
     arrays["novelty_threshold"] = np.array(1.0)
     detector = NoveltyReference.fit(
-        sites.energy, sites.spectra, sites.groups, quantile=quantile, n_folds=n_folds, seed=hyper.seed
+        shown.energy, shown.spectra, shown.groups, quantile=quantile, n_folds=n_folds, seed=hyper.seed
     )
-    found = probes.judge(sites, detector, parameters["probe_shift_eV"], parameters["n_noise"], hyper.seed)
+    found = probes.judge(shown, detector, parameters["probe_shift_eV"], parameters["n_noise"], hyper.seed)
     return PartResult(
         arrays,
         {

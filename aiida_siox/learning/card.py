@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from aiida_siox import __version__
-from aiida_siox.learning import metrics
 from aiida_siox.learning.ensemble import Trained
 from aiida_siox.learning.novelty import STATISTICS, NoveltyReference
 from aiida_siox.learning.parameters import Hyperparameters, Normalisation, Target
@@ -40,26 +39,25 @@ def build_card(
     novelty: NoveltyReference,
     intensity: Array,
     *,
-    coverage: float,
+    scores: Mapping[str, Any],
+    intervals: Mapping[str, Any],
     novelty_quantile: float,
-    mean_width: float | None,
 ) -> dict[str, Any]:
     """Return the card of a model as plain values.
 
     :param sites: the data set.
     :param target: what was learned.
     :param hyper: how.
-    :param trained: the ensemble; its out-of-fold predictions give the score of the card itself.
+    :param trained: the ensemble.
     :param novelty: what tells unlike spectra.
     :param intensity: mean of each training spectrum before normalisation, shape (n_train,).
-    :param coverage: of the intervals.
+    :param scores: of what the networks left out, by what it is.
+    :param intervals: coverage, and the mean width of the intervals of sites and of averaged spectra.
     :param novelty_quantile: of the threshold.
-    :param mean_width: of the intervals of the training sites, None where they are infinite.
     """
     rows = trained.rows
     owners = sites.configuration[rows]
     x = sites.x[owners]
-    reference = sites.targets(target)[rows]
     grouped = all(len(np.unique(trained.fold[owners == i])) == 1 for i in np.unique(owners))
     return plain(
         {
@@ -87,8 +85,8 @@ def build_card(
                 "seed": hyper.seed,
                 "threads": hyper.threads,
             },
-            "scores": {"out_of_fold": out_of_fold_scores(trained.out_of_fold, reference, trained.fold)},
-            "intervals": {"method": "CV+", "coverage": coverage, "mean_width": mean_width},
+            "scores": scores,
+            "intervals": {"method": "CV+", **intervals},
             "novelty": {
                 "threshold": novelty.threshold,
                 "quantile": novelty_quantile,
@@ -114,29 +112,15 @@ def build_card(
     )
 
 
-def out_of_fold_scores(predicted: Array, reference: Array, fold: NDArray[np.int64]) -> dict[str, float | None]:
-    """Return the scores of predictions by networks that have not fitted the site, beside the mean of the other folds.
-
-    The left-out fold stopped its networks and chose the hyperparameters: these scores are somewhat too good.
-    """
-    no_skill = np.stack([reference[fold != k].mean(axis=0) for k in range(int(fold.max()) + 1)])[fold]
-    rmse, rmse_no_skill = metrics.rmse(predicted, reference), metrics.rmse(no_skill, reference)
-    return {
-        "rmse": rmse,
-        "r2": metrics.r_squared(predicted, reference),
-        "rmse_no_skill": rmse_no_skill,
-        "skill": 1 - rmse / rmse_no_skill if rmse_no_skill > 0 else None,
-    }
-
-
 def limits(target: Target, normalisation: Normalisation, grouped: bool) -> list[str]:
     """Return what a reader must not expect of a model."""
     texts = [
         "Trained on computed spectra of small melt-quenched cells of silicon and oxygen without hydrogen, defects by "
         "irradiation or interfaces: other elements and phases are outside.",
         "Energies are on the calibrated axis. An axis that is off by 1 eV moves the result and is not always noticed.",
-        "Intervals are for the spectrum of one site as it was computed; they hold on average over sites, not for each, "
-        "and know nothing of the difference between computed and measured spectra.",
+        "Intervals are for computed spectra, of one site or averaged over a configuration of training size; they hold "
+        "on average over such spectra, not for each, and know nothing of the difference between computed and measured "
+        "ones.",
     ]
     if normalisation is Normalisation.NONE:
         texts.append("Reads cross-sections per absorber: a spectrum that was normalised or measured is refused.")

@@ -19,13 +19,13 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from aiida_siox.learning import card as cards
-from aiida_siox.learning.conformal import cv_plus_interval, order_index
 from aiida_siox.learning.ensemble import Ensemble, Trained
 from aiida_siox.learning.evaluation import Held
 from aiida_siox.learning.networks import LOAD_ERRORS
 from aiida_siox.learning.novelty import NoveltyReference
-from aiida_siox.learning.parameters import Hyperparameters, Normalisation, Target
+from aiida_siox.learning.parameters import Hyperparameters, Normalisation, SpectrumKind, Target
 from aiida_siox.learning.parity import Evaluation
+from aiida_siox.learning.residuals import Residuals, of_averages, of_sites
 from aiida_siox.learning.sites import SiteSet
 from aiida_siox.learning.spectrum import onto_grid
 from aiida_siox.science.plain import plain
@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 
 FORMAT = "aiida_siox spectrum model"
 #: Raise it when the content of the file changes.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 #: A mean absorption outside the range of training by more than this factor is not in the model's units.
 _INTENSITY_FACTOR = 2.0
@@ -51,20 +51,22 @@ class Prediction:
     :param low: lower end of the interval, of the shape of ``value``; −∞, or the least value there can be, where the
         data are too few for one.
     :param high: its upper end.
-    :param coverage: how many sites such intervals hold.
+    :param kind: ``site`` or ``average``: what the interval and the RMSE are of.
+    :param coverage: how many such spectra such intervals hold.
     :param unit: ``e``, ``g(R)`` or ``fraction``.
     :param novelty: how unlike the spectra of training this one is.
     :param novelty_threshold: what is above is unlike.
     :param flagged: whether it is: the value then means nothing.
     :param r_angstrom: distances in Å, shape (n_r,); None unless the target is the RDF.
     :param sigma_angstrom: Gaussian broadening of the g(R) that the model learned; None unless the target is the RDF.
-    :param rmse: RMSE of the model on sites that it did not fit, in ``unit``, with the split that gave it.
-    :param split: that split.
+    :param rmse: RMSE of the model on such spectra that it did not fit, in ``unit``.
+    :param split: the split that gave it: ``grouped``, or ``out_of_fold`` and ``averages`` for folds of training.
     :param normalisation: what the model takes the absorption to be.
     :param notes: what the reader must know to trust the value.
     """
 
     target: str
+    kind: str
     value: float | Array
     low: float | Array
     high: float | Array
@@ -89,8 +91,7 @@ class SpectrumModel:
     """Networks that read one target from a spectrum, how sure they are, and what they know.
 
     :param ensemble: networks of the folds.
-    :param residuals: |reference − out-of-fold prediction| of the training sites, shape (n, n_outputs).
-    :param fold: fold of each training site, shape (n,).
+    :param residuals: errors of what the networks left out, of sites and of averaged spectra.
     :param novelty: what tells unlike spectra.
     :param card: from :func:`~aiida_siox.learning.card.build_card`.
     :param evaluation: references and predictions of the splits that were scored, where they were kept.
@@ -99,13 +100,12 @@ class SpectrumModel:
     def __init__(
         self,
         ensemble: Ensemble,
-        residuals: Array,
-        fold: NDArray[np.int64],
+        residuals: Mapping[SpectrumKind, Residuals],
         novelty: NoveltyReference,
         card: Mapping[str, Any],
         evaluation: Evaluation | None = None,
     ) -> None:
-        self.ensemble, self.residuals, self.fold, self.novelty = ensemble, residuals, fold, novelty
+        self.ensemble, self.residuals, self.novelty = ensemble, dict(residuals), novelty
         self.card, self.evaluation = dict(card), evaluation
 
     @classmethod
@@ -136,8 +136,11 @@ class SpectrumModel:
         :raises ValueError: if something does not fit.
         """
         rows = trained.rows
-        reference = sites.targets(target)[rows]
-        residuals = np.abs(reference - trained.out_of_fold).astype(np.float32).astype(float)
+        left_out = {
+            SpectrumKind.SITE: of_sites(sites, target, trained),
+            SpectrumKind.AVERAGE: of_averages(sites, target, trained),
+        }
+        residuals = {kind: found.residuals() for kind, found in left_out.items()}
         novelty = NoveltyReference.fit(
             sites.energy,
             _normalised(trained.ensemble, sites.spectra[rows]),
@@ -147,8 +150,9 @@ class SpectrumModel:
             seed=hyper.seed,
         )
         members = trained.ensemble.member_predictions(sites.spectra[rows])
-        low, high = cv_plus_interval(members, residuals, trained.fold, coverage)
-        width = float((high - low).mean())
+        ends = {kind: found.interval(members, coverage) for kind, found in residuals.items()}
+        widths = {kind: float((high - low).mean()) for kind, (low, high) in ends.items()}
+        names = {SpectrumKind.SITE: "out_of_fold", SpectrumKind.AVERAGE: "averages"}
         card = cards.build_card(
             sites,
             target,
@@ -156,14 +160,17 @@ class SpectrumModel:
             trained,
             novelty,
             sites.spectra[rows].mean(axis=1),
-            coverage=coverage,
+            scores={names[kind]: found.scores() for kind, found in left_out.items() if len(found.fold)},
+            intervals={
+                "coverage": coverage,
+                "mean_width": {kind: width if np.isfinite(width) else None for kind, width in widths.items()},
+            },
             novelty_quantile=novelty_quantile,
-            mean_width=width if np.isfinite(width) else None,
         )
         card = cards.described(card, {"scores": scores or {}})
         card["scores_unavailable"] = dict(unavailable or {})
         evaluation = None if held is None else Evaluation.of(sites, target, held)
-        return cls(trained.ensemble, residuals, trained.fold, novelty, card, evaluation)
+        return cls(trained.ensemble, residuals, novelty, card, evaluation)
 
     @property
     def target(self) -> Target:
@@ -188,7 +195,7 @@ class SpectrumModel:
     def described(self, description: Mapping[str, Any]) -> SpectrumModel:
         """Return the model with more on its card (see :func:`~aiida_siox.learning.card.described`)."""
         card = cards.described(self.card, description)
-        return SpectrumModel(self.ensemble, self.residuals, self.fold, self.novelty, card, self.evaluation)
+        return SpectrumModel(self.ensemble, self.residuals, self.novelty, card, self.evaluation)
 
     @property
     def mean_scores(self) -> dict[str, dict[str, Any]]:
@@ -215,35 +222,46 @@ class SpectrumModel:
         """
         return self._flat(self.ensemble.predict(self._checked(spectra)))
 
-    def intervals_on_grid(self, spectra: ArrayLike) -> tuple[Array, Array]:
-        """Return the ends of the CV+ intervals of many spectra, of the shape of :meth:`predict_on_grid`."""
+    def intervals_on_grid(self, spectra: ArrayLike, kind: SpectrumKind = SpectrumKind.SITE) -> tuple[Array, Array]:
+        """Return the ends of the CV+ intervals of many spectra, of the shape of :meth:`predict_on_grid`.
+
+        :param kind: what the spectra are of.
+        """
         members = self.ensemble.member_predictions(self._checked(spectra))
-        low, high = cv_plus_interval(members, self.residuals, self.fold, self.coverage)
+        low, high = self.residuals[kind].interval(members, self.coverage)
         ends = (np.clip(end, *_LIMITS[self.target]) for end in (low, high))
         lower, upper = (self._flat(end) for end in ends)
         return lower, upper
 
-    def predict(self, energy: ArrayLike, values: ArrayLike, normalisation: Normalisation | None = None) -> Prediction:
+    def predict(
+        self,
+        energy: ArrayLike,
+        values: ArrayLike,
+        normalisation: Normalisation | None = None,
+        kind: SpectrumKind = SpectrumKind.AVERAGE,
+    ) -> Prediction:
         """Predict from one spectrum, or refuse it.
 
         :param energy: increasing energies in eV on the calibrated (measured) axis, shape (n,).
         :param values: absorption, shape (n,).
         :param normalisation: how the absorption is normalised, if the caller knows it: ``none`` for a cross-section per
             absorber.
+        :param kind: ``average`` of many sites, as measured spectra are, or of one ``site``: what the interval is of.
         :raises ValueError: if the spectrum does not cover the window, is not in order, or is not what the model reads.
         """
         row = onto_grid(energy, values, self.energy, float(self.card["range"]["max_step_eV"]))[None]
         self._refuse_other_units(row, normalisation)
         normalised = _normalised(self.ensemble, row)
         score, threshold = float(self.novelty.score(normalised)[0]), float(self.novelty.threshold)
-        low, high = self.intervals_on_grid(row)
+        low, high = self.intervals_on_grid(row, kind)
         scalar = self.target is Target.VALENCE
         value = self.predict_on_grid(row)
         ends = [float(a[0]) if scalar else np.asarray(a[0]) for a in (value, low, high)]
-        split, rmse = self.quoted_score
+        split, rmse = self.quoted_score(kind)
         limits = self.card["range"]
         return Prediction(
             target=str(self.target),
+            kind=str(kind),
             value=ends[0],
             low=ends[1],
             high=ends[2],
@@ -257,25 +275,31 @@ class SpectrumModel:
             rmse=rmse,
             split=split,
             normalisation=str(limits["normalisation"]),
-            notes=tuple(self._notes(score, threshold)),
+            notes=tuple(self._notes(score, threshold, kind)),
         )
 
-    @property
-    def quoted_score(self) -> tuple[str, float]:
+    def quoted_score(self, kind: SpectrumKind = SpectrumKind.SITE) -> tuple[str, float]:
         """Return the split that says what to expect of a configuration that was never seen, with its RMSE."""
         scores = self.mean_scores
+        if kind is SpectrumKind.AVERAGE and "averages" in scores:
+            return "averages", float(scores["averages"]["rmse"])
         split = "grouped" if "rmse" in scores.get("grouped", {}) else "out_of_fold"
         return split, float(scores[split]["rmse"])
 
-    def _notes(self, score: float, threshold: float) -> list[str]:
+    def _notes(self, score: float, threshold: float, kind: SpectrumKind) -> list[str]:
         notes = []
         if score > threshold:
             notes.append(
                 f"WARNING: the spectrum is unlike those of training (novelty {score:.2f}, threshold {threshold:.2f}): "
                 "the value means nothing. Check the energy calibration, the normalisation and the background."
             )
-        if order_index(len(self.residuals), self.coverage) > len(self.residuals):
-            notes.append(f"The training sites are too few for intervals of {self.coverage:.0%}: train on more.")
+        residuals = self.residuals[kind]
+        if not residuals.suffice(self.coverage):
+            what = "sites" if kind is SpectrumKind.SITE else "averaged configurations"
+            notes.append(
+                f"The {len(residuals.fold)} {what} that training left out are too few for intervals of "
+                f"{self.coverage:.0%}: train on more."
+            )
         return notes
 
     def _refuse_other_units(self, row: Array, normalisation: Normalisation | None) -> None:
@@ -312,8 +336,10 @@ class SpectrumModel:
             "format": FORMAT,
             "version": FORMAT_VERSION,
             "ensemble": self.ensemble.state(),
-            "residuals": torch.from_numpy(self.residuals.astype(np.float32)),
-            "fold": torch.from_numpy(np.asarray(self.fold, dtype=np.int64)),
+            "residuals": {
+                str(kind): (torch.from_numpy(each.values.astype(np.float32)), torch.from_numpy(each.fold))
+                for kind, each in self.residuals.items()
+            },
             "novelty": self.novelty.state(),
             "card": json.dumps(plain(self.card), sort_keys=True),
             "evaluation": None if self.evaluation is None else self.evaluation.state(),
@@ -342,15 +368,19 @@ class SpectrumModel:
         try:
             model = cls(
                 Ensemble.from_state(state["ensemble"]),
-                state["residuals"].numpy().astype(float),
-                state["fold"].numpy(),
+                {
+                    SpectrumKind(kind): Residuals(values.numpy().astype(float), fold.numpy())
+                    for kind, (values, fold) in state["residuals"].items()
+                },
                 NoveltyReference.from_state(state["novelty"]),
                 json.loads(state["card"]),
                 None if state["evaluation"] is None else Evaluation.from_state(state["evaluation"]),
             )
-            if len(model.residuals) != len(model.fold) or not np.isfinite(model.residuals).all():
-                raise ValueError("residuals and folds do not fit")
-            _ = (model.coverage, model.quoted_score, model.card["range"]["max_step_eV"])
+            for kind in SpectrumKind:
+                residuals = model.residuals[kind]
+                if len(residuals.values) != len(residuals.fold) or not np.isfinite(residuals.values).all():
+                    raise ValueError("residuals and folds do not fit")
+            _ = (model.coverage, model.quoted_score(), model.card["range"]["max_step_eV"])
         except (KeyError, TypeError, AttributeError, ValueError) as exception:
             raise ValueError(f"the file of the model is damaged ({exception})") from exception
         return model

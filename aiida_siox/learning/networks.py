@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aiida_siox.learning.parameters import Activation, Architecture, Normalisation
+from aiida_siox.learning.spectrum import check_post_edge, post_edge_weights
 
 #: What torch.load raises for files that are cut, altered, or something else altogether: it has no error of its own.
 LOAD_ERRORS = (
@@ -67,14 +68,7 @@ class SpectrumNetwork(nn.Module):
         self.energy_eV.copy_(energy)
         if self.architecture.normalisation is Normalisation.NONE:
             return
-        low, high = post_edge_window
-        inside = (energy >= low) & (energy <= high)
-        if low < float(energy[0]) or high > float(energy[-1]) or not bool(inside.any()):
-            raise ValueError(
-                f"the post-edge window {low:g} to {high:g} eV is not inside the spectra, which cover "
-                f"{float(energy[0]):.2f} to {float(energy[-1]):.2f} eV: change `post_edge_window_eV`."
-            )
-        self.post_edge.copy_(inside / inside.sum())
+        self.post_edge.copy_(torch.from_numpy(post_edge_weights(energy.numpy(), post_edge_window)))
 
     def fit_scalers(self, spectra: Tensor, targets: Tensor, scale_floor: float) -> None:
         """Take mean and spread from the training sites; no other site may be among them.
@@ -104,10 +98,7 @@ class SpectrumNetwork(nn.Module):
         if self.architecture.normalisation is Normalisation.NONE:
             return spectra
         mean = spectra @ self.post_edge
-        if bool((mean <= 0).any()):
-            raise ValueError(
-                "the mean of a spectrum over the post-edge window is not positive: subtract no more than the pre-edge."
-            )
+        check_post_edge(mean.numpy())
         return spectra / mean[:, None]
 
     def scaled(self, spectra: Tensor) -> Tensor:

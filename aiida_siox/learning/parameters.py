@@ -32,6 +32,13 @@ class Normalisation(enum.StrEnum):
     POST_EDGE = "post_edge"
 
 
+class SpectrumKind(enum.StrEnum):
+    """What a spectrum is of."""
+
+    SITE = "site"
+    AVERAGE = "average"
+
+
 class SplitKind(enum.StrEnum):
     """How sites are divided into training and test."""
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aiida_siox.learning.parameters import N_OXIDATION, Target
+from aiida_siox.learning.spectrum import check_post_edge, post_edge_weights
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -147,6 +148,16 @@ class SiteSet:
         rows = np.asarray(rows)
         names = ("spectra", "valence", "rdf", "n_oxygen", "site_index", "configuration")
         return dataclasses.replace(self, **{name: getattr(self, name)[rows] for name in names})
+
+    def normalised(self, window: tuple[float, float]) -> SiteSet:
+        """Return the sites with each spectrum divided by its post-edge mean.
+
+        :param window: lowest and highest energy of the mean in eV.
+        :raises ValueError: if the window is not inside the energies, or a mean is not positive.
+        """
+        mean = self.spectra @ post_edge_weights(self.energy, window)
+        check_post_edge(mean)
+        return dataclasses.replace(self, spectra=self.spectra / mean[:, None])
 
     def averaged(self, target: Target, spectra: Array | None = None) -> Averages:
         """Return means over the complete configurations.

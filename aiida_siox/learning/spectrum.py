@@ -1,4 +1,4 @@
-"""A spectrum from anywhere brought onto the grid of a network, or refused with the reason."""
+"""A spectrum from anywhere brought onto the grid of a network, or refused with the reason; its normalisation."""
 
 from __future__ import annotations
 
@@ -56,3 +56,32 @@ def onto_grid(energy: ArrayLike, values: ArrayLike, grid: ArrayLike, max_step: f
             "eV over which the model accepts interpolation: give a finer spectrum."
         )
     return interpolate(energy, values, np.clip(grid, energy[0], energy[-1]))
+
+
+def post_edge_weights(energy: ArrayLike, window: tuple[float, float]) -> NDArray[np.float64]:
+    """Return the weights whose product with a spectrum is its post-edge mean, shape (n_e,).
+
+    :param energy: increasing energies in eV, shape (n_e,).
+    :param window: lowest and highest energy of the mean in eV.
+    :raises ValueError: if the window is not inside the energies.
+    """
+    energy = np.asarray(energy, dtype=float)
+    low, high = window
+    inside = (energy >= low) & (energy <= high)
+    if low < energy[0] or high > energy[-1] or not inside.any():
+        raise ValueError(
+            f"the post-edge window {low:g} to {high:g} eV is not inside the spectra, which cover {energy[0]:.2f} to "
+            f"{energy[-1]:.2f} eV: change `post_edge_window_eV`."
+        )
+    return np.asarray(inside / inside.sum())
+
+
+def check_post_edge(mean: ArrayLike) -> None:
+    """Refuse post-edge means by which nothing can be divided.
+
+    :raises ValueError: if one is not positive.
+    """
+    if (np.asarray(mean) <= 0).any():
+        raise ValueError(
+            "the mean of a spectrum over the post-edge window is not positive: subtract no more than the pre-edge."
+        )

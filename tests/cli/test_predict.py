@@ -24,18 +24,34 @@ def spectrum_file(tmp_path, hand_made_study):
 def test_valence(run_cli, hand_made_study, spectrum_file):
     model = hand_made_study.models["charge_model"]
     path = spectrum_file()
-    text = run_cli("predict", model.pk, path)
-    assert "Valence of Si" in text.stdout
+    text = run_cli("predict", model.pk, path, "--site")
+    assert "Valence of this Si" in text.stdout
     assert f"± {model.base.attributes.get('rmse'):.3f} e" in text.stdout
     assert "grouped split" in text.stdout
     assert "protocol fast" in text.stdout
     assert "measured axis" in text.stderr
-    shown = run_cli("predict", model.uuid, path, "--json").json
-    assert shown["target"] == "valence"
-    assert shown["value"] == pytest.approx(float(text.stdout.split()[3]), abs=1e-3)
+    shown = run_cli("predict", model.uuid, path, "--site", "--json").json
+    assert (shown["target"], shown["kind"]) == ("valence", "site")
+    assert shown["value"] == pytest.approx(float(text.stdout.split()[4]), abs=1e-3)
     assert shown["rmse"] == pytest.approx(model.base.attributes.get("rmse"))
     assert shown["model_uuid"] == model.uuid
     assert set(shown["rmse_by_split"]) == {"random", "grouped"}
+
+
+def test_average_is_what_a_file_is_taken_for(run_cli, hand_made_study, spectrum_file):
+    model = hand_made_study.models["charge_model"]
+    text = run_cli("predict", model.pk, spectrum_file()).stdout
+    assert "Mean valence of Si" in text
+    assert "RMSE of averaged spectra of left-out configurations" in text
+    shown = run_cli("predict", model.pk, spectrum_file(), "--json").json
+    assert shown["kind"] == "average"
+    assert shown["rmse"] == pytest.approx(model.base.attributes.get("card")["scores"]["averages"]["rmse"])
+
+
+def test_normalisation_that_the_model_does_not_read(run_cli, hand_made_study, spectrum_file):
+    arguments = ("predict", hand_made_study.models["charge_model"].pk, spectrum_file(), "--normalisation")
+    assert "is normalised (post_edge)" in run_cli(*arguments, "post_edge", fails=True).stderr
+    assert "Mean valence of Si" in run_cli(*arguments, "none").stdout
 
 
 def test_rdf(run_cli, hand_made_study, spectrum_file, tmp_path):

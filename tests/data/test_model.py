@@ -49,9 +49,8 @@ def test_predicts_a_measured_spectrum(valence_model):
     fine = np.linspace(1825, 1885, 900)
     prediction = valence_model.predict((fine, np.interp(fine, ENERGY, arrays["spectra"][0])))
     assert prediction.value == pytest.approx(arrays["valence"][0], abs=0.5)
-    assert prediction.low < prediction.value < prediction.high
-    assert (prediction.unit, prediction.split) == ("e", "grouped")
-    assert prediction.rmse == valence_model.base.attributes.get("rmse") == valence_model.scores["grouped"]["rmse"]
+    assert (prediction.unit, prediction.kind, prediction.split) == ("e", "average", "averages")
+    assert prediction.rmse == valence_model.base.attributes.get("card")["scores"]["averages"]["rmse"]
     assert any("unnormalised cross-section per absorber" in note for note in prediction.notes)
     assert any("computed energies are shifted by -12.50 eV" in note for note in prediction.notes)
     assert prediction.to_dict()["notes"] == list(prediction.notes)
@@ -72,6 +71,9 @@ def test_predicts_a_computed_spectrum_on_its_own_axis(valence_model):
     )
     assert np.allclose(node.energy, ENERGY + 12.5)
     prediction = valence_model.predict(node)
+    assert prediction.low < prediction.value < prediction.high
+    assert (prediction.kind, prediction.split) == ("site", "grouped")
+    assert prediction.rmse == valence_model.base.attributes.get("rmse") == valence_model.scores["grouped"]["rmse"]
     assert prediction.value == pytest.approx(valence_model.predict((ENERGY, spectrum)).value, abs=1e-6)
     assert prediction.notes == ("gamma_eV of the spectrum is 0.4, the model was trained with 0.8.",)
 
@@ -207,7 +209,7 @@ def test_example(request, target, tmp_path, monkeypatch, capsys):
     output = capsys.readouterr().out
     assert output.startswith("valence" if target == "valence" else "g(R), broadened by 0.15")
     assert ("90% interval" in output) == (target == "valence")
-    assert "RMSE on test sites (grouped split)" in output
+    assert "RMSE of averaged spectra that training left out" in output
     path.write_text("1840 1\n")
     with pytest.raises(SystemExit, match="Refused: the spectrum has 1 points"):
         runpy.run_path(str(example))

@@ -140,3 +140,21 @@ def test_no_complete_configuration_no_averages():
     parameters = AnalysisProtocol.get_parameters("fast", copy.deepcopy(SMALL))["averages"]
     with pytest.raises(ValueError, match="no configuration has all its silicon sites"):
         run_part("averages", few, parameters, lambda part, text: None)
+
+
+def test_post_edge_takes_the_scale_out_of_everything(sites):
+    """Networks, windows, baselines and novelty score see normalised spectra only."""
+    small = copy.deepcopy(SMALL)
+    small["training"] = {**small["training"], "normalisation": "post_edge"}
+    small["splits"] = {"targets": ["valence"], "kinds": ["random"], "baselines": ["descriptors", "kernel_ridge"]}
+    for part in ("windows", "uncertainty"):
+        small[part] = {**small.get(part, {}), "targets": ["valence"]}
+    parameters = AnalysisProtocol.get_parameters("fast", small)
+    factors = np.random.default_rng(1).uniform(0.1, 10, (len(sites), 1))
+    scaled = dataclasses.replace(sites, spectra=sites.spectra * factors)
+    for name in ("splits", "windows", "uncertainty"):
+        ours, theirs = (run_part(name, each, parameters[name], lambda *_: None).arrays for each in (sites, scaled))
+        assert ours.keys() == theirs.keys()
+        for key, values in ours.items():
+            if values.dtype.kind == "f":
+                np.testing.assert_allclose(values, theirs[key], rtol=1e-3, atol=1e-3, err_msg=f"{name}: {key}")

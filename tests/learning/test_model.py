@@ -13,17 +13,19 @@ import torch
 
 from aiida_siox.learning.ensemble import Task, fit_ensembles
 from aiida_siox.learning.model import SpectrumModel
-from aiida_siox.learning.parameters import Normalisation, Target
+from aiida_siox.learning.parameters import Normalisation, SpectrumKind, Target
 from tests.learning.toy import ENERGY, toy_arrays, toy_hyper, toy_sites
 
 SMALL = {"hidden": [16, 16], "activation": "leaky_relu"}
 
 
-def make_model(target: str = "valence", coverage: float = 0.9, n: int = 60, **overrides) -> SpectrumModel:
+def make_model(
+    target: str = "valence", coverage: float = 0.9, n: int = 60, n_configurations: int = 6, **overrides
+) -> SpectrumModel:
     """Return a model of synthetic sites."""
-    sites, kind = toy_sites(n), Target(target)
+    sites, kind = toy_sites(n, n_configurations), Target(target)
     hyper = toy_hyper(**{"epochs": 60, "networks": {target: SMALL}, **overrides})
-    task = Task(np.arange(len(sites)), seed=1)
+    task = Task(np.arange(len(sites)), seed=1, mixtures=overrides.get("n_mixtures", 0))
     (trained,) = fit_ensembles(sites.energy, sites.spectra, sites.targets(kind), sites.groups, kind, [task], hyper)
     return SpectrumModel.from_trained(sites, kind, hyper, trained, coverage=coverage, novelty_quantile=0.95)
 
@@ -45,8 +47,9 @@ def fresh(n: int = 1, seed: int = 9):
 def test_value_interval_and_novelty(model):
     fine = np.linspace(1825, 1885, 900)
     spectrum = fresh()["spectra"][0]
-    prediction = model.predict(fine, np.interp(fine, ENERGY, spectrum))
+    prediction = model.predict(fine, np.interp(fine, ENERGY, spectrum), kind=SpectrumKind.SITE)
     assert isinstance(prediction.value, float)
+    assert prediction.kind == "site"
     assert prediction.low < prediction.value < prediction.high
     assert (prediction.unit, prediction.coverage, prediction.split) == ("e", 0.9, "out_of_fold")
     assert prediction.rmse == model.card["scores"]["out_of_fold"]["rmse"]
@@ -63,14 +66,25 @@ def test_intervals_hold_most_new_sites(model):
     assert low.shape == model.predict_on_grid(arrays["spectra"]).shape == (300,)
 
 
+def test_averages_have_intervals_and_scores_of_their_own():
+    model = make_model(n=200, n_configurations=25, n_mixtures=50)
+    spectrum = toy_sites(200, 25).averaged(Target.VALENCE).spectra[3]
+    site, average = (model.predict(ENERGY, spectrum, kind=kind) for kind in SpectrumKind)
+    assert site.value == average.value
+    assert average.high - average.low < site.high - site.low
+    assert (average.kind, average.split) == ("average", "averages")
+    assert average.rmse == model.card["scores"]["averages"]["rmse"] < site.rmse
+    assert model.predict(ENERGY, spectrum) == average, "numbers are an average, as measured spectra are"
+
+
 def test_rdf_and_oxidation():
     rdf = make_model("rdf", epochs=10)
-    prediction = rdf.predict(ENERGY, fresh()["spectra"][0])
+    prediction = rdf.predict(ENERGY, fresh()["spectra"][0], kind=SpectrumKind.SITE)
     assert prediction.value.shape == prediction.low.shape == prediction.high.shape == prediction.r_angstrom.shape
     assert prediction.sigma_angstrom == 0.15
     assert (prediction.low >= 0).all()
     states = make_model("oxidation", epochs=10)
-    prediction = states.predict(ENERGY, fresh()["spectra"][0])
+    prediction = states.predict(ENERGY, fresh()["spectra"][0], kind=SpectrumKind.SITE)
     assert prediction.value.sum() == pytest.approx(1.0)
     assert (prediction.low >= 0).all()
     assert (prediction.high <= 1).all()
@@ -86,9 +100,11 @@ def test_new_spectra_are_flagged_with_a_warning(model):
 
 
 def test_too_few_sites_for_an_interval():
-    prediction = make_model(n=12, coverage=0.95, epochs=2).predict(ENERGY, fresh()["spectra"][0])
+    model = make_model(n=12, coverage=0.95, epochs=2)
+    prediction = model.predict(ENERGY, fresh()["spectra"][0], kind=SpectrumKind.SITE)
     assert (prediction.low, prediction.high) == (-np.inf, np.inf)
-    assert "too few for intervals of 95%" in prediction.notes[-1]
+    assert "12 sites that training left out are too few for intervals of 95%" in prediction.notes[-1]
+    assert "6 averaged configurations" in model.predict(ENERGY, fresh()["spectra"][0]).notes[-1]
     assert prediction.to_dict()["low"] is None
 
 
@@ -161,13 +177,14 @@ def altered(model: SpectrumModel, tmp_path, change) -> bytes:
     ("change", "message"),
     [
         (lambda content: content.update(format="other"), "not the file of a spectrum model"),
-        (lambda content: content.update(version=99), "version 99, but this aiida_siox reads version 1"),
+        (lambda content: content.update(version=99), "version 99, but this aiida_siox reads version 2"),
         (lambda content: content.pop("residuals"), "damaged .*residuals"),
         (lambda content: content["ensemble"].pop("networks"), "damaged .*not the state of an ensemble"),
         (lambda content: content["novelty"].pop("units"), "damaged .*not the state of a novelty score"),
         (lambda content: content.update(card="{}"), "damaged"),
-        (lambda content: content.update(fold=torch.zeros(3, dtype=torch.int64)), "residuals and folds do not fit"),
-        (lambda content: content["residuals"].fill_(torch.nan), "residuals and folds do not fit"),
+        (lambda content: content["residuals"].update(site=(torch.ones(3, 1), torch.zeros(2))), "do not fit"),
+        (lambda content: content["residuals"]["average"][0].fill_(torch.nan), "residuals and folds do not fit"),
+        (lambda content: content["residuals"].pop("average"), "damaged"),
     ],
 )
 def test_damaged_content(model, tmp_path, change, message):
@@ -200,14 +217,16 @@ def test_card(model):
     assert card["range"]["x"] == pytest.approx([0.8, 1.0])
     scores = card["scores"]["out_of_fold"]
     assert scores["rmse"] < 0.5 * scores["rmse_no_skill"]
-    assert card["intervals"]["mean_width"] > 2 * scores["rmse"]
+    assert card["intervals"]["mean_width"]["site"] > 2 * scores["rmse"]
+    assert card["intervals"]["mean_width"]["average"] is None, "six configurations are too few"
+    assert card["scores"]["averages"]["n"] == 6
     grouped = {"grouped": {"rmse": {"mean": 0.21, "low": 0.2, "high": 0.22}}}
     said = {"dataset_digest": "abc", "treatment": "fch", "gamma_eV": 0.8, "shift_eV": -12.8, "scores": grouped}
     fuller = model.described(said)
     assert fuller.card["data"]["dataset_digest"] == "abc"
     assert fuller.card["range"]["shift_eV"] == -12.8
     assert "dataset_digest" not in model.card["data"]
-    prediction = fuller.predict(ENERGY, fresh()["spectra"][0])
+    prediction = fuller.predict(ENERGY, fresh()["spectra"][0], kind=SpectrumKind.SITE)
     assert (prediction.split, prediction.rmse) == ("grouped", 0.21)
     text = fuller.card_text()
     for part in (
