@@ -91,7 +91,7 @@ ENGINES: dict[str, Engine] = {
         ),
     )
 }
-#: What a study needs: everything but the training, which runs in the daemon or with `aiida-siox analyse --code`.
+#: What a study needs; the training runs inside the daemon when there is no code for it.
 STUDY_ENGINES = tuple(name for name, engine in ENGINES.items() if not engine.optional)
 
 
@@ -211,7 +211,6 @@ def get_computer(label: str) -> Computer:
     """
     from aiida import orm
     from aiida.common.exceptions import NotExistent
-    from aiida.manage import get_config, get_manager
 
     try:
         computer = orm.Computer.collection.get(label=label)
@@ -222,27 +221,44 @@ def get_computer(label: str) -> Computer:
                 f"There is no computer `{label}` in this profile (there: {known}). Make it with "
                 f"`verdi computer setup` and `verdi computer configure core.ssh {label}`."
             )
-        profile = get_manager().get_profile()
-        assert profile is not None
         computer = orm.Computer(
             label=label,
             hostname="localhost",
             description="This machine, without a scheduler (made by aiida-siox setup)",
             transport_type="core.local",
             scheduler_type="core.direct",
-            workdir=str(pathlib.Path(get_config().dirpath) / "scratch" / profile.name),
+            workdir=local_workdir(),
         ).store()
-        # A login shell costs 0.4 s for each job, the default poll interval of 10 s more than many of our jobs.
-        # Below a second the worker is busy storing what it saw: each look is a commit to the database.
-        computer.set_minimum_job_poll_interval(1.0)
-        computer.set_default_mpiprocs_per_machine(1)
-        computer.configure(safe_interval=0, use_login_shell=False)
+        configure_local(computer)
+    if not computer.is_configured and label == COMPUTER and computer.transport_type == "core.local":
+        computer.set_workdir(local_workdir())  # it came with an archive, from another machine
+        configure_local(computer)
     if not computer.is_configured:
         raise click.ClickException(
             f"The computer `{label}` is not configured: "
             f"run `verdi computer configure {computer.transport_type} {label}`."
         )
     return computer
+
+
+def local_workdir() -> str:
+    """Return the folder where engines run on this machine."""
+    from aiida.manage import get_config, get_manager
+
+    profile = get_manager().get_profile()
+    assert profile is not None
+    return str(pathlib.Path(get_config().dirpath) / "scratch" / profile.name)
+
+
+def configure_local(computer: Computer) -> None:
+    """Configure a computer as this machine.
+
+    A login shell costs 0.4 s for each job, the default poll interval of 10 s more than many of our jobs. Below a
+    second the worker is busy storing what it saw: each look is a commit to the database.
+    """
+    computer.set_minimum_job_poll_interval(1.0)
+    computer.set_default_mpiprocs_per_machine(1)
+    computer.configure(safe_interval=0, use_login_shell=False)
 
 
 # --- looking at executables --------------------------------------------------------------------------------------
@@ -456,6 +472,18 @@ def get_codes(
     if problems:
         raise click.ClickException("Engines are missing or wrong.\n  " + "\n  ".join(problems) + f"\n{REMEDY}")
     return codes
+
+
+def study_codes(computer: str | None = None) -> dict[str, InstalledCode]:
+    """Return the codes of a study, with that of the training if there is one, on the computer or else on another.
+
+    :param computer: label of the computer where the engines run; any when None, ``localhost`` first.
+    :raises click.ClickException: naming all that is missing, with the remedy.
+    """
+    codes = get_codes(STUDY_ENGINES, computer=computer)
+    found = [code for code in (find_code("train", computer), find_code("train")) if code is not None]
+    usable = [code for code in found if not executable_problem(code)]
+    return {**codes, "train": usable[0]} if usable else codes
 
 
 def executable_problem(code: InstalledCode) -> str:

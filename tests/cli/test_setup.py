@@ -306,3 +306,30 @@ def test_get_codes_says_all_that_is_missing(own_computer, engines_folder):
     assert "aiida-siox setup" in message
     with pytest.raises(click.ClickException, match="nonsense"):
         get_codes(["pw"], selection={"pw": "nonsense@localhost"})
+
+
+def test_computer_of_an_archive(tmp_path):
+    """A `localhost` that came with an archive has another machine's folders and is not configured."""
+    code = """
+from aiida_siox.cli.environment import create_profile, get_computer
+create_profile("siox")
+from aiida import orm
+orm.Computer(
+    label="localhost", hostname="localhost", transport_type="core.local", scheduler_type="core.direct",
+    workdir="/home/somebody/scratch",
+).store()
+computer = get_computer("localhost")
+assert computer.is_configured
+print(computer.get_workdir(), computer.get_minimum_job_poll_interval())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "AIIDA_PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    workdir, interval = done.stdout.split()
+    assert pathlib.Path(workdir).is_relative_to(tmp_path)
+    assert float(interval) == 1.0
