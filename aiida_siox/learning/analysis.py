@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_siox.learning import conformal, metrics, probes
-from aiida_siox.learning.baselines import BASELINES
+from aiida_siox.learning.baselines import BASELINES, Problem
 from aiida_siox.learning.ensemble import Task, fit_ensembles
 from aiida_siox.learning.evaluation import (
     SEED_STEP,
@@ -112,7 +112,10 @@ def splits(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, progr
         entry["baselines"] = {"composition_mean": {"rmse": entry.pop("rmse_composition_mean")}}
         for baseline in parameters["baselines"]:
             if baseline in BASELINES and (baseline != "descriptors" or target is Target.VALENCE):  # paper: valence
-                predicted = [_baseline(baseline, shown, reference, h, hyper.seed + i) for i, h in enumerate(held)]
+                options = parameters["baseline_options"].get(baseline, {})
+                predicted = [
+                    _baseline(baseline, options, shown, reference, h, hyper.seed + i) for i, h in enumerate(held)
+                ]
                 errors = [
                     metrics.rmse(values[h.tested], reference[h.tested])
                     for values, h in zip(predicted, held, strict=True)
@@ -120,12 +123,9 @@ def splits(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, progr
                 entry["baselines"][baseline] = {"rmse": over_seeds(errors, confidence)}
                 arrays[f"{name}_{baseline}_predicted"] = _column(predicted[0], target)
         if "shuffled" in parameters["baselines"] and kind is SplitKind.GROUPED and target is Target.VALENCE:
-            noise = hold_out(
-                sites, target, hyper, kind, 1, n_test_folds=hyper.n_test_folds, point=_mode(held), shuffle=True
+            entry["baselines"]["shuffled"] = _shuffled_scores(
+                sites, target, hyper, _mode(held), parameters["n_seeds"]["shuffled"]
             )
-            entry["baselines"]["shuffled"] = {
-                key: score(noise, shuffled(reference, hyper.seed), confidence)[key] for key in ("rmse", "rmse_no_skill")
-            }
         scores.setdefault(str(target), {})[str(kind)] = entry
     return PartResult(arrays, {"scores": scores, "scores_unavailable": unavailable, "n_seeds": parameters["n_seeds"]})
 
@@ -136,14 +136,29 @@ def _mode(held: Sequence[Held]) -> dict[str, float]:
     return max(points, key=points.count)
 
 
-def _baseline(name: str, sites: SiteSet, reference: Array, held: Held, seed: int) -> Array:
+def _shuffled_scores(
+    sites: SiteSet, target: Target, hyper: Hyperparameters, point: Mapping[str, float], n_seeds: int
+) -> dict[str, Any]:
+    """Return the scores of networks that learn from targets shuffled among the sites, each time in another way."""
+    rmse, no_skill = [], []
+    for i in range(n_seeds):
+        seeded = dataclasses.replace(hyper, seed=hyper.seed + SEED_STEP * i)
+        (noise,) = hold_out(
+            sites, target, seeded, SplitKind.GROUPED, 1, n_test_folds=hyper.n_test_folds, point=point, shuffle=True
+        )
+        reference = shuffled(sites.targets(target), seeded.seed)
+        rmse.append(metrics.rmse(noise.predicted[noise.tested], reference[noise.tested]))
+        no_skill.append(metrics.rmse(noise.no_skill[noise.tested], reference[noise.tested]))
+    return {"rmse": over_seeds(rmse, hyper.confidence), "rmse_no_skill": over_seeds(no_skill, hyper.confidence)}
+
+
+def _baseline(name: str, options: Mapping[str, Any], sites: SiteSet, reference: Array, held: Held, seed: int) -> Array:
     """Return predictions of a baseline for the test rows of a repetition, NaN elsewhere, shape (n, n_outputs)."""
     predicted = np.full(reference.shape, np.nan)
     for split in held.splits:
-        train = split.train
-        predicted[split.test] = BASELINES[name](
-            sites.spectra[train], reference[train], sites.groups[train], sites.spectra[split.test], sites.energy, seed
-        )
+        train, new = split.train, sites.spectra[split.test]
+        problem = Problem(sites.energy, sites.spectra[train], reference[train], sites.groups[train], new, seed)
+        predicted[split.test] = BASELINES[name](problem, **options)
     return predicted
 
 

@@ -1,8 +1,6 @@
 """What a network has to beat: the training mean, three descriptors in a linear regression, kernel ridge regression.
 
-Each has the call ``predict(train_spectra, train_targets, train_groups, test_spectra, energy, seed)`` with the shapes
-(n, n_e), (n, n_outputs), (n,), (m, n_e), (n_e,), and returns predictions of shape (m, n_outputs). Test rows decide
-nothing.
+Each takes a :class:`Problem` and returns predictions of shape (m, n_outputs). Test rows decide nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +17,26 @@ from aiida_siox.science.descriptors import descriptors
 Array = NDArray[np.float64]
 Baseline = Callable[..., Array]
 
-#: Ridge strengths and inverse squared widths among which :func:`kernel_ridge` chooses.
-ALPHAS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-GAMMAS = (1e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Sites to learn from, and spectra to predict.
+
+    :param energy: increasing energies in eV, shape (n_e,).
+    :param spectra: of the training sites, shape (n, n_e).
+    :param targets: of the training sites, shape (n, n_outputs).
+    :param groups: configuration of each training site, shape (n,).
+    :param new: spectra to predict, shape (m, n_e).
+    :param seed: of folds.
+    """
+
+    energy: Array
+    spectra: Array
+    targets: Array
+    groups: NDArray[np.str_]
+    new: Array
+    seed: int
+
 
 #: Rows from which :func:`kernel_ridge` chooses its two numbers at most: an eigendecomposition costs n³.
 MOST_ROWS_TO_CHOOSE = 2000
@@ -29,61 +44,25 @@ MOST_ROWS_TO_CHOOSE = 2000
 _SCALE_FLOOR = 0.01
 
 
-def inner_folds(groups: ArrayLike, n_folds: int, seed: int) -> NDArray[np.int64]:
-    """Return folds of training sites, shape (n,): of configurations, or of sites where there is one configuration."""
-    labels = np.asarray(groups)
-    if len(np.unique(labels)) == 1:
-        return site_folds(len(labels), n_folds, seed)
-    return group_folds(labels, n_folds, seed)
-
-
-def mean(
-    train_spectra: ArrayLike,
-    train_targets: ArrayLike,
-    train_groups: ArrayLike,
-    test_spectra: ArrayLike,
-    energy: ArrayLike,
-    seed: int,
-) -> Array:
+def mean(problem: Problem) -> Array:
     """Predict the mean of the training sites: no skill."""
-    del train_spectra, train_groups, energy, seed
-    targets = np.asarray(train_targets, dtype=float)
-    return np.tile(targets.mean(axis=0), (len(np.asarray(test_spectra)), 1))
+    return np.tile(problem.targets.mean(axis=0), (len(problem.new), 1))
 
 
-def descriptor_regression(
-    train_spectra: ArrayLike,
-    train_targets: ArrayLike,
-    train_groups: ArrayLike,
-    test_spectra: ArrayLike,
-    energy: ArrayLike,
-    seed: int,
-) -> Array:
+def descriptor_regression(problem: Problem, *, window_eV: tuple[float, float]) -> Array:
     """Predict by ordinary least squares on white-line intensity, its integral and the edge position (Fig. S4).
 
+    :param window_eV: limits of the integral relative to the edge.
     :raises ValueError: if a spectrum has no white line to read.
     """
-    del train_groups, seed
-    train, test = descriptors(energy, train_spectra), descriptors(energy, test_spectra)
+    train, new = (descriptors(problem.energy, rows, window_eV) for rows in (problem.spectra, problem.new))
     scale = Scale.of(train, floor=0.0)
-    targets = np.asarray(train_targets, dtype=float)
-    centre = targets.mean(axis=0)
-    weights = np.linalg.lstsq(scale(train), targets - centre, rcond=None)[0]
-    return np.asarray(centre + scale(test) @ weights)
+    centre = problem.targets.mean(axis=0)
+    weights = np.linalg.lstsq(scale(train), problem.targets - centre, rcond=None)[0]
+    return np.asarray(centre + scale(new) @ weights)
 
 
-def kernel_ridge(
-    train_spectra: ArrayLike,
-    train_targets: ArrayLike,
-    train_groups: ArrayLike,
-    test_spectra: ArrayLike,
-    energy: ArrayLike,
-    seed: int,
-    *,
-    alphas: Sequence[float] = ALPHAS,
-    gammas: Sequence[float] = GAMMAS,
-    n_folds: int = 5,
-) -> Array:
+def kernel_ridge(problem: Problem, *, alphas: Sequence[float], gammas: Sequence[float], n_folds: int) -> Array:
     """Predict by ridge regression with the kernel exp(−γ |a − b|²) on standardised spectra.
 
     γ and the ridge strength α come from cross-validation over configurations of the training sites.
@@ -92,23 +71,31 @@ def kernel_ridge(
     :param gammas: inverse squared widths to choose from, per squared distance of standardised spectra.
     :param n_folds: of configurations, inside the training sites.
     """
-    del energy
-    train, targets = np.asarray(train_spectra, dtype=float), np.asarray(train_targets, dtype=float)
-    scale = Scale.of(train, _SCALE_FLOOR)
-    train, test, centre = scale(train), scale(np.asarray(test_spectra, dtype=float)), targets.mean(axis=0)
-    rows = rows_to_choose(np.asarray(train_groups), seed)
-    fold = inner_folds(np.asarray(train_groups)[rows], n_folds, seed)
+    scale = Scale.of(problem.spectra, _SCALE_FLOOR)
+    train, new = scale(problem.spectra), scale(problem.new)
+    centre = problem.targets.mean(axis=0)
+    targets = problem.targets - centre
+    rows = rows_to_choose(problem.groups, problem.seed)
+    fold = inner_folds(problem.groups[rows], n_folds, problem.seed)
     distances = squared_distances(train[rows], train[rows])
     best, chosen = np.inf, (alphas[0], gammas[0])
     for gamma in gammas:
-        errors = held_out_errors(np.exp(-gamma * distances), (targets - centre)[rows], fold, alphas)
+        errors = held_out_errors(np.exp(-gamma * distances), targets[rows], fold, alphas)
         if errors.min() < best:
             best, chosen = float(errors.min()), (alphas[int(errors.argmin())], gamma)
     alpha, gamma = chosen
     kernel = np.exp(-gamma * squared_distances(train, train))
     kernel[np.diag_indices_from(kernel)] += alpha
-    weights = np.linalg.solve(kernel, targets - centre)
-    return np.asarray(centre + np.exp(-gamma * squared_distances(test, train)) @ weights)
+    weights = np.linalg.solve(kernel, targets)
+    return np.asarray(centre + np.exp(-gamma * squared_distances(new, train)) @ weights)
+
+
+def inner_folds(groups: ArrayLike, n_folds: int, seed: int) -> NDArray[np.int64]:
+    """Return folds of training sites, shape (n,): of configurations, or of sites where there is one configuration."""
+    labels = np.asarray(groups)
+    if len(np.unique(labels)) == 1:
+        return site_folds(len(labels), n_folds, seed)
+    return group_folds(labels, n_folds, seed)
 
 
 def held_out_errors(kernel: Array, targets: Array, fold: NDArray[np.int64], alphas: Sequence[float]) -> Array:

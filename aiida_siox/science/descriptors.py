@@ -12,14 +12,8 @@ Array = NDArray[np.float64]
 #: What the columns of :func:`descriptors` are.
 NAMES = ("white_line_intensity", "integrated_white_line", "edge_position_eV")
 
-#: Limits of the integral in eV relative to the edge (half height of the rise). The paper states none. Relative to the
-#: edge and not to the maximum, because the highest point of a suboxide jumps between peaks 6 eV apart from one site to
-#: the next while the edge stays. So wide that it takes in the whole white line of quartz at 0.8 eV broadening, which
-#: is at an eighth of its height 1.5 eV below the edge and back at the continuum 3.5 eV above it.
-INTEGRATION_WINDOW_EV = (-1.5, 3.5)
 
-
-def descriptors(energy: ArrayLike, spectra: ArrayLike, window: tuple[float, float] = INTEGRATION_WINDOW_EV) -> Array:
+def descriptors(energy: ArrayLike, spectra: ArrayLike, window: tuple[float, float]) -> Array:
     """Return the descriptors of the linear regression of the paper's Fig. S4.
 
     :param energy: increasing energies in eV, shape (n_e,).

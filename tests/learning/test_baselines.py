@@ -6,23 +6,25 @@ import numpy as np
 import pytest
 
 from aiida_siox.learning import baselines
-from aiida_siox.learning.baselines import BASELINES, descriptor_regression, held_out_errors, inner_folds, kernel_ridge
+from aiida_siox.learning.baselines import BASELINES, Problem, descriptor_regression, held_out_errors, inner_folds
 from aiida_siox.science.descriptors import descriptors
+from aiida_siox.workflows.analysis import AnalysisProtocol
 from tests.learning.toy import ENERGY, toy_arrays
 
 ARRAYS = toy_arrays(90, 9)
 GROUPS = np.array([f"cell{i}" for i in ARRAYS["configuration"]])
 TEST = np.isin(ARRAYS["configuration"], (2, 6))
+OPTIONS = AnalysisProtocol.get_parameters("fast")["splits"]["baseline_options"]
+WINDOW = OPTIONS["descriptors"]["window_eV"]
 
 
 def rmse(predicted: np.ndarray, reference: np.ndarray) -> float:
     return float(np.sqrt(((predicted - reference) ** 2).mean()))
 
 
-def call(name: str, targets: np.ndarray, **options) -> np.ndarray:
-    return BASELINES[name](
-        ARRAYS["spectra"][~TEST], targets[~TEST], GROUPS[~TEST], ARRAYS["spectra"][TEST], ENERGY, 1, **options
-    )
+def call(name: str, targets: np.ndarray, new: np.ndarray = ARRAYS["spectra"][TEST], **options) -> np.ndarray:
+    problem = Problem(ENERGY, ARRAYS["spectra"][~TEST], targets[~TEST], GROUPS[~TEST], new, 1)
+    return BASELINES[name](problem, **OPTIONS.get(name, {}) | options)
 
 
 def test_mean_is_the_training_mean():
@@ -41,7 +43,7 @@ def test_uniform_call(name):
 
 
 def test_descriptor_regression_recovers_linear_weights():
-    columns = descriptors(ENERGY, ARRAYS["spectra"])
+    columns = descriptors(ENERGY, ARRAYS["spectra"], WINDOW)
     targets = columns @ np.array([[0.7, -2.0], [1.3, 0.0], [0.02, 5.0]]) + np.array([0.4, -9000.0])
     np.testing.assert_allclose(call("descriptors", targets), targets[TEST], rtol=1e-9)
 
@@ -49,7 +51,8 @@ def test_descriptor_regression_recovers_linear_weights():
 def test_descriptor_regression_of_equal_spectra_is_their_mean():
     spectra = np.tile(ARRAYS["spectra"][0], (4, 1))
     targets = np.array([[1.0], [2.0], [3.0], [6.0]])
-    predicted = descriptor_regression(spectra, targets, GROUPS[:4], spectra[:1], ENERGY, 0)
+    problem = Problem(ENERGY, spectra, targets, GROUPS[:4], spectra[:1], 0)
+    predicted = descriptor_regression(problem, window_eV=WINDOW)
     assert predicted == pytest.approx(np.array([[3.0]]))
 
 
@@ -99,9 +102,10 @@ def test_kernel_ridge_chooses_from_whole_configurations_when_there_are_many(monk
 
 
 def test_test_rows_decide_nothing():
-    arguments = (ARRAYS["spectra"][~TEST], ARRAYS["valence"][~TEST, None], GROUPS[~TEST])
-    both = kernel_ridge(*arguments, ARRAYS["spectra"][TEST], ENERGY, 0)
-    alone = kernel_ridge(*arguments, ARRAYS["spectra"][TEST][3:4], ENERGY, 0)
+    both, alone = (
+        call("kernel_ridge", ARRAYS["valence"][:, None], new)
+        for new in (ARRAYS["spectra"][TEST], ARRAYS["spectra"][TEST][3:4])
+    )
     np.testing.assert_allclose(alone, both[3:4], atol=1e-10)
 
 

@@ -10,6 +10,7 @@ from aiida_siox.science.spectra import half_height_position, maximum_position
 
 #: Synthetic: up from 0 at 1840 to 4 at 1848 eV and down again.
 ENERGY = np.linspace(1830.0, 1880.0, 501)
+WINDOW = (-1.5, 3.5)
 RAMP = np.clip(4.0 - np.abs(ENERGY - 1848.0) / 2, 0.0, None)
 
 
@@ -45,9 +46,9 @@ def test_lorentzians():
 def test_rows_are_what_one_spectrum_alone_gives():
     rng = np.random.default_rng(3)
     spectra = np.array([lorentzian(c, 2.0) for c in rng.uniform(1838, 1850, 7)]) + rng.uniform(0, 0.1, (7, 501))
-    values = descriptors(ENERGY, spectra)
+    values = descriptors(ENERGY, spectra, WINDOW)
     for row, spectrum in zip(values, spectra, strict=True):
-        assert row == pytest.approx(descriptors(ENERGY, spectrum[None])[0])
+        assert row == pytest.approx(descriptors(ENERGY, spectrum[None], WINDOW)[0])
         assert row[2] == half_height_position(ENERGY, spectrum)
         top = maximum_position(ENERGY, spectrum)
         assert abs(top - ENERGY[np.argmax(spectrum)]) <= 0.05 + 1e-9
@@ -66,4 +67,4 @@ def test_rows_are_what_one_spectrum_alone_gives():
 )
 def test_refused(spectra, message):
     with pytest.raises(ValueError, match=message):
-        descriptors(ENERGY, spectra)
+        descriptors(ENERGY, spectra, WINDOW)
