@@ -23,9 +23,9 @@ from compute import unpack
 
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site_table import ENERGY_COLUMNS, SiteTableData
+from aiida_siox.report.timing import times_of
 
 FOLDER = pathlib.Path(__file__).parent
-ENGINES = ("MeltQuenchCalculation", "PwCalculation", "XspectraCalculation", "BaderCalculation")
 
 
 @contextmanager
@@ -82,17 +82,25 @@ def rows(tables: list[SiteTableData]) -> list[dict[str, Any]]:
 
 
 def costs() -> list[dict[str, Any]]:
-    """Return jobs and seconds of each engine, failed ones counted."""
+    """Return jobs and CPU seconds of each engine, failed ones counted."""
+    status = dict(orm.QueryBuilder().append(orm.CalcJobNode, project=["id", "attributes.exit_status"]).all())
+    times = times_of(list(status))
     lines = []
-    for label in ENGINES:
-        query = orm.QueryBuilder().append(
-            orm.CalcJobNode,
-            filters={"attributes.process_label": label},
-            project=["attributes.exit_status", "attributes.last_job_info", "id"],
+    for engine in sorted({time.engine for time in times}):
+        jobs = [time for time in times if time.engine == engine]
+        seconds = [time.cpu for time in jobs if time.cpu is not None]
+        lines.append(
+            {
+                "engine": engine,
+                "jobs": len(jobs),
+                "failed": sum(status[job.pk] not in (0, None) for job in jobs),
+                "cpu_s": f"{sum(seconds):.0f}",
+                "cpu_s_per_job": f"{sum(seconds) / len(seconds):.1f}" if seconds else "",
+            }
         )
-        jobs = query.all()
-        failed = sum(status not in (0, None) for status, _, _ in jobs)
-        lines.append({"engine": label.removesuffix("Calculation"), "jobs": len(jobs), "failed": failed})
+    total = sum(float(line["cpu_s"]) for line in lines)
+    failed = sum(line["failed"] for line in lines)
+    lines.append({"engine": "all", "jobs": len(times), "failed": failed, "cpu_s": f"{total:.0f}", "cpu_s_per_job": ""})
     return lines
 
 
