@@ -215,21 +215,10 @@ class JobRun:
         self.options = options
 
     def builder(self, part: str) -> Any:
-        """Return the builder of the job of a part: one process with as many cores as it has threads."""
-        from aiida_siox.calculations.analysis import ANALYSIS_VERSION
-        from aiida_siox.calculations.train import TrainCalculation
-        from aiida_siox.workflows.utils import job_metadata
+        """Return the builder of the job of a part."""
+        from aiida_siox.workflows.training import job_builder
 
-        threads = int(self.parameters[part]["training"]["threads"])
-        resources = {"num_machines": 1, "num_mpiprocs_per_machine": 1, "num_cores_per_mpiproc": threads}
-        builder = TrainCalculation.get_builder()
-        builder.code = self.code
-        builder.dataset = self.dataset
-        builder.part = orm.Str(part)
-        builder.parameters = orm.Dict(self.parameters[part])
-        builder.version = orm.Int(ANALYSIS_VERSION)
-        builder.metadata = job_metadata({"resources": resources, **self.options}, f"analysis: {part}")
-        return builder
+        return job_builder(self.code, self.dataset, part, self.parameters[part], self.options)
 
     def __call__(self, part: str, update: Update) -> orm.ProcessNode:
         """Run the part, and say in what state its job is."""

@@ -17,7 +17,7 @@ import psutil
 
 from aiida_siox.cli.common import EXIT_INCOMPLETE, with_profile
 from aiida_siox.cli.daemon import config_folder_of, daemon_processes, ensure_daemon, is_healthy
-from aiida_siox.cli.environment import ENGINES, STUDY_ENGINES, get_codes
+from aiida_siox.cli.environment import ENGINES, study_codes
 
 if TYPE_CHECKING:
     from aiida import orm
@@ -48,7 +48,7 @@ def demo(formulas: tuple[str, ...], seeds: tuple[int, ...], workers: int, report
     again. After everything was killed, the next call goes on where it was. A study that has ended is submitted again:
     all calculations come from AiiDA's cache.
     """
-    codes = get_codes(STUDY_ENGINES)
+    codes = study_codes()
     study = running_study()
     done = {"running": "is running", "started": "started", "revived": "was broken off: started again"}[
         ensure_daemon(workers)

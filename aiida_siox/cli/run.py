@@ -372,7 +372,7 @@ def study_builder(
 
     :raises click.ClickException: for whatever is wrong with them.
     """
-    from aiida_siox.cli.environment import STUDY_ENGINES, get_codes
+    from aiida_siox.cli.environment import study_codes
     from aiida_siox.science.composition import validate_melt_formula
     from aiida_siox.workflows.study import StudyWorkChain
 
@@ -385,7 +385,7 @@ def study_builder(
             raise ValueError(f"a formula is named twice: {', '.join(names)}. Give more --seeds for more cells of it.")
         StudyWorkChain.get_protocol_inputs(protocol, overrides)
         return StudyWorkChain.get_builder_from_protocol(
-            get_codes(STUDY_ENGINES, computer=computer),
+            study_codes(computer),
             protocol=protocol,
             overrides=overrides,
             compositions=names or None,

@@ -25,10 +25,12 @@ from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.site_spectrum import failure_message
 from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain
-from aiida_siox.workflows.training import TrainingProtocol
+from aiida_siox.workflows.training import TrainingProtocol, job_builder
 from aiida_siox.workflows.utils import output_namespace, validate_options
 
 ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
+#: The engine that is not needed: its code trains as a job.
+TRAIN = "train"
 MODELS = {"charge_model": "valence", "rdf_model": "rdf"}
 #: Cost of a site against the atoms of its cell (FACTS: xspectra goes as N^1.9); only the order of the work uses it.
 COST_EXPONENT = 1.9
@@ -135,11 +137,18 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         for engine in ENGINES:
             spec.input(f"codes.{engine}", valid_type=orm.AbstractCode, help=f"Code of {engine}.")
         spec.input(
+            f"codes.{TRAIN}",
+            valid_type=orm.AbstractCode,
+            required=False,
+            help="Code of siox-train: the training runs as a job of it. Without it a worker of the daemon trains, and "
+            "does nothing else meanwhile, which is long for thousands of sites.",
+        )
+        spec.input(
             "options",
             valid_type=dict,
             non_db=True,
             default=dict,
-            validator=lambda value, _: validate_options(value, ("lmp", "ld1", *JOBS)),
+            validator=lambda value, _: validate_options(value, ("lmp", "ld1", *JOBS, TRAIN)),
             help="Scheduler options by engine.",
         )
         spec.input("atomic_parameters", valid_type=orm.Dict, help="Parameters of AtomicDataWorkChain.")
@@ -161,7 +170,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
             cls.run_lanes,
             cls.gather,
             cls.assemble,
-            if_(cls.should_train)(cls.train),
+            if_(cls.should_train)(if_(cls.has_train_code)(cls.run_training, cls.inspect_training).else_(cls.train)),
             cls.results,
         )
         spec.output_namespace("structures", valid_type=orm.StructureData, dynamic=True, help="By Si8O4_1.")
@@ -201,7 +210,8 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
     ) -> Any:
         """Return a builder with the inputs of a protocol.
 
-        :param codes: ``lmp``, ``ld1``, ``pw``, ``pp``, ``xspectra`` and ``bader``.
+        :param codes: ``lmp``, ``ld1``, ``pw``, ``pp``, ``xspectra`` and ``bader``; ``train`` too, if the training shall
+            be a job.
         :param overrides: mapping or yaml file with the keys of ``protocols/study.yaml`` and, under ``melt_quench``,
             ``structure_targets``, ``calibration``, ``training`` and ``atomic_data``, those of the parts.
         :param compositions: formulas; those of the protocol by default.
@@ -221,7 +231,9 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         seeds = seeds or inputs["seeds"] or melt["seeds"]
         builder = cls.get_builder()
         builder.configurations = orm.List([[formula, int(seed)] for formula in formulas for seed in seeds])
-        builder.codes = {engine: codes[engine] for engine in ENGINES}
+        should_train = inputs["train"] if train is None else train
+        engines = (*ENGINES, TRAIN) if should_train and TRAIN in codes else ENGINES
+        builder.codes = {engine: codes[engine] for engine in engines}
         melt_quench = {}
         melt_overrides = _read(overrides).get("melt_quench")
         for formula in formulas:
@@ -242,7 +254,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         if calibration is not None:
             builder.calibration = calibration
         builder.window = orm.Dict(inputs["window"])
-        if inputs["train"] if train is None else train:
+        if should_train:
             builder.training = orm.Dict(inputs["training"])
         if options:
             builder.options = {engine: dict(options[engine]) for engine in options}
@@ -287,8 +299,8 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
             inputs.update(
                 configurations=orm.List(lane),
                 atomic_data=self.ctx.atomic_data,
-                codes={engine: code for engine, code in self.inputs.codes.items() if engine != "ld1"},
-                options=self.inputs.options,
+                codes={engine: self.inputs.codes[engine] for engine in ENGINES if engine != "ld1"},
+                options={engine: given for engine, given in self.inputs.options.items() if engine != TRAIN},
                 max_concurrent=orm.Int(budget),
                 metadata={"call_link_label": f"lane_{i}"},
             )
@@ -342,8 +354,29 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         """Return whether networks are asked for."""
         return "training" in self.inputs
 
+    def has_train_code(self) -> bool:
+        """Return whether the training shall be a job."""
+        return TRAIN in self.inputs.codes
+
+    def run_training(self) -> ToContext:
+        """Train the charge and the RDF network in a job."""
+        parameters = {"targets": list(MODELS.values()), "training": self.inputs.training.get_dict()}
+        builder = job_builder(
+            self.inputs.codes[TRAIN], self.ctx.dataset, "model", parameters, self.inputs.options.get(TRAIN)
+        )
+        builder.metadata.call_link_label = "training"
+        return ToContext(training=self.submit(builder))
+
+    def inspect_training(self) -> ExitCode | None:
+        """Attach the networks."""
+        if not self.ctx.training.is_finished_ok:
+            return self.exit_codes.ERROR_TRAINING_FAILED.format(message=failure_message(self.ctx.training))
+        for label, target in MODELS.items():
+            self.out(label, self.ctx.training.outputs.models[target])
+        return None
+
     def train(self) -> ExitCode | None:
-        """Train the charge and the RDF network."""
+        """Train the charge and the RDF network in the worker."""
         for label, target in MODELS.items():
             model, node = train.run_get_node(
                 dataset=self.ctx.dataset,

@@ -9,7 +9,9 @@ from aiida.common.links import LinkType
 from aiida.engine import ProcessState, run_get_node
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
+from aiida.manage.caching import enable_caching
 
+from aiida_siox.calculations.training import TRAINING_VERSION, train
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.study import StudyWorkChain
 from tests.mocks.fixtures import SHORT_MELT, STUDY_ITEMS, Run, jobs_of, peak_of
@@ -66,6 +68,32 @@ class TestStudy:
         assert engines == {"ld1", "lmp", "pw", "pp", "xspectra"} or engines == {"ld1", "lmp", "pw", "bader", "xspectra"}
         assert len(mock_study.intervals) == len(jobs_of(mock_study.node))
         assert peak_of(mock_study.intervals) == mock_study.node.inputs.max_concurrent.value == 3
+
+
+@pytest.mark.engine
+@pytest.mark.xdist_group("mock_study")
+def test_training_as_a_job(mock_study, mock_engines, engine_code):
+    """With a code of siox-train: the same networks as the worker makes. All else comes from the cache."""
+    mock_engines.reset()
+    builder = mock_study.node.get_builder_restart()
+    builder.configurations = orm.List(STUDY_ITEMS[:2])
+    builder.calibration = mock_study.node.outputs.calibration
+    builder.codes["train"] = engine_code("train")
+    builder.options = {"train": {"max_wallclock_seconds": 600}}
+    with enable_caching(identifier="*"):
+        node = run_get_node(builder).node
+    assert node.is_finished_ok, node.exit_message
+    (job,) = [job for job in jobs_of(node) if job.process_label == "TrainCalculation"]
+    assert job.get_option("max_wallclock_seconds") == 600
+    assert job.get_option("resources")["num_cores_per_mpiproc"] == node.inputs.training["threads"]
+    dataset = node.outputs.dataset
+    for label, target in (("charge_model", "valence"), ("rdf_model", "rdf")):
+        _, own = train.run_get_node(dataset, orm.Str(target), node.inputs.training, orm.Int(TRAINING_VERSION))
+        assert node.outputs[label].creator.pk == job.pk
+        np.testing.assert_array_equal(
+            node.outputs[label].spectrum_model.predict_on_grid(dataset.spectra),
+            own.outputs.result.spectrum_model.predict_on_grid(dataset.spectra),
+        )
 
 
 @pytest.fixture(scope="module")
