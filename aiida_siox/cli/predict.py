@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 from typing import Any
 
@@ -65,7 +66,8 @@ def predict(
     if prediction.target == "valence":
         what = "Valence of this Si" if site else "Mean valence of Si"
         click.echo(f"{what}: {prediction.value:+.3f} {prediction.unit} {error}, protocol {protocol}")
-        click.echo(f"{prediction.coverage:.0%} interval: {prediction.low:+.3f} to {prediction.high:+.3f} e")
+        if math.isfinite(prediction.high - prediction.low):
+            click.echo(f"{prediction.coverage:.0%} interval: {prediction.low:+.3f} to {prediction.high:+.3f} e")
     elif prediction.target == "oxidation":
         click.echo(f"# fractions of the oxidation states of Si {error}, protocol {protocol}")
         if output is None:

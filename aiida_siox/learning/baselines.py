@@ -40,8 +40,6 @@ class Problem:
 
 #: Rows from which :func:`kernel_ridge` chooses its two numbers at most: an eigendecomposition costs n³.
 MOST_ROWS_TO_CHOOSE = 2000
-#: Least spread of an energy, as a part of the largest one: flat pre-edge columns are not blown up.
-_SCALE_FLOOR = 0.01
 
 
 def mean(problem: Problem) -> Array:
@@ -62,7 +60,9 @@ def descriptor_regression(problem: Problem, *, window_eV: tuple[float, float]) -
     return np.asarray(centre + scale(new) @ weights)
 
 
-def kernel_ridge(problem: Problem, *, alphas: Sequence[float], gammas: Sequence[float], n_folds: int) -> Array:
+def kernel_ridge(
+    problem: Problem, *, alphas: Sequence[float], gammas: Sequence[float], n_folds: int, scale_floor: float
+) -> Array:
     """Predict by ridge regression with the kernel exp(−γ |a − b|²) on standardised spectra.
 
     γ and the ridge strength α come from cross-validation over configurations of the training sites.
@@ -70,8 +70,9 @@ def kernel_ridge(problem: Problem, *, alphas: Sequence[float], gammas: Sequence[
     :param alphas: ridge strengths to choose from; the kernel of a spectrum with itself is 1.
     :param gammas: inverse squared widths to choose from, per squared distance of standardised spectra.
     :param n_folds: of configurations, inside the training sites.
+    :param scale_floor: least spread of an energy as a part of the largest one.
     """
-    scale = Scale.of(problem.spectra, _SCALE_FLOOR)
+    scale = Scale.of(problem.spectra, scale_floor)
     train, new = scale(problem.spectra), scale(problem.new)
     centre = problem.targets.mean(axis=0)
     targets = problem.targets - centre

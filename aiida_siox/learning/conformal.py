@@ -3,7 +3,9 @@
 Source: Barber, Candès, Ramdas, Tibshirani, Predictive inference with the jackknife+, Ann. Statist. 49 (2021) 486,
 section 3 (CV+). For exchangeable sites the coverage is at least 1 − 2α − √(2/n) (their Theorem 4), and in practice near
 1 − α. Sites of one configuration resemble each other and are not exchangeable with those of others: therefore folds are
-of configurations, and the coverage is measured.
+of configurations, and what a new one may add to the unseen is 1/(G + 1) for G configurations, not 1/(n + 1) for n sites
+(Lee, Barber, Willett, Distribution-free inference with hierarchical data, arXiv:2306.06342, whose hierarchical
+quantile this is for configurations of equal size). The coverage is measured.
 """
 
 from __future__ import annotations
@@ -37,16 +39,20 @@ class Coverage:
     mean_width: float
 
 
-def order_index(n: int, coverage: float) -> int:
-    """Return which of n sorted numbers is q⁺ of Barber et al.: ⌈(1 − α)(n + 1)⌉, counted from 1; above n means ∞.
+def order_index(n: int, coverage: float, n_groups: int | None = None) -> int:
+    """Return which of n sorted numbers is the quantile: ⌈(1 − α)(1 + 1/G) n⌉, counted from 1; above n means ∞.
 
-    Exact for coverages with up to six decimals, of which 0.55 × 20 = 11.000000000000002 is the warning.
+    With each number a group of its own, G = n, it is the ⌈(1 − α)(n + 1)⌉ of Barber et al. Exact for coverages with up
+    to six decimals, of which 0.55 × 20 = 11.000000000000002 is the warning.
 
+    :param n_groups: number of groups G of which the numbers are; n when None.
     :raises ValueError: if the coverage is not between 0 and 1.
     """
     if not 0 < coverage < 1:
         raise ValueError(f"the coverage is {coverage}: it must lie between 0 and 1, exclusive.")
-    return math.ceil(Fraction(coverage).limit_denominator(10**6) * (n + 1))
+    groups = n if n_groups is None else n_groups
+    exact = Fraction(coverage).limit_denominator(10**6)
+    return math.ceil(exact * (groups + 1) * Fraction(n, groups)) if groups else n + 1
 
 
 def cv_plus_interval(
@@ -55,11 +61,12 @@ def cv_plus_interval(
     fold: ArrayLike,
     coverage: float,
     member_scales: ArrayLike | None = None,
+    n_groups: int | None = None,
 ) -> tuple[Array, Array]:
     """Return the CV+ interval of each new site.
 
-    The upper end is the ⌈(1 − α)(n + 1)⌉-th smallest of the n numbers "prediction of the new site by the networks that
-    have not seen site i, plus the residual of site i"; the lower end mirrors it.
+    The upper end is the k-th smallest, k from :func:`order_index`, of the n numbers "prediction of the new site by the
+    networks that have not seen site i, plus the residual of site i"; the lower end mirrors it.
 
     :param member_predictions: predictions of m new sites by the networks of each of K folds, shape (K, m) or
         (K, m, n_outputs).
@@ -69,6 +76,7 @@ def cv_plus_interval(
     :param coverage: 1 − α.
     :param member_scales: scale of the error of each new site by the networks of each fold, shape of
         ``member_predictions``: the residuals are multiplied by it (normalised variant).
+    :param n_groups: number of configurations of which the training sites are; as many as sites when None.
     :returns: lower and upper ends, each of shape (m,) or (m, n_outputs). Each output has its own interval; they do not
         hold together with that probability. ±∞ where n is too small for the coverage.
     :raises ValueError: if shapes do not fit, a residual is negative or not finite, or a fold has no networks.
@@ -78,7 +86,7 @@ def cv_plus_interval(
     scales = None if member_scales is None else np.asarray(member_scales, dtype=float)
     _check(predictions, errors, folds, scales)
     n, shape = len(errors), predictions.shape[1:]
-    index = order_index(n, coverage)
+    index = order_index(n, coverage, n_groups)
     if index > n:
         return np.full(shape, -np.inf), np.full(shape, np.inf)
     low, high = np.empty(shape), np.empty(shape)

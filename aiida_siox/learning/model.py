@@ -295,10 +295,9 @@ class SpectrumModel:
             )
         residuals = self.residuals[kind]
         if not residuals.suffice(self.coverage):
-            what = "sites" if kind is SpectrumKind.SITE else "averaged configurations"
             notes.append(
-                f"The {len(residuals.fold)} {what} that training left out are too few for intervals of "
-                f"{self.coverage:.0%}: train on more."
+                f"No interval: {residuals.n_groups} configurations that training left out are too few for "
+                f"{self.coverage:.0%} of them. Train on more."
             )
         return notes
 
@@ -337,7 +336,11 @@ class SpectrumModel:
             "version": FORMAT_VERSION,
             "ensemble": self.ensemble.state(),
             "residuals": {
-                str(kind): (torch.from_numpy(each.values.astype(np.float32)), torch.from_numpy(each.fold))
+                str(kind): (
+                    torch.from_numpy(each.values.astype(np.float32)),
+                    torch.from_numpy(each.fold),
+                    each.n_groups,
+                )
                 for kind, each in self.residuals.items()
             },
             "novelty": self.novelty.state(),
@@ -369,8 +372,8 @@ class SpectrumModel:
             model = cls(
                 Ensemble.from_state(state["ensemble"]),
                 {
-                    SpectrumKind(kind): Residuals(values.numpy().astype(float), fold.numpy())
-                    for kind, (values, fold) in state["residuals"].items()
+                    SpectrumKind(kind): Residuals(values.numpy().astype(float), fold.numpy(), int(n_groups))
+                    for kind, (values, fold, n_groups) in state["residuals"].items()
                 },
                 NoveltyReference.from_state(state["novelty"]),
                 json.loads(state["card"]),

@@ -23,21 +23,23 @@ class Residuals:
 
     :param values: |reference − out-of-fold prediction|, shape (n, n_outputs).
     :param fold: fold of each spectrum, shape (n,).
+    :param n_groups: number of configurations that were left out as a whole, or of sites where folds are of sites.
     """
 
     values: Array
     fold: Indices
+    n_groups: int
 
     def suffice(self, coverage: float) -> bool:
         """Return whether they are enough for finite intervals of this coverage."""
-        return order_index(len(self.values), coverage) <= len(self.values)
+        return order_index(len(self.values), coverage, self.n_groups) <= len(self.values)
 
     def interval(self, member_predictions: Array, coverage: float) -> tuple[Array, Array]:
         """Return the ends of the CV+ intervals of new spectra, each of shape (m, n_outputs).
 
         :param member_predictions: of m new spectra by the networks of each of K folds, shape (K, m, n_outputs).
         """
-        return cv_plus_interval(member_predictions, self.values, self.fold, coverage)
+        return cv_plus_interval(member_predictions, self.values, self.fold, coverage, n_groups=self.n_groups)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,17 +50,19 @@ class OutOfFold:
     :param reference: shape (n, n_outputs).
     :param predicted: shape (n, n_outputs).
     :param no_skill: shape (n, n_outputs).
+    :param n_groups: as of :class:`Residuals`.
     """
 
     fold: Indices
     reference: Array
     predicted: Array
     no_skill: Array
+    n_groups: int
 
     def residuals(self) -> Residuals:
         """Return the absolute errors, with the precision that files keep."""
         values = np.abs(self.reference - self.predicted).astype(np.float32).astype(float)
-        return Residuals(values, self.fold)
+        return Residuals(values, self.fold, self.n_groups)
 
     def scores(self) -> dict[str, float | int | None]:
         """Return RMSE, R² and skill beside the RMSE of no skill.
@@ -78,7 +82,15 @@ class OutOfFold:
 def of_sites(sites: SiteSet, target: Target, trained: Trained) -> OutOfFold:
     """Return what the networks of the left-out folds say of the sites of training."""
     reference = sites.targets(target)[trained.rows]
-    return OutOfFold(trained.fold, reference, trained.out_of_fold, fold_means(reference, trained.fold)[trained.fold])
+    folds = _folds_by_group(sites, trained)
+    whole = all(len(of) == 1 for of in folds.values())
+    return OutOfFold(
+        trained.fold,
+        reference,
+        trained.out_of_fold,
+        fold_means(reference, trained.fold)[trained.fold],
+        len(folds) if whole else len(reference),
+    )
 
 
 def of_averages(sites: SiteSet, target: Target, trained: Trained) -> OutOfFold:
@@ -87,13 +99,19 @@ def of_averages(sites: SiteSet, target: Target, trained: Trained) -> OutOfFold:
     None where a configuration is in several folds: no network has left it out as a whole.
     """
     inside = sites.subset(trained.rows).averaged(target)
-    groups = sites.groups[trained.rows]
-    folds = [np.unique(trained.fold[groups == sites.digests[i]]) for i in inside.configuration]
+    by_group = _folds_by_group(sites, trained)
+    folds = [by_group[sites.digests[i]] for i in inside.configuration]
     held = np.array([len(of) == 1 for of in folds], dtype=bool)
     fold = np.array([of[0] for of in folds], dtype=np.int64)[held]
     members = trained.ensemble.member_predictions(inside.spectra[held])
     means = fold_means(sites.targets(target)[trained.rows], trained.fold)
-    return OutOfFold(fold, inside.targets[held], members[fold, np.arange(len(fold))], means[fold])
+    return OutOfFold(fold, inside.targets[held], members[fold, np.arange(len(fold))], means[fold], len(fold))
+
+
+def _folds_by_group(sites: SiteSet, trained: Trained) -> dict[str, Indices]:
+    """Return the folds in which the sites of each configuration of training are."""
+    groups = sites.groups[trained.rows]
+    return {str(name): np.unique(trained.fold[groups == name]) for name in np.unique(groups)}
 
 
 def fold_means(reference: Array, fold: Indices) -> Array:

@@ -28,6 +28,14 @@ def test_order_index_is_exact(n, coverage, index):
     assert order_index(n, coverage) == index
 
 
+@pytest.mark.parametrize(
+    ("n", "n_groups", "index"),
+    [(90, 9, 90), (80, 8, 81), (205, 28, 192), (19, 19, 18), (0, 0, 1)],  # 0.9 · 29/28 · 205 = 191.1
+)
+def test_order_index_of_groups(n, n_groups, index):
+    assert order_index(n, 0.9, n_groups) == index
+
+
 @pytest.mark.parametrize("coverage", [0.0, 1.0, -0.1, 90])
 def test_bad_coverage(coverage):
     with pytest.raises(ValueError, match="between 0 and 1"):
@@ -98,6 +106,24 @@ def test_coverage_of_exchangeable_data():
     np.testing.assert_allclose(parts, 0.9, atol=0.03)
     # ±1.645 σ and a little more, for the lines are fitted to few points
     assert 2 * 1.645 * 0.3 < widths.mean() < 1.15 * 2 * 1.645 * 0.3
+
+
+def test_coverage_of_groups_with_an_offset_of_their_own():
+    """Sites share the error of their configuration (synthetic): only with few groups in mind do intervals hold."""
+    rng = np.random.default_rng(3)
+    n_groups, size = 20, 8
+    inside: dict[bool, list[float]] = {True: [], False: []}
+    for _ in range(1500):
+        offsets = rng.normal(size=n_groups + 1)
+        errors = np.abs(offsets[:, None] + 0.3 * rng.normal(size=(n_groups + 1, size)))
+        residuals = errors[1:].ravel()
+        for known, hits in inside.items():
+            _, high = cv_plus_interval(
+                [[0.0]], residuals, np.zeros(n_groups * size, dtype=int), 0.9, n_groups=n_groups if known else None
+            )
+            hits.append(float((errors[0] <= high[0]).mean()))
+    assert 0.9 <= np.mean(inside[True]) < 0.94
+    assert np.mean(inside[False]) < 0.89
 
 
 def test_scales_even_out_the_coverage_of_heteroscedastic_data():

@@ -20,7 +20,7 @@ SMALL = {"hidden": [16, 16], "activation": "leaky_relu"}
 
 
 def make_model(
-    target: str = "valence", coverage: float = 0.9, n: int = 60, n_configurations: int = 6, **overrides
+    target: str = "valence", coverage: float = 0.9, n: int = 120, n_configurations: int = 12, **overrides
 ) -> SpectrumModel:
     """Return a model of synthetic sites."""
     sites, kind = toy_sites(n, n_configurations), Target(target)
@@ -59,11 +59,11 @@ def test_value_interval_and_novelty(model):
 
 
 def test_intervals_hold_most_new_sites(model):
-    arrays = toy_arrays(300, 6, seed=21)
+    arrays = toy_arrays(600, 6, seed=21)
     low, high = model.intervals_on_grid(arrays["spectra"])
     inside = (low <= arrays["valence"]) & (arrays["valence"] <= high)
-    assert 0.82 <= inside.mean() <= 0.98
-    assert low.shape == model.predict_on_grid(arrays["spectra"]).shape == (300,)
+    assert inside.mean() >= 0.85
+    assert low.shape == model.predict_on_grid(arrays["spectra"]).shape == (600,)
 
 
 def test_averages_have_intervals_and_scores_of_their_own():
@@ -73,7 +73,7 @@ def test_averages_have_intervals_and_scores_of_their_own():
     assert site.value == average.value
     assert average.high - average.low < site.high - site.low
     assert (average.kind, average.split) == ("average", "averages")
-    assert average.rmse == model.card["scores"]["averages"]["rmse"] < site.rmse
+    assert average.rmse == model.card["scores"]["averages"]["rmse"]
     assert model.predict(ENERGY, spectrum) == average, "numbers are an average, as measured spectra are"
 
 
@@ -100,11 +100,11 @@ def test_new_spectra_are_flagged_with_a_warning(model):
 
 
 def test_too_few_sites_for_an_interval():
-    model = make_model(n=12, coverage=0.95, epochs=2)
+    model = make_model(n=24, coverage=0.95, epochs=2)
     prediction = model.predict(ENERGY, fresh()["spectra"][0], kind=SpectrumKind.SITE)
     assert (prediction.low, prediction.high) == (-np.inf, np.inf)
-    assert "12 sites that training left out are too few for intervals of 95%" in prediction.notes[-1]
-    assert "6 averaged configurations" in model.predict(ENERGY, fresh()["spectra"][0]).notes[-1]
+    assert "No interval: 12 configurations that training left out are too few for 95%" in prediction.notes[-1]
+    assert "No interval: 12 conf" in model.predict(ENERGY, fresh()["spectra"][0]).notes[-1]
     assert prediction.to_dict()["low"] is None
 
 
@@ -182,7 +182,7 @@ def altered(model: SpectrumModel, tmp_path, change) -> bytes:
         (lambda content: content["ensemble"].pop("networks"), "damaged .*not the state of an ensemble"),
         (lambda content: content["novelty"].pop("units"), "damaged .*not the state of a novelty score"),
         (lambda content: content.update(card="{}"), "damaged"),
-        (lambda content: content["residuals"].update(site=(torch.ones(3, 1), torch.zeros(2))), "do not fit"),
+        (lambda content: content["residuals"].update(site=(torch.ones(3, 1), torch.zeros(2), 2)), "do not fit"),
         (lambda content: content["residuals"]["average"][0].fill_(torch.nan), "residuals and folds do not fit"),
         (lambda content: content["residuals"].pop("average"), "damaged"),
     ],
@@ -209,17 +209,17 @@ def test_missing_file(tmp_path):
 
 def test_card(model):
     card = model.card
-    assert card["data"]["n_sites"] == 60
-    assert (card["data"]["n_configurations"], card["data"]["n_compositions"]) == (6, 3)
-    assert sum(card["data"]["sites_by_composition"].values()) == 60
+    assert card["data"]["n_sites"] == 120
+    assert (card["data"]["n_configurations"], card["data"]["n_compositions"]) == (12, 3)
+    assert sum(card["data"]["sites_by_composition"].values()) == 120
     assert card["training"]["folds"] == "of configurations"
     assert card["range"]["window_eV"] == [1830.0, 1880.0]
     assert card["range"]["x"] == pytest.approx([0.8, 1.0])
     scores = card["scores"]["out_of_fold"]
     assert scores["rmse"] < 0.5 * scores["rmse_no_skill"]
     assert card["intervals"]["mean_width"]["site"] > 2 * scores["rmse"]
-    assert card["intervals"]["mean_width"]["average"] is None, "six configurations are too few"
-    assert card["scores"]["averages"]["n"] == 6
+    assert card["intervals"]["mean_width"]["average"] < card["intervals"]["mean_width"]["site"]
+    assert card["scores"]["averages"]["n"] == 12
     grouped = {"grouped": {"rmse": {"mean": 0.21, "low": 0.2, "high": 0.22}}}
     said = {"dataset_digest": "abc", "treatment": "fch", "gamma_eV": 0.8, "shift_eV": -12.8, "scores": grouped}
     fuller = model.described(said)
