@@ -106,6 +106,8 @@ def _print_learning_curve(title: str, attributes: Attributes) -> None:
     for target, fit in (attributes.get("fit") or {}).items():
         words = ", ".join(f"{key} {mean_of(value)}" for key, value in (fit or {}).items())
         click.echo(f"  {target}: RMSE = a · sites^(-b) + c with {words or 'no fit'}")
+    if attributes.get("linear_rmse") is not None:
+        click.echo(f"  valence: linear regression on three descriptors {mean_of(attributes['linear_rmse'])}")
     for target, needed in (attributes.get("sites_needed") or {}).items():
         pairs = needed.items() if isinstance(needed, Mapping) else [("wanted", needed)]
         text = ", ".join(f"{goal}: {'out of reach' if count is None else count}" for goal, count in pairs)

@@ -386,6 +386,9 @@ def curve(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, progre
     for t, target in enumerate(targets):
         say = _steps(progress, len(targets))(t, f"{target}: learning curve")
         result = learning_curve(sites, target, parameters, hyper, say)
+        if result.linear is not None:
+            arrays[f"{target}_rmse_linear"] = result.linear
+            attributes["linear_rmse"] = float(result.linear[-1].mean())
         arrays |= {"n_sites": result.n_sites, "n_configurations": result.n_configurations}
         arrays[f"{target}_rmse"], arrays[f"{target}_rmse_no_skill"] = result.rmse, result.no_skill
         attributes["fit"][str(target)] = result.power_law

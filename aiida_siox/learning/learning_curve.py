@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeWarning, curve_fit
 
 from aiida_siox.learning import metrics
+from aiida_siox.learning.baselines import Problem, descriptor_regression
 from aiida_siox.learning.ensemble import Task, fit_ensembles
 from aiida_siox.learning.evaluation import SEED_STEP
 from aiida_siox.learning.parameters import Hyperparameters, Target
@@ -18,6 +20,7 @@ from aiida_siox.learning.sites import SiteSet
 from aiida_siox.learning.splits import Split, grouped_splits
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +32,8 @@ class LearningCurve:
     :param rmse: in the unit of the target, shape (s, repeats).
     :param no_skill: RMSE of the training mean, shape (s, repeats).
     :param power_law: ``a``, ``b``, ``c`` of a·n⁻ᵇ + c through the means, or empty when no such curve fits.
+    :param linear: RMSE of the linear regression on three descriptors, shape (s, repeats); None unless the target is the
+        valence.
     :param sites_needed: for each error that was asked for, the number of sites at which the curve gets there; None
         where it does not.
     """
@@ -38,6 +43,7 @@ class LearningCurve:
     rmse: Array
     no_skill: Array
     power_law: dict[str, float]
+    linear: Array | None
     sites_needed: dict[str, int | None]
 
 
@@ -50,8 +56,9 @@ def learning_curve(
 ) -> LearningCurve:
     """Train on growing parts of the configurations, each part holding the smaller ones, and test on others.
 
-    :param parameters: ``fractions`` of the training configurations, ``n_repeats``, and by target
-        ``wanted_rmse``.
+    :param parameters: ``fractions`` of the training configurations, ``n_repeats``, by target ``wanted_rmse``; for the
+        valence also ``linear_factor``, by which the linear regression on all of them is to be beaten, and the options
+        of its ``descriptors``.
     :raises ValueError: if there are fewer than three configurations.
     """
     fractions, repeats = sorted(parameters["fractions"]), int(parameters["n_repeats"])
@@ -79,15 +86,33 @@ def learning_curve(
     n_sites = np.array([len(t.rows) for t in trained]).reshape(shape).T
     errors = np.array(rmse).reshape(shape).T
     law = power_law(n_sites.mean(axis=1), errors.mean(axis=1))
-    wanted = parameters["wanted_rmse"].get(str(target), [])
+    wanted = list(parameters["wanted_rmse"].get(str(target), []))
+    linear = None
+    if target is Target.VALENCE:  # the paper's linear regression is of the valence
+        linear = np.array(
+            [_linear_rmse(sites, targets, t.rows, test, parameters) for t, test in zip(trained, tests, strict=True)]
+        )
+        linear = linear.reshape(shape).T
+        if np.isfinite(linear[-1]).all():
+            wanted.append(round(float(linear[-1].mean()) / parameters["linear_factor"], 3))
     return LearningCurve(
         n_sites,
         n_configurations.mean(axis=1).round().astype(np.int64),
         errors,
         np.array(none).reshape(shape).T,
         law,
+        linear,
         {f"{value:g}": sites_needed(law, value) for value in wanted},
     )
+
+
+def _linear_rmse(sites: SiteSet, targets: Array, train: Indices, test: Indices, parameters: Mapping[str, Any]) -> float:
+    """Return the RMSE of the linear regression on test rows, NaN where a spectrum has no white line to read."""
+    problem = Problem(sites.energy, sites.spectra[train], targets[train], sites.groups[train], sites.spectra[test], 0)
+    try:
+        return metrics.rmse(descriptor_regression(problem, **parameters["descriptors"]), targets[test])
+    except ValueError:
+        return math.nan
 
 
 def _split(sites: SiteSet, n_folds: int, seed: int, repeat: int) -> Split:

@@ -9,7 +9,13 @@ from aiida_siox.learning.learning_curve import learning_curve, power_law, sites_
 from aiida_siox.learning.parameters import Target
 from tests.learning.toy import toy_hyper, toy_sites
 
-PARAMETERS = {"fractions": [0.25, 0.5, 1.0], "n_repeats": 2, "n_folds": 4, "wanted_rmse": {"valence": [0.2]}}
+PARAMETERS = {
+    "fractions": [0.25, 0.5, 1.0],
+    "n_repeats": 2,
+    "wanted_rmse": {"valence": [0.2]},
+    "linear_factor": 2.0,
+    "descriptors": {"window_eV": [-1.5, 3.5]},
+}
 
 
 def test_sizes_and_errors():
@@ -20,6 +26,17 @@ def test_sizes_and_errors():
     assert result.rmse.shape == result.no_skill.shape == (3, 2)
     assert result.rmse.mean(axis=1)[2] < result.rmse.mean(axis=1)[0]
     assert (result.rmse < result.no_skill).all()
+    assert (result.linear < result.no_skill).all()
+    half = f"{result.linear[-1].mean() / 2:.3f}"
+    assert list(result.sites_needed) == ["0.2", half.rstrip("0")]
+
+
+def test_linear_regression_is_of_the_valence():
+    sites = toy_sites(n=48, n_configurations=6)
+    parameters = {**PARAMETERS, "fractions": [1.0], "n_repeats": 1}
+    result = learning_curve(sites, Target.OXIDATION, parameters, toy_hyper(epochs=2))
+    assert result.linear is None
+    assert result.sites_needed == {}
 
 
 def test_power_law_is_found_again():

@@ -226,5 +226,6 @@ def learning_curve(rng: Any) -> Part:
         arrays[f"{target}_rmse"] = (scale * n_sites**-0.5 + 0.05) * (1 + rng.normal(0, 0.03, n_sites.shape))
         arrays[f"{target}_rmse_no_skill"] = np.full(n_sites.shape, none)
         fits[target] = {"a": scale, "b": 0.5, "c": 0.05}
+    arrays["valence_rmse_linear"] = 0.4 + 0 * n_sites
     needed = {"valence": {"0.11": 625, "0.04": None}, "rdf": {}}
     return Part("learning_curve", arrays, {"fit": fits, "sites_needed": needed})

@@ -137,6 +137,13 @@ def learning_curves(source: Source, parts: Parts) -> Drawing:
                 n_sites.mean(axis=1), np.nanmean(values, axis=1), ls="", marker="o", ms=6, color=PREDICTED, mec="white",
                 label="mean",
             )  # fmt: skip
+            if f"{target}_rmse_linear" in part.arrays:
+                linear = part.array(f"{target}_rmse_linear").astype(float).reshape(n_sites.shape)
+                table[f"RMSE of {TARGETS[target]}, linear regression"] = linear.ravel()
+                axes.plot(
+                    n_sites.mean(axis=1), linear.mean(axis=1), ls="-", lw=1.0, marker="s", ms=4, color=st.INK,
+                    mfc="white", label="linear regression",
+                )  # fmt: skip
             needed = _needed(part.find("sites_needed", target))
             words = _fit_line(axes, n_sites, part.find("fit", target), needed)
             if f"{target}_rmse_no_skill" in part.arrays:
@@ -158,7 +165,7 @@ def learning_curves(source: Source, parts: Parts) -> Drawing:
         handles = {
             label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
-        head(figure, note, list(handles.values()), ncols=5)
+        head(figure, note, list(handles.values()), ncols=6)
     return Drawing(figure, {"": table}, note)
 
 
