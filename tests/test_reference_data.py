@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 import pathlib
 import subprocess
 import sys
 
+import numpy as np
+import pytest
 import yaml
+
+from aiida_siox.learning import metrics, probes
+from aiida_siox.learning.analysis import run_part
+from aiida_siox.learning.novelty import NoveltyReference
+from aiida_siox.learning.sites import SiteSet
+from aiida_siox.workflows.analysis import AnalysisProtocol
+
+pytestmark = pytest.mark.xdist_group("reference_data")
 
 FOLDER = pathlib.Path(__file__).parent.parent / "docs" / "reference_data"
 
@@ -18,13 +29,32 @@ def table(folder, name):
         return list(csv.DictReader(file))
 
 
-def test_tables_are_those_of_the_archive(tmp_path):
-    command = [sys.executable, str(FOLDER / "describe.py"), "--output", str(tmp_path)]
-    environment = {**os.environ, "AIIDA_PATH": str(tmp_path)}
+@pytest.fixture(scope="module")
+def described(tmp_path_factory):
+    """Return the folder of what describe.py makes of the archive."""
+    folder = tmp_path_factory.mktemp("reference_data")
+    command = [
+        sys.executable,
+        str(FOLDER / "describe.py"),
+        "--output",
+        str(folder),
+        "--sites",
+        str(folder / "sites.npz"),
+    ]
+    environment = {**os.environ, "AIIDA_PATH": str(folder)}
     subprocess.run(command, check=True, env=environment, timeout=300, capture_output=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sites(described):
+    return SiteSet.from_npz(described / "sites.npz")
+
+
+def test_tables_are_those_of_the_archive(described):
     for name in ("configurations", "jobs"):
-        assert table(tmp_path, name) == table(FOLDER, name)
-    assert (tmp_path / "figures" / "distributions.svg").stat().st_size > 10_000
+        assert table(described, name) == table(FOLDER, name)
+    assert (described / "figures" / "distributions.svg").stat().st_size > 10_000
 
 
 def test_every_configuration_is_one_of_the_recipe_and_whole():
@@ -41,3 +71,48 @@ def test_every_configuration_is_one_of_the_recipe_and_whole():
 
 def test_archive_fits_into_the_repository():
     assert (FOLDER / "v0.aiida.xz").stat().st_size < 40e6
+
+
+class TestWhatIsReadFromIt:
+    """On real spectra, with fewer seeds than the documentation: bounds that faults break and chance does not."""
+
+    @staticmethod
+    def run(sites, part, **section):
+        parameters = AnalysisProtocol.get_parameters("fast", {part: {"targets": ["valence"], **section}})
+        return run_part(part, sites, parameters[part], lambda *_: None).attributes
+
+    def test_networks_beat_the_linear_regression_and_no_skill(self, sites):
+        scores = self.run(sites, "splits", kinds=["random", "grouped"])["scores"]["valence"]
+        for kind, most in (("random", 0.3), ("grouped", 0.35)):
+            rmse, none = scores[kind]["rmse"]["mean"], scores[kind]["rmse_no_skill"]["mean"]
+            assert rmse < most * none
+            assert rmse < 0.85 * scores[kind]["baselines"]["descriptors"]["rmse"]["mean"]
+        shuffled = scores["grouped"]["baselines"]["shuffled"]
+        assert shuffled["rmse"]["mean"] == pytest.approx(shuffled["rmse_no_skill"]["mean"], rel=0.1)
+
+    def test_intervals_hold_what_they_say(self, sites):
+        found = self.run(sites, "uncertainty", n_repetitions={"valence": 2})
+        assert 0.85 <= found["coverage"]["valence"]["coverage"] <= 0.96
+        assert found["false_alarms"] <= 0.1
+        for probe in found["probes"]:
+            assert probe["flagged"] == ("where it is" not in probe["name"]), probe
+
+    def test_diamond_is_no_silicon(self, sites):
+        """The C K edge of the Quantum ESPRESSO examples, moved onto the window and scaled to these spectra."""
+        path = pathlib.Path(__file__).parent / "fixtures/xspectra/diamond/diamondh.xspectra.dat.gz"
+        with gzip.open(path, "rt") as file:
+            energy, sigma = np.loadtxt(file).T
+        edge = energy[np.argmax(np.diff(sigma))]
+        detector = NoveltyReference.fit(sites.energy, sites.spectra, sites.groups, quantile=0.95, n_folds=5, seed=1)
+        for centre in (1840.0, 1843.0, 1846.0, 1849.0):
+            spectrum = np.interp(sites.energy, energy + centre - edge, sigma)
+            spectrum *= sites.spectra.mean() / spectrum.mean()
+            assert detector.flagged(spectrum[None]).all()
+        assert not detector.flagged(np.array(list(probes.end_members(sites).values()))).any()
+
+    def test_valence_follows_the_oxygen_neighbours(self, sites):
+        """What XPS is read by: 0.6 to 0.9 e of Bader charge for each of them (tests of the labels, not of networks)."""
+        slope, _ = np.polyfit(sites.n_oxygen, sites.valence, 1)
+        assert 0.6 < slope < 0.9
+        assert metrics.r_squared(np.polyval(np.polyfit(sites.n_oxygen, sites.valence, 1), sites.n_oxygen)[:, None],
+                                 sites.valence[:, None]) > 0.9  # fmt: skip

@@ -1,7 +1,8 @@
 """Tables and figures of the reference data set, from its archive, without an engine.
 
 ``python docs/reference_data/describe.py [--archive FILE]`` writes ``tables/*.csv`` and ``figures/*.svg`` for the page
-docs/topics/reference_data.md.
+docs/topics/reference_data.md. With ``--sites FILE.npz`` it also writes the sites as plain arrays, which
+``aiida_siox.learning.sites.SiteSet.from_npz`` and the benchmarks read without AiiDA.
 """
 
 from __future__ import annotations
@@ -144,7 +145,8 @@ def draw(folder: pathlib.Path, dataset: DatasetData, tables: list[SiteTableData]
 @click.command(help=__doc__)
 @click.option("--archive", default=FOLDER / "v0.aiida.xz", type=click.Path(exists=True, path_type=pathlib.Path))
 @click.option("--output", default=FOLDER, type=click.Path(path_type=pathlib.Path), help="Folder of tables and figures.")
-def main(archive: pathlib.Path, output: pathlib.Path) -> None:
+@click.option("--sites", type=click.Path(dir_okay=False, path_type=pathlib.Path), help="File of plain arrays.")
+def main(archive: pathlib.Path, output: pathlib.Path, sites: pathlib.Path | None) -> None:
     with opened(archive):
         dataset = (
             orm.QueryBuilder()
@@ -160,6 +162,8 @@ def main(archive: pathlib.Path, output: pathlib.Path) -> None:
         write(output, "configurations", lines)
         write(output, "jobs", costs())
         draw(output, dataset, tables, lines)
+        if sites is not None:
+            dataset.site_set().to_npz(sites)
         click.echo(f"{len(dataset.valence)} sites of {len(tables)} configurations")
 
 
