@@ -8,7 +8,7 @@ import sys
 
 from aiida.engine import run_get_node
 
-from aiida_siox.cli.environment import get_codes
+from aiida_siox.cli.codes import get_codes
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of, find_atomic_data
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 

@@ -10,7 +10,7 @@ import ase.io
 from aiida import orm
 from aiida.engine import run_get_node
 
-from aiida_siox.cli.environment import get_codes
+from aiida_siox.cli.codes import get_codes
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of, find_atomic_data
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 

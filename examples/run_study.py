@@ -8,11 +8,11 @@ import sys
 
 from aiida.engine import submit
 
-from aiida_siox.cli.environment import STUDY_ENGINES, get_codes
+from aiida_siox.cli.codes import study_codes
 from aiida_siox.workflows.study import StudyWorkChain
 
 builder = StudyWorkChain.get_builder_from_protocol(
-    get_codes(STUDY_ENGINES),
+    study_codes(),
     protocol="fast",
     overrides={"structure_targets": {"settings": {"rdf": {"sigma_angstrom": 0.15}}}, "training": {"epochs": 200}},
     compositions=sys.argv[1:] or None,

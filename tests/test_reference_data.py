@@ -18,6 +18,7 @@ from aiida_siox.learning.analysis import run_part
 from aiida_siox.learning.novelty import NoveltyReference
 from aiida_siox.learning.sites import SiteSet
 from aiida_siox.workflows.analysis import AnalysisProtocol
+from tests.learning.toy import toy_novelty
 
 pytestmark = pytest.mark.xdist_group("reference_data")
 
@@ -103,7 +104,7 @@ class TestWhatIsReadFromIt:
         with gzip.open(path, "rt") as file:
             energy, sigma = np.loadtxt(file).T
         edge = energy[np.argmax(np.diff(sigma))]
-        detector = NoveltyReference.fit(sites.energy, sites.spectra, sites.groups, quantile=0.95, n_folds=5, seed=1)
+        detector = NoveltyReference.fit(sites.energy, sites.spectra, sites.groups, toy_novelty(), 1)
         for centre in (1840.0, 1843.0, 1846.0, 1849.0):
             spectrum = np.interp(sites.energy, energy + centre - edge, sigma)
             spectrum *= sites.spectra.mean() / spectrum.mean()

@@ -130,7 +130,7 @@ def analyse(
     if code_label is None:
         run: Callable[[str, Update], orm.ProcessNode] = FunctionRun(dataset, parameters)
     else:
-        from aiida_siox.cli.environment import get_codes
+        from aiida_siox.cli.codes import get_codes
 
         code = get_codes(["train"], selection={"train": code_label})["train"]
         jobs = JobRun(dataset, parameters, code, scheduler_options(options_file, "train") or {})

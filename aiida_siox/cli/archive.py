@@ -125,7 +125,7 @@ def next_commands(imported: dict[str, list[int]]) -> str:
 
 def ensure_profile() -> None:
     """Load the profile, or make one without engines where there is none at all."""
-    from aiida_siox.cli.environment import PROFILE, create_profile, current_profile_option, load_siox_profile
+    from aiida_siox.cli.profile import PROFILE, create_profile, current_profile_option, load_siox_profile
 
     try:
         load_siox_profile()

@@ -66,7 +66,7 @@ def with_profile(function: Command) -> Command:
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        from aiida_siox.cli.environment import load_siox_profile
+        from aiida_siox.cli.profile import load_siox_profile
 
         with user_errors():
             load_siox_profile()
@@ -377,7 +377,7 @@ def scheduler_options(path: pathlib.Path | None, engine: str | None = None) -> d
 
     :param engine: the only engine whose options are wanted.
     """
-    from aiida_siox.cli.environment import ENGINES
+    from aiida_siox.cli.engines import ENGINES
     from aiida_siox.workflows.protocol import read_overrides
     from aiida_siox.workflows.utils import validate_options
 

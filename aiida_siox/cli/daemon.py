@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import psutil
 
-from aiida_siox.cli.environment import prepare_path
+from aiida_siox.cli.profile import prepare_path
 
 if TYPE_CHECKING:
     from aiida.engine.daemon.client import DaemonClient

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 import psutil
 
+from aiida_siox.cli.codes import study_codes
 from aiida_siox.cli.common import EXIT_INCOMPLETE, with_profile
 from aiida_siox.cli.daemon import config_folder_of, daemon_processes, ensure_daemon, is_healthy
-from aiida_siox.cli.environment import ENGINES, study_codes
+from aiida_siox.cli.engines import ENGINES
 
 if TYPE_CHECKING:
     from aiida import orm

@@ -76,7 +76,7 @@ def structure(
     as_json: bool,
 ) -> None:
     """Plan `run structure` of the structure in FILE."""
-    from aiida_siox.cli.environment import get_codes
+    from aiida_siox.cli.codes import get_codes
     from aiida_siox.workflows.atomic_data import find_atomic_data
 
     scheduler_options(options_file)

@@ -148,7 +148,8 @@ def rounded(value: Any) -> Any:
 
 def machine() -> dict[str, str]:
     """Return what the timings depend on beside the engines: the class of the CPU and the BLAS of pw.x."""
-    from aiida_siox.cli.environment import blas_of, find_code
+    from aiida_siox.cli.codes import find_code
+    from aiida_siox.cli.engines import blas_of
 
     info = pathlib.Path("/proc/cpuinfo")
     names = re.findall(r"^model name\s*:\s*(.*)$", info.read_text(), re.MULTILINE) if info.exists() else []

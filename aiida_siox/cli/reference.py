@@ -36,7 +36,7 @@ def reference(
     The test of the method is the Si → SiO₂ shift, since quartz itself is fitted. `aiida-siox show` of the process
     prints what the spectra converge to. The cases stand in protocols/reference.yaml; --overrides replaces them.
     """
-    from aiida_siox.cli.environment import get_codes
+    from aiida_siox.cli.codes import get_codes
     from aiida_siox.cli.run import STRUCTURE_ENGINES, obtain_atomic_data, split_overrides
     from aiida_siox.workflows.reference import ReferenceWorkChain
 

@@ -79,7 +79,7 @@ def melt_quench(
 
     It is one job: --max-concurrent is accepted as in the other commands and changes nothing.
     """
-    from aiida_siox.cli.environment import get_codes
+    from aiida_siox.cli.codes import get_codes
     from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 
     options = scheduler_options(options_file, "lmp")
@@ -128,7 +128,7 @@ def structure(
 
     FILE is anything ASE reads: extended xyz, cif, POSCAR, ... It must be a periodic cell of Si and O.
     """
-    from aiida_siox.cli.environment import get_codes
+    from aiida_siox.cli.codes import get_codes
     from aiida_siox.cli.plan_text import say_estimate
     from aiida_siox.workflows.plan import plan_structure
     from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
@@ -372,7 +372,7 @@ def study_builder(
 
     :raises click.ClickException: for whatever is wrong with them.
     """
-    from aiida_siox.cli.environment import study_codes
+    from aiida_siox.cli.codes import study_codes
     from aiida_siox.science.composition import validate_melt_formula
     from aiida_siox.workflows.study import StudyWorkChain
 

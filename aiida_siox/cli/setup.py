@@ -9,20 +9,15 @@ import pathlib
 
 import click
 
-from aiida_siox.cli.environment import (
+from aiida_siox.cli.codes import engine_table, register_code
+from aiida_siox.cli.engines import ENGINES, EngineStatus, find_executable, identify, runner_of
+from aiida_siox.cli.profile import (
     COMPUTER,
-    ENGINES,
     PROFILE,
-    EngineStatus,
     create_profile,
     current_profile_option,
-    engine_table,
-    find_executable,
     get_computer,
-    identify,
     load_siox_profile,
-    register_code,
-    runner_of,
 )
 
 
@@ -143,7 +138,7 @@ def run_check(computer: str, as_json: bool) -> int:
     except click.ClickException:
         profile = None
     if profile is None:
-        from aiida_siox.cli.environment import inspect_engine
+        from aiida_siox.cli.engines import inspect_engine
 
         rows = [inspect_engine(engine, find_executable(engine), None) for engine in ENGINES.values()]
     else:

@@ -336,13 +336,10 @@ def uncertainty(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, 
             arrays[f"{target}_predicted"] = _column(held[0].predicted, target)
             arrays[f"{target}_low"], arrays[f"{target}_high"] = low[0].astype(np.float32), high[0].astype(np.float32)
     progress(len(targets) / (len(targets) + 1), "spectra out of distribution")
-    quantile, n_folds = hyper.novelty_quantile, hyper.n_test_folds
     shown = _as_read(sites, hyper)
-    arrays["novelty"], false_alarms = probes.held_out(shown, quantile=quantile, n_folds=n_folds, seed=hyper.seed)
+    arrays["novelty"], false_alarms = probes.held_out(shown, hyper.novelty, hyper.n_test_folds, hyper.seed)
     arrays["novelty_threshold"] = np.array(1.0)
-    detector = NoveltyReference.fit(
-        shown.energy, shown.spectra, shown.groups, quantile=quantile, n_folds=n_folds, seed=hyper.seed
-    )
+    detector = NoveltyReference.fit(shown.energy, shown.spectra, shown.groups, hyper.novelty, hyper.seed)
     found = probes.judge(shown, detector, parameters["probe_shift_eV"], parameters["n_noise"], hyper.seed)
     return PartResult(
         arrays,

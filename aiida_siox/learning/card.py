@@ -41,7 +41,6 @@ def build_card(
     *,
     scores: Mapping[str, Any],
     intervals: Mapping[str, Any],
-    novelty_quantile: float,
 ) -> dict[str, Any]:
     """Return the card of a model as plain values.
 
@@ -53,7 +52,6 @@ def build_card(
     :param intensity: mean of each training spectrum before normalisation, shape (n_train,).
     :param scores: of what the networks left out, by what it is.
     :param intervals: coverage, and the mean width of the intervals of sites and of averaged spectra.
-    :param novelty_quantile: of the threshold.
     """
     rows = trained.rows
     owners = sites.configuration[rows]
@@ -89,7 +87,7 @@ def build_card(
             "intervals": {"method": "CV+", **intervals},
             "novelty": {
                 "threshold": novelty.threshold,
-                "quantile": novelty_quantile,
+                "quantile": hyper.novelty.quantile,
                 "statistics": list(STATISTICS),
             },
             "range": {

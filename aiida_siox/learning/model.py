@@ -117,7 +117,6 @@ class SpectrumModel:
         trained: Trained,
         *,
         coverage: float,
-        novelty_quantile: float,
         scores: Mapping[str, Any] | None = None,
         unavailable: Mapping[str, str] | None = None,
         held: Mapping[str, Held] | None = None,
@@ -129,7 +128,6 @@ class SpectrumModel:
         :param hyper: how.
         :param trained: of :func:`~aiida_siox.learning.ensemble.fit_ensembles`.
         :param coverage: of the intervals.
-        :param novelty_quantile: of the threshold of the novelty score.
         :param scores: of splits, by kind, for the card.
         :param unavailable: why splits could not be made, by kind, for the card.
         :param held: what gave the scores, by kind, for parity plots.
@@ -145,9 +143,8 @@ class SpectrumModel:
             sites.energy,
             _normalised(trained.ensemble, sites.spectra[rows]),
             sites.groups[rows],
-            quantile=novelty_quantile,
-            n_folds=hyper.n_folds,
-            seed=hyper.seed,
+            hyper.novelty,
+            hyper.seed,
         )
         members = trained.ensemble.member_predictions(sites.spectra[rows])
         ends = {kind: found.interval(members, coverage) for kind, found in residuals.items()}
@@ -165,7 +162,6 @@ class SpectrumModel:
                 "coverage": coverage,
                 "mean_width": {kind: width if np.isfinite(width) else None for kind, width in widths.items()},
             },
-            novelty_quantile=novelty_quantile,
         )
         card = cards.described(card, {"scores": scores or {}})
         card["scores_unavailable"] = dict(unavailable or {})

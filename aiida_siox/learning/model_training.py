@@ -45,7 +45,6 @@ def train_model(
         hyper,
         trained,
         coverage=hyper.coverage,
-        novelty_quantile=hyper.novelty_quantile,
         scores={kind: score([result], reference, hyper.confidence) for kind, result in held.items()},
         unavailable=unavailable,
         held=held,

@@ -26,24 +26,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from aiida_siox.learning.baselines import Scale, held_out_errors, inner_folds, rows_to_choose
 from aiida_siox.learning.conformal import order_index
+from aiida_siox.learning.parameters import NoveltySettings
 from aiida_siox.science.spectra import half_heights
 
 Array = NDArray[np.float64]
 
 #: What the columns of :meth:`NoveltyReference.statistics` are.
 STATISTICS = ("residual", "distance", "axis")
-
-#: Part of the variance that the principal components hold, and most components as a part of the training sites.
-_VARIANCE = 0.99
-_COMPONENTS_PER_SITE = 1 / 3
-#: Least spread of an energy as a part of the largest one, for the components and for the aligned spectra.
-_FLOORS = (0.05, 0.1)
-#: Energies in eV relative to the edge at which aligned spectra are compared, where the window has them.
-_ALIGNED = (-5.0, 28.0)
-_ALIGNED_STEP = 0.25
-_ALPHAS = tuple(float(10**power) for power in np.arange(-4, 1.01, 0.5))
-#: Fewest training sites with a rising edge of which the axis statistic is made.
-_FEWEST_EDGES = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,17 +50,23 @@ class _Shape:
     edge_weights: Array
 
     @classmethod
-    def fit(cls, energy: Array, spectra: Array, groups: NDArray[np.generic], seed: int) -> _Shape:
+    def fit(
+        cls, energy: Array, spectra: Array, groups: NDArray[np.generic], settings: NoveltySettings, seed: int
+    ) -> _Shape:
         spectra, groups = _with_averages(spectra, groups)
-        scale = Scale.of(spectra, _FLOORS[0])
+        scale = Scale.of(spectra, settings.scale_floor)
         values, components = np.linalg.svd(scale(spectra), full_matrices=False)[1:]
         held = np.cumsum(values**2) / max(float((values**2).sum()), np.finfo(float).tiny)
-        most = max(1, int(_COMPONENTS_PER_SITE * len(spectra)))
-        n_components = min(int(np.searchsorted(held, _VARIANCE)) + 1, most, len(values))
+        most = max(1, int(settings.components_per_site * len(spectra)))
+        n_components = min(int(np.searchsorted(held, settings.variance)) + 1, most, len(values))
         variances = values[:n_components] ** 2 / len(spectra)
         variances = np.maximum(variances, 1e-12 * max(float(variances.max()), 1e-300))
         return cls(
-            scale.centre, scale.spread, components[:n_components], variances, *_fit_axis(energy, spectra, groups, seed)
+            scale.centre,
+            scale.spread,
+            components[:n_components],
+            variances,
+            *_fit_axis(energy, spectra, groups, settings, seed),
         )
 
     def statistics(self, energy: Array, spectra: Array) -> Array:
@@ -109,15 +104,14 @@ class NoveltyReference:
 
     @classmethod
     def fit(
-        cls, energy: ArrayLike, spectra: ArrayLike, groups: ArrayLike, *, quantile: float, n_folds: int, seed: int
+        cls, energy: ArrayLike, spectra: ArrayLike, groups: ArrayLike, settings: NoveltySettings, seed: int
     ) -> NoveltyReference:
         """Learn what spectra look like.
 
         :param energy: increasing energies in eV, shape (n_e,).
         :param spectra: of the training sites, as the network sees them before scaling, shape (n, n_e).
         :param groups: configuration of each site, shape (n,): folds are of configurations.
-        :param quantile: of the held-out scores that is the threshold; 1 − quantile is the wanted rate of false alarms.
-        :param n_folds: of configurations.
+        :param settings: 1 − ``quantile`` is the wanted rate of false alarms.
         :param seed: of the folds.
         :raises ValueError: if shapes do not fit or there are fewer than two sites.
         """
@@ -127,16 +121,17 @@ class NoveltyReference:
             raise ValueError(f"{len(spectra)} spectra but {len(labels)} configurations: one for each is needed.")
         if len(spectra) < 2:
             raise ValueError(f"{len(spectra)} spectra are too few to know what is new: at least two are needed.")
-        fold = inner_folds(labels, n_folds, seed)
+        fold = inner_folds(labels, settings.n_folds, seed)
         statistics = np.empty((len(spectra), len(STATISTICS)))
         for k in np.unique(fold):
             out = fold == k
-            part = _Shape.fit(energy, spectra[~out], labels[~out], seed)
+            part = _Shape.fit(energy, spectra[~out], labels[~out], settings, seed)
             statistics[out] = part.statistics(energy, spectra[out])
-        units = np.array([_quantile(column, quantile) for column in statistics.T])
+        units = np.array([_quantile(column, settings.quantile) for column in statistics.T])
         units = np.where(np.isfinite(units) & (units > 0), units, 1.0)
         scores = (statistics / units).max(axis=1)
-        return cls(energy, units, _quantile(scores, quantile), scores, _Shape.fit(energy, spectra, labels, seed))
+        shape = _Shape.fit(energy, spectra, labels, settings, seed)
+        return cls(energy, units, _quantile(scores, settings.quantile), scores, shape)
 
     def statistics(self, spectra: ArrayLike) -> Array:
         """Return the statistics :data:`STATISTICS` in units of their held-out quantiles, shape (m, 3).
@@ -212,24 +207,27 @@ def _align(energy: Array, spectra: Array, edges: Array, relative: Array) -> Arra
 
 
 def _fit_axis(
-    energy: Array, spectra: Array, groups: NDArray[np.generic], seed: int
+    energy: Array, spectra: Array, groups: NDArray[np.generic], settings: NoveltySettings, seed: int
 ) -> tuple[Array, Array, Array, Array, Array]:
     """Return aligned energies, mean and scale of aligned spectra, mean edge, and weights (zero without edges)."""
     edges = _edges(energy, spectra)
     found = np.flatnonzero(np.isfinite(edges))
-    if len(found) < _FEWEST_EDGES:
+    if len(found) < settings.fewest_edges:
         return np.zeros(1), np.zeros(1), np.ones(1), np.zeros(()), np.zeros(1)
     edges, labels = edges[found], groups[found]
-    low = max(_ALIGNED[0], float(energy[0] - edges.min()))
-    high = max(min(_ALIGNED[1], float(energy[-1] - edges.max())), low + 2 * _ALIGNED_STEP)
-    relative = np.arange(low, high, _ALIGNED_STEP)
+    step = settings.aligned_step_eV
+    low = max(settings.aligned_eV[0], float(energy[0] - edges.min()))
+    high = max(min(settings.aligned_eV[1], float(energy[-1] - edges.max())), low + 2 * step)
+    relative = np.arange(low, high, step)
     aligned = _align(energy, spectra[found], edges, relative)
-    scale, centre = Scale.of(aligned, _FLOORS[1]), edges.mean()
+    scale, centre = Scale.of(aligned, settings.aligned_floor), edges.mean()
     columns = scale(aligned)
     rows = rows_to_choose(labels, seed)
     kernel = columns[rows] @ columns[rows].T / len(relative)
-    errors = held_out_errors(kernel, (edges - centre)[rows, None], inner_folds(labels[rows], 5, seed), _ALPHAS)
-    alpha = _ALPHAS[int(errors.argmin())] * len(relative)
+    errors = held_out_errors(
+        kernel, (edges - centre)[rows, None], inner_folds(labels[rows], settings.n_folds, seed), settings.alphas
+    )
+    alpha = settings.alphas[int(errors.argmin())] * len(relative)
     normal = columns.T @ columns + alpha * np.eye(len(relative))
     weights = np.linalg.solve(normal, columns.T @ (edges - centre))
     return relative, scale.centre, scale.spread, np.asarray(centre), weights

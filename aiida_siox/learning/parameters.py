@@ -143,6 +143,56 @@ class Architecture:
 
 
 @dataclasses.dataclass(frozen=True)
+class NoveltySettings:
+    """How unlike spectra are told from those of training; values come from ``workflows/protocols/training.yaml``.
+
+    :param quantile: of the scores of held-out sites: what is above it is flagged.
+    :param n_folds: of configurations that are held out.
+    :param variance: part of the variance that the principal components hold.
+    :param components_per_site: most components as a part of the training sites.
+    :param scale_floor: least spread of an energy as a part of the largest one, for the components.
+    :param aligned_eV: energies relative to the edge at which aligned spectra are compared, where the window has them.
+    :param aligned_step_eV: step of these energies.
+    :param aligned_floor: least spread of an energy as a part of the largest one, for aligned spectra.
+    :param alphas: ridge strengths of the regression of the edge to choose from.
+    :param fewest_edges: training spectra with a rising edge below which nothing is said of the energy axis.
+    """
+
+    quantile: float
+    n_folds: int
+    variance: float
+    components_per_site: float
+    scale_floor: float
+    aligned_eV: tuple[float, float]
+    aligned_step_eV: float
+    aligned_floor: float
+    alphas: tuple[float, ...]
+    fewest_edges: int
+
+    @classmethod
+    def from_dict(cls, values: Any) -> NoveltySettings:
+        """Build from a mapping with all keys and no other.
+
+        :raises ValueError: naming the key and what it may be.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(values, Mapping) or set(values) != names:
+            raise ValueError(f"`novelty` must have the keys {', '.join(sorted(names))}, got {values!r}.")
+        low, high = (float(value) for value in values["aligned_eV"])
+        if not low < 0 < high:
+            raise ValueError(f"`novelty.aligned_eV` must hold the edge at 0 eV, got {values['aligned_eV']!r}.")
+        parts = ("quantile", "variance", "components_per_site", "scale_floor", "aligned_floor")
+        return cls(
+            **{key: _number(f"novelty.{key}", values[key], 0, 1, strict=key == "quantile") for key in parts},
+            n_folds=_integer("novelty.n_folds", values["n_folds"], 2),
+            aligned_eV=(low, high),
+            aligned_step_eV=_number("novelty.aligned_step_eV", values["aligned_step_eV"], 0, strict=True),
+            alphas=tuple(_number("novelty.alphas", value, 0, strict=True) for value in values["alphas"]),
+            fewest_edges=_integer("novelty.fewest_edges", values["fewest_edges"], 3),
+        )
+
+
+@dataclasses.dataclass(frozen=True)
 class Hyperparameters:
     """Everything a training needs besides its data; every value comes from ``workflows/protocols/training.yaml``.
 
@@ -156,7 +206,7 @@ class Hyperparameters:
     :param n_test_folds: of configurations, of which each in turn is the test of a score.
     :param confidence: of the intervals of scores.
     :param coverage: of the intervals of predictions.
-    :param novelty_quantile: of the scores of held-out sites: what is above it is flagged as unlike training.
+    :param novelty: how unlike spectra are told.
     :param seed: of splits, folds, initial weights and the order of the batches.
     :param epochs: most passes over the training sites.
     :param patience: epochs without a better validation loss after which training stops.
@@ -182,7 +232,7 @@ class Hyperparameters:
     n_test_folds: int
     confidence: float
     coverage: float
-    novelty_quantile: float
+    novelty: NoveltySettings
     seed: int
     epochs: int
     patience: int
@@ -224,10 +274,8 @@ class Hyperparameters:
             mixture_sizes=_sizes(values["mixture_sizes"]),
             n_mixtures=_integer("n_mixtures", values["n_mixtures"], 0),
             n_test_folds=_integer("n_test_folds", values["n_test_folds"], 2),
-            **{
-                key: _number(key, values[key], 0, 1, strict=True)
-                for key in ("confidence", "coverage", "novelty_quantile")
-            },
+            **{key: _number(key, values[key], 0, 1, strict=True) for key in ("confidence", "coverage")},
+            novelty=NoveltySettings.from_dict(values["novelty"]),
             seed=_integer("seed", values["seed"], 0),
             epochs=_integer("epochs", values["epochs"], 1),
             patience=_integer("patience", values["patience"], 1),

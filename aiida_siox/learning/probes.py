@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aiida_siox.learning.novelty import NoveltyReference
-from aiida_siox.learning.parameters import Target
+from aiida_siox.learning.parameters import NoveltySettings, Target
 from aiida_siox.learning.sites import SiteSet
 from aiida_siox.learning.splits import grouped_splits
 
@@ -67,10 +67,10 @@ def judge(sites: SiteSet, reference: NoveltyReference, shift: float, n_noise: in
     ]
 
 
-def held_out(sites: SiteSet, *, quantile: float, n_folds: int, seed: int) -> tuple[Array, float]:
+def held_out(sites: SiteSet, settings: NoveltySettings, n_folds: int, seed: int) -> tuple[Array, float]:
     """Return scores relative to the threshold of detectors that never saw the configuration, and the false alarms.
 
-    :param quantile: as for :meth:`~aiida_siox.learning.novelty.NoveltyReference.fit`.
+    :param settings: as for :meth:`~aiida_siox.learning.novelty.NoveltyReference.fit`.
     :param n_folds: of configurations that are left out.
     :returns: score / threshold of each site, shape (n,), and the part of the sites above 1.
     :raises ValueError: if the configurations cannot be divided.
@@ -78,8 +78,6 @@ def held_out(sites: SiteSet, *, quantile: float, n_folds: int, seed: int) -> tup
     scores = np.empty(len(sites))
     for split in grouped_splits(sites.groups, n_folds, seed):
         train, test = split.train, split.test
-        reference = NoveltyReference.fit(
-            sites.energy, sites.spectra[train], sites.groups[train], quantile=quantile, n_folds=n_folds, seed=seed
-        )
+        reference = NoveltyReference.fit(sites.energy, sites.spectra[train], sites.groups[train], settings, seed)
         scores[test] = reference.score(sites.spectra[test]) / reference.threshold
     return scores, float((scores > 1).mean())

@@ -23,8 +23,8 @@ from aiida import load_profile, orm
 from aiida.engine import ProcessBuilder, submit
 
 from aiida_siox.calculations.tables import assemble
+from aiida_siox.cli.codes import get_codes
 from aiida_siox.cli.daemon import ensure_daemon
-from aiida_siox.cli.environment import get_codes
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.run_comparison import same

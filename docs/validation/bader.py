@@ -82,7 +82,7 @@ def measure() -> None:
     from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
     from aiida_siox.calculations.bader import BaderCalculation
-    from aiida_siox.cli.environment import get_codes
+    from aiida_siox.cli.codes import get_codes
     from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of
     from aiida_siox.workflows.settings import pw_parameters
     from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain

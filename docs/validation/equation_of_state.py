@@ -131,7 +131,7 @@ class Campaign:
     """Runs of one profile, found again by their name."""
 
     def __init__(self) -> None:
-        from aiida_siox.cli.environment import get_codes
+        from aiida_siox.cli.codes import get_codes
 
         self.codes = get_codes(["ld1", "pw"])
         self.group, _ = orm.Group.collection.get_or_create(GROUP)

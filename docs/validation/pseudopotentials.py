@@ -80,7 +80,7 @@ def compute() -> None:
     from aiida import load_profile, orm
 
     from aiida_siox.calculations.ld1 import assess_pseudopotential
-    from aiida_siox.cli.environment import get_codes
+    from aiida_siox.cli.codes import get_codes
     from aiida_siox.science import SCIENCE_VERSION
     from aiida_siox.science.logarithmic_derivatives import CHANNELS, phases
 

@@ -18,8 +18,8 @@ from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_siox.calculations.spectra import make_kpoints
 from aiida_siox.calculations.structures import make_crystal, transform_structure
+from aiida_siox.cli.codes import get_codes
 from aiida_siox.cli.daemon import ensure_daemon
-from aiida_siox.cli.environment import get_codes
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain

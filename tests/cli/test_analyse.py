@@ -267,7 +267,7 @@ def test_prediction_of_a_model_with_intervals(run_cli, aiida_profile, tmp_path):
         (trained,) = fit_ensembles(
             sites.energy, sites.spectra, sites.targets(target), sites.groups, target, [Task(np.arange(48), 1)], hyper
         )
-        model = SpectrumModel.from_trained(sites, target, hyper, trained, coverage=0.9, novelty_quantile=0.95)
+        model = SpectrumModel.from_trained(sites, target, hyper, trained, coverage=0.9)
         node = ModelData.from_spectrum_model(model.to_bytes(), {"protocol": "fast", "shift_eV": 0.0}).store()
         text = run_cli("predict", node.pk, path).stdout
         shown = run_cli("predict", node.pk, path, "--json").json

@@ -14,7 +14,7 @@ import pytest
 
 PREAMBLE = """
 import json, sys, time
-from aiida_siox.cli.environment import create_profile, get_computer
+from aiida_siox.cli.profile import create_profile, get_computer
 create_profile("siox")
 from aiida import orm
 from aiida.engine.daemon.client import get_daemon_client

@@ -120,7 +120,7 @@ def test_memory_counts_this_process():
 
 
 def test_missing_engines_are_named_before_anything_is_submitted(run_cli, monkeypatch):
-    monkeypatch.setattr("aiida_siox.cli.environment.find_code", lambda name, computer: None)
+    monkeypatch.setattr("aiida_siox.cli.codes.find_code", lambda name, computer: None)
     monkeypatch.setattr(module, "ensure_daemon", lambda workers: pytest.fail("a daemon was started"))
     error = run_cli("demo", fails=True).stderr
     assert "no code for pw.x is registered" in error

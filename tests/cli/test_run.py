@@ -137,7 +137,7 @@ def test_structure_options_refused(run_cli, codes, nothing_runs, quartz_file, tm
 
 
 def test_missing_engine(run_cli, nothing_runs, quartz_file, monkeypatch):
-    monkeypatch.setattr("aiida_siox.cli.environment.find_code", lambda name, computer=None: None)
+    monkeypatch.setattr("aiida_siox.cli.codes.find_code", lambda name, computer=None: None)
     for arguments in (("structure", quartz_file), ("melt-quench", "Si8O4", "--seed", 1), ("study",)):
         message = run_cli("run", *arguments, fails=True).stderr
         assert "Engines are missing or wrong" in message

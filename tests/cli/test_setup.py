@@ -16,17 +16,9 @@ import click
 import pytest
 from aiida import orm
 
-from aiida_siox.cli.environment import (
-    CACHED,
-    ENGINES,
-    STUDY_ENGINES,
-    blas_of,
-    executable_problem,
-    find_code,
-    get_codes,
-    identify,
-    register_code,
-)
+from aiida_siox.cli.codes import executable_problem, find_code, get_codes, register_code
+from aiida_siox.cli.engines import ENGINES, STUDY_ENGINES, blas_of, identify
+from aiida_siox.cli.profile import CACHED
 
 COMMAND = str(pathlib.Path(sys.executable).parent / "aiida-siox")
 
@@ -311,7 +303,7 @@ def test_get_codes_says_all_that_is_missing(own_computer, engines_folder):
 def test_computer_of_an_archive(tmp_path):
     """A `localhost` that came with an archive has another machine's folders and is not configured."""
     code = """
-from aiida_siox.cli.environment import create_profile, get_computer
+from aiida_siox.cli.profile import create_profile, get_computer
 create_profile("siox")
 from aiida import orm
 orm.Computer(

@@ -35,9 +35,7 @@ def models() -> dict[Target, SpectrumModel]:
         task = Task(np.arange(len(sites)), seed=1)
         targets = sites.targets(target)
         (trained,) = fit_ensembles(sites.energy, sites.spectra, targets, sites.groups, target, [task], hyper)
-        found[target] = SpectrumModel.from_trained(
-            sites, target, hyper, trained, coverage=0.9, novelty_quantile=0.95, scores=SCORES
-        )
+        found[target] = SpectrumModel.from_trained(sites, target, hyper, trained, coverage=0.9, scores=SCORES)
     return found
 
 

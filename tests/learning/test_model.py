@@ -27,7 +27,7 @@ def make_model(
     hyper = toy_hyper(**{"epochs": 60, "networks": {target: SMALL}, **overrides})
     task = Task(np.arange(len(sites)), seed=1, mixtures=overrides.get("n_mixtures", 0))
     (trained,) = fit_ensembles(sites.energy, sites.spectra, sites.targets(kind), sites.groups, kind, [task], hyper)
-    return SpectrumModel.from_trained(sites, kind, hyper, trained, coverage=coverage, novelty_quantile=0.95)
+    return SpectrumModel.from_trained(sites, kind, hyper, trained, coverage=coverage)
 
 
 @pytest.fixture(scope="module")
@@ -246,7 +246,7 @@ def test_card_says_when_folds_are_of_sites(model):
     sites = dataclasses.replace(sites, digests=("same",) * 6)
     task = Task(np.arange(20), seed=1)
     (trained,) = fit_ensembles(sites.energy, sites.spectra, sites.targets(kind), sites.groups, kind, [task], hyper)
-    single = SpectrumModel.from_trained(sites, kind, hyper, trained, coverage=0.9, novelty_quantile=0.95)
+    single = SpectrumModel.from_trained(sites, kind, hyper, trained, coverage=0.9)
     assert single.card["training"]["folds"] == "of sites"
     assert any("Too few configurations" in text for text in single.card["limits"])
     assert not any("Too few configurations" in text for text in model.card["limits"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aiida_siox.learning.novelty import STATISTICS, NoveltyReference
-from tests.learning.toy import ENERGY
+from tests.learning.toy import ENERGY, toy_novelty
 
 DIAMOND = pathlib.Path(__file__).parents[1] / "fixtures/xspectra/diamond/diamondh.xspectra.dat.gz"
 
@@ -28,7 +28,7 @@ def synthetic(n: int, seed: int, shift: float = 0.0) -> tuple[np.ndarray, np.nda
 
 def fitted(n: int = 160, seed: int = 0) -> NoveltyReference:
     spectra, groups = synthetic(n, seed)
-    return NoveltyReference.fit(ENERGY, spectra, groups, quantile=0.95, n_folds=5, seed=1)
+    return NoveltyReference.fit(ENERGY, spectra, groups, toy_novelty(), 1)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_residual_is_what_the_components_leave():
     rng = np.random.default_rng(0)
     basis = np.linalg.qr(rng.normal(size=(256, 3)))[0].T
     spectra = 5 + rng.normal(size=(90, 2)) @ basis[:2]
-    fit = NoveltyReference.fit(ENERGY, spectra, np.arange(90) // 3, quantile=0.9, n_folds=3, seed=0)
+    fit = NoveltyReference.fit(ENERGY, spectra, np.arange(90) // 3, toy_novelty(quantile=0.9, n_folds=3), 0)
     assert len(fit.shape.variances) == 2
     unseen = basis[2] / fit.shape.scale
     inside = fit.shape.components
@@ -126,7 +126,7 @@ def test_state_round_trip(reference):
 
 def test_few_sites_and_one_configuration():
     spectra, _ = synthetic(4, 0)
-    fit = NoveltyReference.fit(ENERGY, spectra, ["same"] * 4, quantile=0.95, n_folds=5, seed=0)
+    fit = NoveltyReference.fit(ENERGY, spectra, ["same"] * 4, toy_novelty(), 0)
     assert np.isfinite(fit.threshold)
     assert fit.flagged(100 * spectra).all()
 
@@ -142,4 +142,4 @@ def test_few_sites_and_one_configuration():
 )
 def test_refused(spectra, groups, message):
     with pytest.raises(ValueError, match=message):
-        NoveltyReference.fit(ENERGY, spectra, groups, quantile=0.95, n_folds=5, seed=0)
+        NoveltyReference.fit(ENERGY, spectra, groups, toy_novelty(), 0)

@@ -7,7 +7,7 @@ import pytest
 
 from aiida_siox.learning.novelty import NoveltyReference
 from aiida_siox.learning.probes import end_members, held_out, judge, shifted, white_noise
-from tests.learning.toy import ENERGY, toy_sites
+from tests.learning.toy import ENERGY, toy_novelty, toy_sites
 
 
 def test_shifted_moves_features():
@@ -27,7 +27,7 @@ def test_end_members_are_averages_of_the_extreme_compositions():
 
 def test_noise_is_flagged_and_end_members_pass():
     sites = toy_sites(n=120, n_configurations=12)
-    reference = NoveltyReference.fit(sites.energy, sites.spectra, sites.groups, quantile=0.95, n_folds=5, seed=1)
+    reference = NoveltyReference.fit(sites.energy, sites.spectra, sites.groups, toy_novelty(), 1)
     found = {entry["name"]: entry for entry in judge(sites, reference, 3.0, 20, 1)}
     assert len(found) == 7
     assert found["white noise, 20 draws"]["flagged"]
@@ -39,6 +39,6 @@ def test_noise_is_flagged_and_end_members_pass():
 
 def test_false_alarms_are_those_of_configurations_left_out():
     sites = toy_sites(n=240, n_configurations=24)
-    scores, false_alarms = held_out(sites, quantile=0.9, n_folds=5, seed=1)
+    scores, false_alarms = held_out(sites, toy_novelty(quantile=0.9), 5, 1)
     assert false_alarms == pytest.approx((scores > 1).mean())
     assert 0.02 < false_alarms < 0.25

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
-from aiida_siox.learning.parameters import Hyperparameters
+from aiida_siox.learning.parameters import Hyperparameters, NoveltySettings
 from aiida_siox.learning.sites import SiteSet
 from aiida_siox.workflows.training import TrainingProtocol
 
@@ -50,3 +52,8 @@ def toy_sites(n: int = 60, n_configurations: int = 6, seed: int = 0) -> SiteSet:
 def toy_hyper(**overrides: object) -> Hyperparameters:
     """Return the fast protocol with overrides."""
     return Hyperparameters.from_dict(TrainingProtocol.get_parameters("fast", overrides))
+
+
+def toy_novelty(**overrides: object) -> NoveltySettings:
+    """Return the novelty settings of the protocol with overrides."""
+    return dataclasses.replace(toy_hyper().novelty, **overrides)
