@@ -100,7 +100,7 @@ def test_stops_early_and_keeps_the_best_weights():
     energy, spectra, targets = tensors(sites)
     generator = np.random.default_rng(0)
     targets = torch.from_numpy(generator.normal(size=targets.shape))  # noise: the stopping rows soon get worse
-    hyper = toy_hyper(epochs=300, patience=8)
+    hyper = toy_hyper(epochs=300, patience=8, scale_floor=0.01)
     architecture = hyper.architecture(Target.VALENCE, len(energy), 1)
     jobs = [job((0, 28), (28, 40), seed) for seed in range(6)]
     fits = fit_all(energy, spectra, targets, jobs, architecture, hyper)
