@@ -37,8 +37,8 @@ def plan() -> None:
     """Say what a study costs before it runs: jobs, core hours, scratch, size of the repository.
 
     Takes the options of `run` and refuses what `run` refuses; nothing is stored or submitted (--submit is accepted and
-    changes nothing). `aiida-siox plan` without a command means `plan study`. The training of the networks, which takes
-    a minute, is not counted.
+    changes nothing). `aiida-siox plan` without a command means `plan study`. The training of the networks is not
+    counted.
     """
 
 

@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -240,8 +241,8 @@ def test_identify(tmp_path):
 
 
 @pytest.fixture
-def own_computer(aiida_profile, tmp_path) -> orm.Computer:
-    """Return a local computer without codes."""
+def own_computer(aiida_profile, tmp_path) -> Iterator[orm.Computer]:
+    """Return a local computer without codes; those that it gets are hidden from other tests."""
     computer = orm.Computer(
         label=f"computer-{uuid.uuid4().hex[:8]}",
         hostname="localhost",
@@ -250,7 +251,10 @@ def own_computer(aiida_profile, tmp_path) -> orm.Computer:
         workdir=str(tmp_path / "work"),
     ).store()
     computer.configure(safe_interval=0, use_login_shell=False)
-    return computer
+    yield computer
+    query = orm.QueryBuilder().append(orm.Computer, filters={"id": computer.pk}, tag="computer")
+    for code in query.append(orm.InstalledCode, with_computer="computer").all(flat=True):
+        code.is_hidden = True
 
 
 def test_register_code(own_computer, engines_folder):
