@@ -258,7 +258,7 @@ def test_prediction_of_a_model_with_intervals(run_cli, aiida_profile, tmp_path):
     from aiida_siox.learning.parameters import Target
     from tests.learning.toy import toy_hyper, toy_sites
 
-    sites = toy_sites(48, 6)
+    sites = toy_sites(48, 12)
     path = tmp_path / "spectrum.txt"
     np.savetxt(path, np.column_stack([sites.energy, sites.spectra[0]]))
     shape = {"hidden": [8, 8, 8]}
@@ -269,11 +269,11 @@ def test_prediction_of_a_model_with_intervals(run_cli, aiida_profile, tmp_path):
         )
         model = SpectrumModel.from_trained(sites, target, hyper, trained, coverage=0.9)
         node = ModelData.from_spectrum_model(model.to_bytes(), {"protocol": "fast", "shift_eV": 0.0}).store()
-        text = run_cli("predict", node.pk, path).stdout
-        shown = run_cli("predict", node.pk, path, "--json").json
+        text = run_cli("predict", node.pk, path, "--site").stdout
+        shown = run_cli("predict", node.pk, path, "--site", "--json").json
         assert shown["rmse_by_split"] == {}, "it was not scored on a split"
         assert shown["split"] == "out_of_fold"
-        assert "(RMSE of left-out folds)" in text
+        assert "(RMSE on sites of left-out folds)" in text
         assert shown["rmse"] == pytest.approx(node.base.attributes.get("rmse"))
         assert shown["low"] is not None
         if target is Target.VALENCE:

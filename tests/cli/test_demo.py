@@ -32,7 +32,7 @@ def without_engines(aiida_profile, monkeypatch):
         submitted.append((study, formulas, seeds))
         return study
 
-    monkeypatch.setattr(module, "get_codes", lambda names: dict.fromkeys(names))
+    monkeypatch.setattr(module, "study_codes", dict)
     monkeypatch.setattr(module, "ensure_daemon", lambda workers: "running")
     monkeypatch.setattr(module, "start_warm_up", lambda: None)
     monkeypatch.setattr(module, "submit_study", submit)
