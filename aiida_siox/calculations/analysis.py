@@ -18,7 +18,7 @@ from aiida_siox.learning.analysis import PARTS, run_part
 from aiida_siox.learning.results import check_request
 
 #: Raise when `learning` changes what the same inputs give: calcfunctions and jobs are cached by their inputs.
-ANALYSIS_VERSION = 2
+ANALYSIS_VERSION = 3
 
 Progress = Callable[[float, str], None]
 

@@ -13,7 +13,7 @@ from aiida_siox.learning.model_training import train_model
 from aiida_siox.learning.parameters import Hyperparameters, Target
 
 #: Raise when `learning` changes what the same inputs give: calcfunctions are cached by their inputs.
-TRAINING_VERSION = 3
+TRAINING_VERSION = 4
 
 ERROR_INVALID_PARAMETERS = 201
 ERROR_UNSUITABLE_DATASET = 202

@@ -3,9 +3,10 @@
 Source: Barber, Candès, Ramdas, Tibshirani, Predictive inference with the jackknife+, Ann. Statist. 49 (2021) 486,
 section 3 (CV+). For exchangeable sites the coverage is at least 1 − 2α − √(2/n) (their Theorem 4), and in practice near
 1 − α. Sites of one configuration resemble each other and are not exchangeable with those of others: therefore folds are
-of configurations, and what a new one may add to the unseen is 1/(G + 1) for G configurations, not 1/(n + 1) for n sites
-(Lee, Barber, Willett, Distribution-free inference with hierarchical data, arXiv:2306.06342, whose hierarchical
-quantile this is for configurations of equal size). The coverage is measured.
+of configurations, and what a new one may add to the unseen lies between 1/(n + 1) for n independent sites and
+1/(G + 1) for G configurations whose sites all err alike (Lee, Barber, Willett, Distribution-free inference with
+hierarchical data, arXiv:2306.06342). Where between is read from the residuals, each configuration left out in turn
+(:func:`quantile_index`). The coverage is measured.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
 
 Array = NDArray[np.float64]
 
@@ -55,17 +57,48 @@ def order_index(n: int, coverage: float, n_groups: int | None = None) -> int:
     return math.ceil(exact * (groups + 1) * Fraction(n, groups)) if groups else n + 1
 
 
+def quantile_index(residuals: ArrayLike, groups: ArrayLike, coverage: float) -> NDArray[np.int64]:
+    """Return which of the sorted residuals is the quantile, counted from 1, for each output; above n means ∞.
+
+    The level is the least at which the quantile of the residuals of all other configurations holds 1 − α of those of
+    the configuration that is left out, over all configurations. It is kept between :func:`order_index` for sites of
+    independent errors and for configurations whose sites all err alike; where the latter is ∞ there are too few
+    configurations to tell, and it is ∞ as well.
+
+    :param residuals: not negative, shape (n, n_outputs).
+    :param groups: configuration of each residual, shape (n,).
+    :param coverage: 1 − α.
+    :returns: shape (n_outputs,).
+    """
+    errors = np.asarray(residuals, dtype=float)
+    names, members = np.unique(np.asarray(groups), return_inverse=True)
+    n, n_outputs = errors.shape
+    least, most = order_index(n, coverage), order_index(n, coverage, len(names))
+    if most > n:
+        return np.full(n_outputs, most, dtype=np.int64)
+    below = rankdata(errors, method="min", axis=0)
+    for number in range(len(names)):
+        rows = members == number
+        below[rows] -= rankdata(errors[rows], method="min", axis=0)
+    # the smallest quantile of the others that holds each residual
+    needed = (below + 1) / (n - np.bincount(members))[members, None]
+    exact = Fraction(coverage).limit_denominator(10**6)
+    held = math.ceil(exact * n)
+    level = np.partition(needed, held - 1, axis=0)[held - 1]
+    return np.clip(np.ceil(level * n - 1e-9), least, most).astype(np.int64)
+
+
 def cv_plus_interval(
     member_predictions: ArrayLike,
     residuals: ArrayLike,
     fold: ArrayLike,
     coverage: float,
     member_scales: ArrayLike | None = None,
-    n_groups: int | None = None,
+    groups: ArrayLike | None = None,
 ) -> tuple[Array, Array]:
     """Return the CV+ interval of each new site.
 
-    The upper end is the k-th smallest, k from :func:`order_index`, of the n numbers "prediction of the new site by the
+    The upper end is the k-th smallest, k from :func:`quantile_index`, of the n numbers "prediction of the new site by the
     networks that have not seen site i, plus the residual of site i"; the lower end mirrors it.
 
     :param member_predictions: predictions of m new sites by the networks of each of K folds, shape (K, m) or
@@ -76,7 +109,7 @@ def cv_plus_interval(
     :param coverage: 1 − α.
     :param member_scales: scale of the error of each new site by the networks of each fold, shape of
         ``member_predictions``: the residuals are multiplied by it (normalised variant).
-    :param n_groups: number of configurations of which the training sites are; as many as sites when None.
+    :param groups: configuration of each training site, shape (n,); each is its own when None.
     :returns: lower and upper ends, each of shape (m,) or (m, n_outputs). Each output has its own interval; they do not
         hold together with that probability. ±∞ where n is too small for the coverage.
     :raises ValueError: if shapes do not fit, a residual is negative or not finite, or a fold has no networks.
@@ -86,20 +119,23 @@ def cv_plus_interval(
     scales = None if member_scales is None else np.asarray(member_scales, dtype=float)
     _check(predictions, errors, folds, scales)
     n, shape = len(errors), predictions.shape[1:]
-    index = order_index(n, coverage, n_groups)
-    if index > n:
-        return np.full(shape, -np.inf), np.full(shape, np.inf)
-    low, high = np.empty(shape), np.empty(shape)
-    chunk = max(1, _CHUNK // max(1, errors.size))
-    for start in range(0, shape[0], chunk):
-        part = slice(start, start + chunk)
-        centres = predictions[folds, part]
-        widths = np.broadcast_to(errors[:, None], centres.shape)
-        if scales is not None:
-            widths = widths * scales[folds, part]
-        high[part] = np.partition(centres + widths, index - 1, axis=0)[index - 1]
-        low[part] = np.partition(centres - widths, n - index, axis=0)[n - index]
-    return low, high
+    if errors.ndim == 1:
+        predictions, errors = predictions[..., None], errors[:, None]
+        scales = None if scales is None else scales[..., None]
+    indices = quantile_index(errors, np.arange(n) if groups is None else groups, coverage)
+    low, high = np.full(predictions.shape[1:], -np.inf), np.full(predictions.shape[1:], np.inf)
+    for index in np.unique(indices[indices <= n]):
+        outputs = np.flatnonzero(indices == index)
+        chunk = max(1, _CHUNK // max(1, n * len(outputs)))
+        for start in range(0, shape[0], chunk):
+            part = slice(start, start + chunk)
+            centres = predictions[:, part, outputs][folds]
+            widths = np.broadcast_to(errors[:, None, outputs], centres.shape)
+            if scales is not None:
+                widths = widths * scales[:, part, outputs][folds]
+            high[part, outputs] = np.partition(centres + widths, index - 1, axis=0)[index - 1]
+            low[part, outputs] = np.partition(centres - widths, n - index, axis=0)[n - index]
+    return low.reshape(shape), high.reshape(shape)
 
 
 def _check(predictions: Array, errors: Array, folds: NDArray[np.int64], scales: Array | None) -> None:

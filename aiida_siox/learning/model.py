@@ -34,7 +34,7 @@ Array = NDArray[np.float64]
 
 FORMAT = "aiida_siox spectrum model"
 #: Raise it when the content of the file changes.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 #: A mean absorption outside the range of training by more than this factor is not in the model's units.
 _INTENSITY_FACTOR = 2.0
@@ -335,7 +335,7 @@ class SpectrumModel:
                 str(kind): (
                     torch.from_numpy(each.values.astype(np.float32)),
                     torch.from_numpy(each.fold),
-                    each.n_groups,
+                    torch.from_numpy(each.group),
                 )
                 for kind, each in self.residuals.items()
             },
@@ -368,8 +368,8 @@ class SpectrumModel:
             model = cls(
                 Ensemble.from_state(state["ensemble"]),
                 {
-                    SpectrumKind(kind): Residuals(values.numpy().astype(float), fold.numpy(), int(n_groups))
-                    for kind, (values, fold, n_groups) in state["residuals"].items()
+                    SpectrumKind(kind): Residuals(values.numpy().astype(float), fold.numpy(), group.numpy())
+                    for kind, (values, fold, group) in state["residuals"].items()
                 },
                 NoveltyReference.from_state(state["novelty"]),
                 json.loads(state["card"]),
@@ -377,8 +377,9 @@ class SpectrumModel:
             )
             for kind in SpectrumKind:
                 residuals = model.residuals[kind]
-                if len(residuals.values) != len(residuals.fold) or not np.isfinite(residuals.values).all():
-                    raise ValueError("residuals and folds do not fit")
+                lengths = {len(residuals.values), len(residuals.fold), len(residuals.group)}
+                if len(lengths) > 1 or not np.isfinite(residuals.values).all():
+                    raise ValueError("residuals, folds and groups do not fit")
             _ = (model.coverage, model.quoted_score(), model.card["range"]["max_step_eV"])
         except (KeyError, TypeError, AttributeError, ValueError) as exception:
             raise ValueError(f"the file of the model is damaged ({exception})") from exception

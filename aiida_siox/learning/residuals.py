@@ -23,12 +23,18 @@ class Residuals:
 
     :param values: |reference − out-of-fold prediction|, shape (n, n_outputs).
     :param fold: fold of each spectrum, shape (n,).
-    :param n_groups: number of configurations that were left out as a whole, or of sites where folds are of sites.
+    :param group: number of the configuration of each spectrum where these were left out as a whole, else of the
+        spectrum itself, shape (n,).
     """
 
     values: Array
     fold: Indices
-    n_groups: int
+    group: Indices
+
+    @property
+    def n_groups(self) -> int:
+        """How many there are that were left out, each as a whole."""
+        return len(np.unique(self.group))
 
     def suffice(self, coverage: float) -> bool:
         """Return whether they are enough for finite intervals of this coverage."""
@@ -39,7 +45,7 @@ class Residuals:
 
         :param member_predictions: of m new spectra by the networks of each of K folds, shape (K, m, n_outputs).
         """
-        return cv_plus_interval(member_predictions, self.values, self.fold, coverage, n_groups=self.n_groups)
+        return cv_plus_interval(member_predictions, self.values, self.fold, coverage, groups=self.group)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,19 +56,19 @@ class OutOfFold:
     :param reference: shape (n, n_outputs).
     :param predicted: shape (n, n_outputs).
     :param no_skill: shape (n, n_outputs).
-    :param n_groups: as of :class:`Residuals`.
+    :param group: as of :class:`Residuals`.
     """
 
     fold: Indices
     reference: Array
     predicted: Array
     no_skill: Array
-    n_groups: int
+    group: Indices
 
     def residuals(self) -> Residuals:
         """Return the absolute errors, with the precision that files keep."""
         values = np.abs(self.reference - self.predicted).astype(np.float32).astype(float)
-        return Residuals(values, self.fold, self.n_groups)
+        return Residuals(values, self.fold, self.group)
 
     def scores(self) -> dict[str, float | int | None]:
         """Return RMSE, R² and skill beside the RMSE of no skill.
@@ -84,12 +90,13 @@ def of_sites(sites: SiteSet, target: Target, trained: Trained) -> OutOfFold:
     reference = sites.targets(target)[trained.rows]
     folds = _folds_by_group(sites, trained)
     whole = all(len(of) == 1 for of in folds.values())
+    groups = sites.groups[trained.rows] if whole else np.arange(len(reference))
     return OutOfFold(
         trained.fold,
         reference,
         trained.out_of_fold,
         fold_means(reference, trained.fold)[trained.fold],
-        len(folds) if whole else len(reference),
+        np.unique(groups, return_inverse=True)[1],
     )
 
 
@@ -105,7 +112,10 @@ def of_averages(sites: SiteSet, target: Target, trained: Trained) -> OutOfFold:
     fold = np.array([of[0] for of in folds], dtype=np.int64)[held]
     members = trained.ensemble.member_predictions(inside.spectra[held])
     means = fold_means(sites.targets(target)[trained.rows], trained.fold)
-    return OutOfFold(fold, inside.targets[held], members[fold, np.arange(len(fold))], means[fold], len(fold))
+    predicted = members[fold, np.arange(len(fold))]
+    names = np.array([sites.digests[i] for i in inside.configuration[held]], dtype=str)
+    groups = np.unique(names, return_inverse=True)[1]
+    return OutOfFold(fold, inside.targets[held], predicted, means[fold], groups)
 
 
 def _folds_by_group(sites: SiteSet, trained: Trained) -> dict[str, Indices]:

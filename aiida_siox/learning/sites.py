@@ -17,6 +17,10 @@ from aiida_siox.learning.spectrum import check_post_edge, post_edge_weights
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
+SAME_RDF = 2e-3
+"""RMS difference of g(R) below which two sites are in one minimum: small cells that fell into the same one from two
+seeds agreed to 1e-4, others of their formula differed by 0.1 and more (reference data set v0)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Averages:
@@ -30,6 +34,30 @@ class Averages:
     spectra: Array
     targets: Array
     configuration: Indices
+
+
+def equal_configurations(rdf: Array, configuration: Indices, formulas: Sequence[str]) -> list[int]:
+    """Find configurations that are one: a small cell falls into the same minimum from several seeds.
+
+    Two configurations of one formula are equal when every site of the one with fewer sites has one in the other whose
+    g(R) differs by an RMS of less than ``SAME_RDF``. Their atoms differ by a rotation, so that digests of structures do
+    not tell.
+
+    :param rdf: g(R) of the sites, shape (n, n_r).
+    :param configuration: index of the configuration of each site, shape (n,).
+    :param formulas: formula of each configuration.
+    :returns: for each configuration the first one that it equals, itself when there is none before it.
+    """
+    rows = [rdf[configuration == i] for i in range(len(formulas))]
+    first = list(range(len(formulas)))
+    for i in range(len(formulas)):
+        for j in range(i):
+            if first[j] == j and formulas[i] == formulas[j] and len(rows[i]) and len(rows[j]):
+                few, many = sorted((rows[i], rows[j]), key=len)
+                if all(np.sqrt(np.mean((many - site) ** 2, axis=1)).min() < SAME_RDF for site in few):
+                    first[i] = j
+                    break
+    return first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +74,8 @@ class SiteSet:
     :param configuration: index of the configuration of each site, shape (n,).
     :param formulas: formula of each configuration.
     :param x: composition of each configuration.
-    :param digests: structure digest of each configuration; equal for equal configurations.
+    :param digests: structure digest of each configuration; equal for equal configurations, also where melts of other
+        seeds ended in the same cell (see :func:`equal_configurations`).
     :param complete: which configurations have (nearly) all their silicon sites here and may be averaged.
     :param sigma_angstrom: Gaussian broadening of the RDF in Å.
     """
@@ -112,9 +141,10 @@ class SiteSet:
                 raise ValueError(
                     f"the {name} of row {bad[0]} (and of {bad.size - 1} more) has numbers that are not finite."
                 )
+        first = equal_configurations(rdf, owners, formulas)
         return cls(
-            energy, spectra, valence, rdf, r, counts, sites, owners, tuple(formulas), x, tuple(digests),
-            np.asarray(complete, dtype=bool), float(sigma_angstrom),
+            energy, spectra, valence, rdf, r, counts, sites, owners, tuple(formulas), x,
+            tuple(digests[i] for i in first), np.asarray(complete, dtype=bool), float(sigma_angstrom),
         )  # fmt: skip
 
     def __len__(self) -> int:

@@ -3,7 +3,7 @@
 ``python docs/reference_data/compute.py [--concurrent 2] [--archive v0.aiida.xz] [--collect]``, with the profile, codes
 and daemon of ``aiida-siox setup``. A configuration that is in the profile or in the archive, by formula, seed,
 melt-quench parameters, settings and atomic data, is not computed again. A configuration that failed is tried again by
-the next call; if it fails again it stays in the group with its reason.
+the next call; if it fails again it stays in the archive with its reason.
 """
 
 from __future__ import annotations
@@ -75,7 +75,6 @@ class Campaign:
         self.recipe = yaml.safe_load(RECIPE.read_text())
         self.protocol = self.recipe["protocol"]
         self.codes = get_codes(list(ENGINES))
-        self.group, _ = orm.Group.collection.get_or_create(f"siox/reference-data-{self.recipe['name']}")
         self.concurrent = concurrent
         self.atomic = atomic_data_of(self.finished("atomic_data"))
         self.settings = StructureTargetsWorkChain.settings_from(
@@ -118,10 +117,9 @@ class Campaign:
         return next(iter(self.named(name)), None)
 
     def submit(self, name: str, builder: ProcessBuilder) -> orm.ProcessNode:
-        """Submit a process and put it into the group under a name."""
+        """Submit a process under a name."""
         node = submit(builder)
         node.base.extras.set(EXTRA, name)
-        self.group.add_nodes(node)
         click.echo(f"{time.strftime('%H:%M:%S')} {name}: {node.process_label}<{node.pk}>")
         return node
 
@@ -175,7 +173,6 @@ class Campaign:
         for node, name in ((melt, "melt_quench"), (targets, "targets")):
             if node.base.extras.get(EXTRA, None) is None:
                 node.base.extras.set(EXTRA, f"{name}/{item.label}")
-                self.group.add_nodes(node)
         return None if targets.is_terminated else targets
 
     def run(self) -> None:
@@ -250,10 +247,10 @@ def write(campaign: Campaign, packed: pathlib.Path) -> None:
         calibration=calibration, window=window, version=orm.Int(SCIENCE_VERSION), tables=tables
     )
     dataset.label = f"reference data {campaign.recipe['name']}"
-    for old in [entry for entry in campaign.group.nodes if isinstance(entry, type(dataset))]:
-        campaign.group.remove_nodes(old)
-    campaign.group.add_nodes(dataset)
-    ended = [node for node in campaign.group.nodes if not isinstance(node, orm.ProcessNode) or node.is_sealed]
+    query = orm.QueryBuilder().append(
+        orm.ProcessNode, filters={"extras": {"has_key": EXTRA}, "attributes.sealed": True}, project="*"
+    )
+    ended = [dataset, *query.all(flat=True)]
     with tempfile.TemporaryDirectory() as folder:
         archive = pathlib.Path(folder) / "archive.aiida"
         create_archive(ended, archive, call_calc_backward=False, call_work_backward=False)

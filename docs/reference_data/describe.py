@@ -58,9 +58,22 @@ def quality_of(table: SiteTableData) -> dict[str, Any]:
     return {} if found is None else found.get_dict()
 
 
-def rows(tables: list[SiteTableData]) -> list[dict[str, Any]]:
+def label_of(table: SiteTableData) -> str:
+    """Return what the page calls a configuration."""
+    return f"{table.base.attributes.get('formula')}, seed {seed_of(table)}"
+
+
+def equals(dataset: DatasetData, tables: list[SiteTableData]) -> dict[str, str]:
+    """Return, by its structure digest, which other configuration one is equal to."""
+    own = [entry["structure_digest"] for entry in dataset.configurations]
+    labels = {table.base.attributes.get("structure_digest"): label_of(table) for table in tables}
+    pairs = zip(own, dataset.site_set().digests, strict=True)
+    return {digest: labels[first] for digest, first in pairs if digest != first}
+
+
+def rows(dataset: DatasetData, tables: list[SiteTableData]) -> list[dict[str, Any]]:
     """Return one line for each configuration."""
-    lines = []
+    lines, equal = [], equals(dataset, tables)
     for table in tables:
         attributes, done = table.base.attributes, table.done
         transition = table.get_array("energies")[:, ENERGY_COLUMNS.index("transition_eV")][done]
@@ -77,6 +90,7 @@ def rows(tables: list[SiteTableData]) -> list[dict[str, Any]]:
                 "valence_e": f"{valence.min():.2f} to {valence.max():.2f}",
                 "transition_eV": f"{transition.min():.2f} to {transition.max():.2f}",
                 "flags": "; ".join(quality.get("flags", [])) or "none",
+                "equal_to": equal.get(attributes.get("structure_digest"), ""),
             }
         )
     return lines
@@ -158,7 +172,7 @@ def main(archive: pathlib.Path, output: pathlib.Path, sites: pathlib.Path | None
         found = orm.QueryBuilder().append(SiteTableData).all(flat=True)
         tables = [table for table in found if table.base.attributes.get("structure_digest") in digests]
         tables.sort(key=lambda table: (table.base.attributes.get("x"), seed_of(table) or 0))
-        lines = rows(tables)
+        lines = rows(dataset, tables)
         write(output, "configurations", lines)
         write(output, "jobs", costs())
         draw(output, dataset, tables, lines)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aiida_siox.learning import conformal
-from aiida_siox.learning.conformal import coverage_score, covered, cv_plus_interval, order_index
+from aiida_siox.learning.conformal import coverage_score, covered, cv_plus_interval, order_index, quantile_index
 
 
 @pytest.mark.parametrize(
@@ -108,22 +108,46 @@ def test_coverage_of_exchangeable_data():
     assert 2 * 1.645 * 0.3 < widths.mean() < 1.15 * 2 * 1.645 * 0.3
 
 
-def test_coverage_of_groups_with_an_offset_of_their_own():
-    """Sites share the error of their configuration (synthetic): only with few groups in mind do intervals hold."""
-    rng = np.random.default_rng(3)
-    n_groups, size = 20, 8
-    inside: dict[bool, list[float]] = {True: [], False: []}
-    for _ in range(1500):
-        offsets = rng.normal(size=n_groups + 1)
+def test_quantile_index_by_hand():
+    # of three configurations; the least order of the others that holds a residual: 1 of 4 holds 0.1, and so on
+    residuals = np.array([0.1, 0.5, 0.2, 0.3, 0.4, 0.6])[:, None]
+    groups = np.array(["a", "a", "b", "b", "c", "c"])
+    # needed: a 1/4 and 4/4, b 2/4 and 2/4, c 4/4 and 5/4. Half of the six: 0.5, between 0.5·7/6·6 and 0.5·4/3·6
+    assert quantile_index(residuals, groups, 0.5).tolist() == [4]
+    # four of six need 4/4, the sixth of six residuals; the limits are ⌈0.6 · 7⌉ = 5 and ⌈0.6 · 4/3 · 6⌉ = 5
+    assert quantile_index(residuals, groups, 0.6).tolist() == [5]
+    assert quantile_index(residuals, groups, 0.75).tolist() == [6]
+    assert quantile_index(residuals, groups, 0.76).tolist() == [7], "three configurations are too few"
+
+
+def test_quantile_index_between_its_limits():
+    """Sites that are one group each, and groups whose sites all err alike, give the two known quantiles."""
+    rng = np.random.default_rng(2)
+    alone = rng.uniform(size=(60, 3))
+    assert quantile_index(alone, np.arange(60), 0.9).tolist() == [order_index(60, 0.9)] * 3
+    alike = np.repeat(rng.uniform(size=(20, 3)), 6, axis=0)
+    found = quantile_index(alike, np.repeat(np.arange(20), 6), 0.9)
+    ordered = np.sort(alike, axis=0)
+    np.testing.assert_array_equal(ordered[found - 1, range(3)], ordered[order_index(120, 0.9, 20) - 1])
+
+
+def coverage_of_groups(offset: float, quantile, n_groups: int = 20, size: int = 8, repeats: int = 1500) -> float:
+    """Return how many sites of a new group are held, with errors that groups share in part (synthetic)."""
+    rng, hits = np.random.default_rng(3), []
+    for _ in range(repeats):
+        offsets = offset * rng.normal(size=n_groups + 1)
         errors = np.abs(offsets[:, None] + 0.3 * rng.normal(size=(n_groups + 1, size)))
-        residuals = errors[1:].ravel()
-        for known, hits in inside.items():
-            _, high = cv_plus_interval(
-                [[0.0]], residuals, np.zeros(n_groups * size, dtype=int), 0.9, n_groups=n_groups if known else None
-            )
-            hits.append(float((errors[0] <= high[0]).mean()))
-    assert 0.9 <= np.mean(inside[True]) < 0.94
-    assert np.mean(inside[False]) < 0.89
+        groups = quantile(np.repeat(np.arange(n_groups), size))
+        _, high = cv_plus_interval([[0.0]], errors[1:].ravel(), np.zeros(n_groups * size, dtype=int), 0.9, groups=groups)
+        hits.append(float((errors[0] <= high[0]).mean()))
+    return float(np.mean(hits))
+
+
+def test_coverage_of_groups_with_an_offset_of_their_own():
+    """Only with few groups in mind do intervals hold, and without an offset they are not too wide."""
+    assert 0.895 <= coverage_of_groups(1.0, lambda groups: groups) < 0.94
+    assert coverage_of_groups(1.0, lambda groups: np.arange(len(groups))) < 0.89
+    assert coverage_of_groups(0.0, lambda groups: groups) == pytest.approx(0.905, abs=0.01)
 
 
 def test_scales_even_out_the_coverage_of_heteroscedastic_data():

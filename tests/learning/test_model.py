@@ -71,7 +71,11 @@ def test_averages_have_intervals_and_scores_of_their_own():
     spectrum = toy_sites(200, 25).averaged(Target.VALENCE).spectra[3]
     site, average = (model.predict(ENERGY, spectrum, kind=kind) for kind in SpectrumKind)
     assert site.value == average.value
-    assert average.high - average.low < site.high - site.low
+    members = model.ensemble.member_predictions(spectrum[None])
+    for kind, shown in ((SpectrumKind.SITE, site), (SpectrumKind.AVERAGE, average)):
+        ends = model.residuals[kind].interval(members, 0.9)
+        assert (shown.low, shown.high) == (ends[0].item(), ends[1].item())
+    assert site.high != average.high
     assert (average.kind, average.split) == ("average", "averages")
     assert average.rmse == model.card["scores"]["averages"]["rmse"]
     assert model.predict(ENERGY, spectrum) == average, "numbers are an average, as measured spectra are"
@@ -177,13 +181,13 @@ def altered(model: SpectrumModel, tmp_path, change) -> bytes:
     ("change", "message"),
     [
         (lambda content: content.update(format="other"), "not the file of a spectrum model"),
-        (lambda content: content.update(version=99), "version 99, but this aiida_siox reads version 2"),
+        (lambda content: content.update(version=99), "version 99, but this aiida_siox reads version 3"),
         (lambda content: content.pop("residuals"), "damaged .*residuals"),
         (lambda content: content["ensemble"].pop("networks"), "damaged .*not the state of an ensemble"),
         (lambda content: content["novelty"].pop("units"), "damaged .*not the state of a novelty score"),
         (lambda content: content.update(card="{}"), "damaged"),
-        (lambda content: content["residuals"].update(site=(torch.ones(3, 1), torch.zeros(2), 2)), "do not fit"),
-        (lambda content: content["residuals"]["average"][0].fill_(torch.nan), "residuals and folds do not fit"),
+        (lambda content: content["residuals"].update(site=(torch.ones(3, 1), *[torch.zeros(2)] * 2)), "do not fit"),
+        (lambda content: content["residuals"]["average"][0].fill_(torch.nan), "folds and groups do not fit"),
         (lambda content: content["residuals"].pop("average"), "damaged"),
     ],
 )

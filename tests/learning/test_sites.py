@@ -34,6 +34,25 @@ def test_averages_are_means_of_complete_configurations():
     np.testing.assert_allclose(averages.targets[1], sites.valence[2::3].mean())
 
 
+def test_equal_configurations_share_a_digest():
+    """The same cell from another seed, its sites in another order, is no new configuration; a similar one is."""
+    sites = toy_sites(n=24, n_configurations=6)
+    rows = [np.flatnonzero(sites.configuration == i) for i in range(6)]
+    rdf, rng = sites.rdf.copy(), np.random.default_rng(1)
+    rdf[rows[3]] = rdf[rows[0]][::-1] + rng.normal(0, 1e-4, (4, rdf.shape[1]))  # both are Si8O8
+    rdf[rows[4]] = rdf[rows[1]]
+    rdf[rows[4][2]] *= 1.1  # one site of four differs
+    rdf[rows[5]] = rdf[rows[0]]  # of another formula
+    same = SiteSet.checked(**values(sites, rdf=rdf))
+    assert same.digests == ("cell0", "cell1", "cell2", "cell0", "cell4", "cell5")
+    assert len(set(same.groups)) == 5
+    three = np.ones(24, dtype=bool)
+    three[rows[3][0]] = False  # a site of it failed
+    with_failure = {name: value[three] for name, value in values(sites, rdf=rdf).items() if len(np.shape(value)) and
+                    len(value) == 24}  # fmt: skip
+    assert SiteSet.checked(**values(sites) | with_failure).digests[3] == "cell0"
+
+
 def test_file_and_back(tmp_path):
     sites = toy_sites()
     sites.to_npz(tmp_path / "sites.npz")
