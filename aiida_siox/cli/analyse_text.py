@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from aiida_siox.cli.common import number, print_table
-from aiida_siox.report.figures.analysis_common import seed_words
+from aiida_siox.report.figures.analysis_common import Source, seed_words
 
 Attributes = Mapping[str, Any]
 
@@ -29,10 +29,8 @@ def print_analysis(dataset: Any, parts: Mapping[str, Attributes]) -> None:
     :param parts: attributes of the AnalysisData by part.
     """
     sigma = dataset.base.attributes.get("sigma_angstrom", None)
-    n_configurations = len(dataset.configurations)
-    title = (
-        f"data set {dataset.pk}: {len(dataset.valence)} sites, {n_configurations} configurations, σ of g(R) {sigma} Å"
-    )
+    configurations = Source.of(dataset).configurations
+    title = f"data set {dataset.pk}: {len(dataset.valence)} sites, {configurations}, σ of g(R) {sigma} Å"
     for part, attributes in parts.items():
         PRINTERS.get(part, _print_scores)(f"{part} ({title})", attributes)
 
@@ -79,6 +77,7 @@ def _print_averages(title: str, attributes: Attributes) -> None:
         for variant, score in variants.items():
             keys = ("rmse", "r2", "bias", "rmse_no_skill", "total_variation")
             rows.append([target, variant, *(mean_of(score.get(key)) for key in keys)])
+    title = f"{title}, {seed_words(attributes.get('n_seeds'))}"
     print_table(title, ["target", "trained on", "RMSE", "R²", "bias", "no skill", "total variation"], rows)
     for target, variants in _scores(attributes).items():
         for variant, score in variants.items():
@@ -92,6 +91,8 @@ def _print_uncertainty(title: str, attributes: Attributes) -> None:
     rows = []
     for target, entry in (attributes.get("coverage") or {}).items():
         rows.append([target, interval(entry, "coverage"), mean_of(entry.get("mean_width"))])
+    numbers = ", ".join(f"{target} {n}" for target, n in (attributes.get("n_repetitions") or {}).items())
+    title = f"{title}, repetitions: {numbers or 'not stated'}"
     print_table(title, ["target", "coverage (bootstrap over configurations)", "mean width"], rows)
     if attributes.get("false_alarms") is not None:
         click.echo(f"  False alarms on held-out sites: {mean_of(attributes['false_alarms'])}")
@@ -102,7 +103,8 @@ def _print_uncertainty(title: str, attributes: Attributes) -> None:
 
 def _print_learning_curve(title: str, attributes: Attributes) -> None:
     """Print the power laws and how many sites would be needed."""
-    click.echo(title)
+    repeats = (attributes.get("parameters") or {}).get("n_repeats", "number not stated")
+    click.echo(f"{title}, repetitions: {repeats}")
     for target, fit in (attributes.get("fit") or {}).items():
         words = ", ".join(f"{key} {mean_of(value)}" for key, value in (fit or {}).items())
         click.echo(f"  {target}: RMSE = a · sites^(-b) + c with {words or 'no fit'}")
@@ -111,7 +113,8 @@ def _print_learning_curve(title: str, attributes: Attributes) -> None:
     for target, needed in (attributes.get("sites_needed") or {}).items():
         pairs = needed.items() if isinstance(needed, Mapping) else [("wanted", needed)]
         text = ", ".join(f"{goal}: {'out of reach' if count is None else count}" for goal, count in pairs)
-        click.echo(f"  sites needed for the {target}: {text}")
+        if text:
+            click.echo(f"  sites needed for an RMSE of the {target} of {text}")
 
 
 def _print_scores(title: str, attributes: Attributes) -> None:

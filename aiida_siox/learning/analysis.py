@@ -327,7 +327,8 @@ def uncertainty(sites: SiteSet, parameters: Parameters, hyper: Hyperparameters, 
             for split, trained in zip(repetition.splits, repetition.trained, strict=True):
                 members = trained.ensemble.member_predictions(sites.spectra[split.test])
                 residuals = of_sites(sites, target, trained).residuals()
-                low[i, split.test], high[i, split.test] = residuals.interval(members, hyper.coverage)
+                ends = residuals.interval(members, hyper.coverage)
+                low[i, split.test], high[i, split.test] = (np.clip(end, *target.limits) for end in ends)
         coverage[str(target)] = _coverage(sites, low, high, reference, parameters["n_bootstrap"], hyper)
         if target is Target.VALENCE:
             arrays["valence_predicted"] = np.stack([_column(h.predicted, target) for h in held])

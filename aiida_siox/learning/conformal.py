@@ -98,8 +98,8 @@ def cv_plus_interval(
 ) -> tuple[Array, Array]:
     """Return the CV+ interval of each new site.
 
-    The upper end is the k-th smallest, k from :func:`quantile_index`, of the n numbers "prediction of the new site by the
-    networks that have not seen site i, plus the residual of site i"; the lower end mirrors it.
+    The upper end is the k-th smallest, k from :func:`quantile_index`, of the n numbers "prediction of the new site by
+    the networks that have not seen site i, plus the residual of site i"; the lower end mirrors it.
 
     :param member_predictions: predictions of m new sites by the networks of each of K folds, shape (K, m) or
         (K, m, n_outputs).

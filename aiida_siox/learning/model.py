@@ -38,8 +38,6 @@ FORMAT_VERSION = 3
 
 #: A mean absorption outside the range of training by more than this factor is not in the model's units.
 _INTENSITY_FACTOR = 2.0
-#: What the numbers can be: intervals are cut there.
-_LIMITS = {Target.VALENCE: (-np.inf, np.inf), Target.RDF: (0.0, np.inf), Target.OXIDATION: (0.0, 1.0)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -225,7 +223,7 @@ class SpectrumModel:
         """
         members = self.ensemble.member_predictions(self._checked(spectra))
         low, high = self.residuals[kind].interval(members, self.coverage)
-        ends = (np.clip(end, *_LIMITS[self.target]) for end in (low, high))
+        ends = (np.clip(end, *self.target.limits) for end in (low, high))
         lower, upper = (self._flat(end) for end in ends)
         return lower, upper
 

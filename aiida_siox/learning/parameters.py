@@ -24,6 +24,11 @@ class Target(enum.StrEnum):
         """Unit: e for the Bader valence, g(R) for the RDF, a fraction for each of the states Si⁰ to Si⁴⁺."""
         return {"valence": "e", "rdf": "g(R)", "oxidation": "fraction"}[self.value]
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """What the numbers can be: intervals are cut there."""
+        return {"valence": (-math.inf, math.inf), "rdf": (0.0, math.inf), "oxidation": (0.0, 1.0)}[self.value]
+
 
 class Normalisation(enum.StrEnum):
     """What the network divides a spectrum by before it reads it."""

@@ -15,7 +15,7 @@ from aiida_siox import __version__
 from aiida_siox.report.analysis_figures import FIGURES, FigureOf
 from aiida_siox.report.analysis_tables import average_rows, card_rows, count_rows, score_blocks
 from aiida_siox.report.figures import style as st
-from aiida_siox.report.figures.analysis_common import NotDrawn, Part, Parts, Source, estimate, plural
+from aiida_siox.report.figures.analysis_common import NotDrawn, Part, Parts, Source, estimate
 from aiida_siox.report.figures.analysis_files import write_drawing
 from aiida_siox.report.page import environment, signed
 
@@ -166,7 +166,7 @@ def _tiles(source: Source, parts: Parts) -> list[tuple[str, str, str]]:
         (
             str(len(sites)),
             "silicon sites",
-            f"{plural(len(sites.formulas), 'configuration')}, {len(counts)} compositions",
+            f"{source.configurations}, {len(counts)} compositions",
         )
     ]
     splits = parts.get("splits")

@@ -138,7 +138,8 @@ def coverage_of_groups(offset: float, quantile, n_groups: int = 20, size: int = 
         offsets = offset * rng.normal(size=n_groups + 1)
         errors = np.abs(offsets[:, None] + 0.3 * rng.normal(size=(n_groups + 1, size)))
         groups = quantile(np.repeat(np.arange(n_groups), size))
-        _, high = cv_plus_interval([[0.0]], errors[1:].ravel(), np.zeros(n_groups * size, dtype=int), 0.9, groups=groups)
+        fold = np.zeros(n_groups * size, dtype=int)
+        _, high = cv_plus_interval([[0.0]], errors[1:].ravel(), fold, 0.9, groups=groups)
         hits.append(float((errors[0] <= high[0]).mean()))
     return float(np.mean(hits))
 

@@ -54,7 +54,8 @@ def test_averages_of_what_no_network_left_out(sites, trained):
     split = dataclasses.replace(trained, fold=np.arange(len(sites)) % 3)
     found = of_averages(sites, Target.VALENCE, split)
     assert found.predicted.shape == (0, 1)
-    assert len(np.unique(of_sites(sites, Target.VALENCE, split).group)) == len(sites), "sites are all that can be exchanged"
+    groups = of_sites(sites, Target.VALENCE, split).group
+    assert len(np.unique(groups)) == len(sites), "sites are all that can be exchanged"
     low, high = found.residuals().interval(np.zeros((3, 4, 1)), 0.9)
     assert np.isinf(low).all()
     assert np.isinf(high).all()

@@ -85,6 +85,12 @@ class Source:
         return tuple(f"{f}_{d[:6]}" for f, d in zip(self.sites.formulas, self.sites.digests, strict=True))
 
     @property
+    def configurations(self) -> str:
+        """Number of configurations in words, and of those that differ."""
+        n, different = len(self.sites.formulas), len(set(self.sites.digests))
+        return plural(n, "configuration") + (f" ({different} different)" if different < n else "")
+
+    @property
     def axis(self) -> str:
         """Label of the energy axis."""
         return "Energy, calibrated axis (eV)"
@@ -93,7 +99,7 @@ class Source:
         """Return where a figure comes from, for its corner."""
         parts = [
             f"data set {self.digest[:8]}",
-            f"{plural(len(self.sites), 'site')}, {plural(len(self.sites.formulas), 'configuration')}",
+            f"{plural(len(self.sites), 'site')}, {self.configurations}",
             f"{self.protocol}, {self.treatment}",
             *words,
         ]

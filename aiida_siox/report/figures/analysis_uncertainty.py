@@ -160,7 +160,9 @@ def _band_panels(panels: list[Axes], source: Source, part: Part) -> dict[str, An
         for key, values in (("reference", sites.rdf), ("predicted", predicted), ("low", low), ("high", high)):
             columns[f"{name}, {key} g(R)"] = values[row]
     panels[0].set_ylabel(f"g(R), σ = {sites.sigma_angstrom:g} Å")
-    panels[0].legend(loc="center right", fontsize=7, labelspacing=0.2)
+    bottom, top = panels[0].get_ylim()
+    panels[0].set_ylim(bottom, bottom + 1.45 * (top - bottom))  # room for the legend
+    panels[0].legend(loc="upper left", fontsize=7, labelspacing=0.2)
     for axes in panels[len(chosen) :]:
         axes.set_axis_off()
     return columns
