@@ -187,7 +187,7 @@ def _fit_line(axes: Axes, n_sites: Array, fit: Any, needed: Mapping[float, float
     if furthest > high:
         beyond = np.geomspace(high, min(furthest, 30 * high), 40)
         axes.plot(beyond, power_law(beyond, fit), color=st.ACCENT, lw=1.2, ls=":", label="extrapolated")
-    return [f"{float(fit['a']):.3g} n$^{{-{float(fit['b']):.2f}}}$ + {float(fit.get('c') or 0):.3g}"]
+    return [f"{float(fit['a']):.3g} n$^{{-{float(fit['b']):.2f}}}$ + {round(float(fit.get('c') or 0), 3):g}"]
 
 
 def _plain_ticks(axes: Axes) -> None:

@@ -119,7 +119,7 @@ def _coverage_panel(axes: Axes, source: Source, part: Part, low: Any, high: Any)
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_xlim(-0.6, len(compositions) + 0.6)
     lowest = np.nanmin([0.7, *shares, pooled, *(end[0] for end in ends)])
-    axes.set_ylim(max(lowest - 0.03, -0.02), 1.02)
+    axes.set_ylim(max(lowest - 0.12, -0.02), 1.02)  # room for the words
     axes.set_ylabel("Share inside the interval")
     axes.set_title("(b) coverage; band: 87–93 %", fontsize=8.5)
     axes.grid(visible=False, axis="x")
