@@ -91,7 +91,11 @@ def _print_uncertainty(title: str, attributes: Attributes) -> None:
     rows = []
     for target, entry in (attributes.get("coverage") or {}).items():
         rows.append([target, interval(entry, "coverage"), mean_of(entry.get("mean_width"))])
-    numbers = ", ".join(f"{target} {n}" for target, n in (attributes.get("n_repetitions") or {}).items())
+    numbers = ", ".join(
+        f"{target} {n}"
+        for target, n in (attributes.get("n_repetitions") or {}).items()
+        if target in (attributes.get("coverage") or {})
+    )
     title = f"{title}, repetitions: {numbers or 'not stated'}"
     print_table(title, ["target", "coverage (bootstrap over configurations)", "mean width"], rows)
     if attributes.get("false_alarms") is not None:
@@ -152,6 +156,6 @@ def interval(value: Any, key: str = "mean") -> str:
     text = mean_of(value, key)
     if isinstance(value, Mapping):
         low, high = value.get("low"), value.get("high")
-        if low is not None and high is not None:
+        if low is not None and high is not None and low < high:  # one seed has none
             text += f" ({number(low, 3)} to {number(high, 3)})"
     return text

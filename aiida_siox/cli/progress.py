@@ -104,8 +104,15 @@ class StudyProgress:
 
 
 def read_called(root: orm.ProcessNode) -> dict[int, Called]:
-    """Return all processes under a root: one query for each level of calls."""
+    """Return all processes under a root, and the root itself if it is a job: one query for each level of calls."""
     found: dict[int, Called] = {}
+    if isinstance(root, orm.CalcJobNode) and root.pk is not None:
+        state = root.process_state.value if root.process_state else "created"
+        cached = root.base.caching.is_created_from_cache
+        found[root.pk] = Called(
+            root.pk, 0, "", root.process_type or "", root.label, state, root.exit_status, root.ctime, root.mtime,
+            cached, is_job=True,
+        )  # fmt: skip
     level = [root.pk]
     while level:
         builder = orm.QueryBuilder()

@@ -83,6 +83,15 @@ def test_progress_of_one_structure(aiida_profile):
     assert study_progress(node).n_sites == 2
 
 
+def test_progress_of_one_job(aiida_profile):
+    """A job alone, such as a part of an analysis on a cluster, is counted as the job that it is."""
+    job = orm.CalcJobNode()
+    job.process_type = "aiida.calculations:siox.train"
+    job.set_process_state("finished")
+    job.set_exit_status(0)
+    assert study_progress(job.store()).n_jobs == 1
+
+
 def test_status_of_a_study(study, run_cli):
     out = run_cli("status", study.pk).stdout
     assert "2 done, 1 failed, 10 left (1 running) of 13" in out
