@@ -65,7 +65,8 @@ def source(cells: Any = CELLS, copies: int = 4, n_energies: int = 256, seed: int
     spectra += (0.3 + 0.3 * valence[:, None]) / (1 + ((energy - edge - 1.2) / 1.2) ** 2)
     spectra += 0.12 * np.exp(-(((energy - edge - 17 - rng.normal(0, 1, len(owners))[:, None]) / 4) ** 2))
     first = 2.35 - 0.19 * n_oxygen[:, None]
-    rdf = 6 * np.exp(-(((r - first) / 0.2) ** 2)) + 1.5 * np.exp(-(((r - 3.1) / 0.4) ** 2)) + (r > 3.5)
+    height = 6 + rng.normal(0, 0.1, (len(owners), 1))  # of no two configurations alike
+    rdf = height * np.exp(-(((r - first) / 0.2) ** 2)) + 1.5 * np.exp(-(((r - 3.1) / 0.4) ** 2)) + (r > 3.5)
     sites = SiteSet.checked(
         energy=energy, spectra=1e-3 * spectra, valence=valence, rdf=rdf, r=r, n_oxygen=n_oxygen,
         site_index=np.concatenate([np.arange(n) for n in counts]), configuration=configuration, formulas=formulas, x=x,

@@ -95,6 +95,15 @@ def test_averaged_spectra_are_means_of_complete_configurations(data, parts):
     assert letters == list("abcdefgh")
 
 
+def test_equal_configurations_have_names_and_columns_of_their_own(data, parts):
+    sites = dataclasses.replace(data.sites, digests=(data.sites.digests[0],) * 3 + data.sites.digests[3:])
+    source = dataclasses.replace(data, sites=sites)
+    assert source.labels[:3] == tuple(f"{source.labels[0]}{end}" for end in ("", "-2", "-3"))
+    assert len(set(source.labels)) == 36
+    assert source.configurations == "36 configurations (34 different)"
+    assert len(analysis_spectra.averaged_spectra(source, parts).tables[""]) == 37
+
+
 def test_no_complete_configuration_no_average(data, parts):
     none = dataclasses.replace(data.sites, complete=np.zeros(36, dtype=bool))
     with pytest.raises(NotDrawn, match="95 %"):

@@ -81,8 +81,10 @@ class Source:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Name of each configuration: its formula and the beginning of its digest."""
-        return tuple(f"{f}_{d[:6]}" for f, d in zip(self.sites.formulas, self.sites.digests, strict=True))
+        """Name of each configuration: formula, beginning of its digest, and a number where it equals another."""
+        names = [f"{f}_{d[:6]}" for f, d in zip(self.sites.formulas, self.sites.digests, strict=True)]
+        counts = [names[:i].count(name) for i, name in enumerate(names)]
+        return tuple(f"{name}-{n + 1}" if n else name for name, n in zip(names, counts, strict=True))
 
     @property
     def configurations(self) -> str:
