@@ -1,0 +1,196 @@
+"""Structure factors of a cell as neutrons and X-rays see them, and how far they are from measured ones.
+
+Partial structure factors are those of Faber and Ziman, Philos. Mag. 11 (1965) 153: each tends to one at large q. They
+are summed over vectors of the reciprocal lattice of the cell, without a pair distribution that would have to be cut off
+at half its length. Bound coherent scattering lengths and form factors of free atoms (Cromer and Mann) are those of
+periodictable.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import periodictable
+from ase import Atoms
+from numpy.typing import ArrayLike, NDArray
+from periodictable.cromermann import fxrayatq
+
+from .composition import SPECIES
+
+Array = NDArray[np.float64]
+
+_SHELL = 0.02
+"""Thickness in Å⁻¹ of the shells of the reciprocal lattice of which at most so many vectors are summed."""
+_PER_SHELL = 60
+_CHUNK = 2**22
+
+
+@dataclasses.dataclass(frozen=True)
+class StructureFactors:
+    """Structure factors on common q.
+
+    :param q: Å⁻¹, shape (n_q,).
+    :param partial: Faber–Ziman partials by pair (``Si-Si``, ``Si-O``, ``O-O``, those that are there), shape (n_q,).
+    :param neutron: total, weighted with scattering lengths, shape (n_q,).
+    :param xray: total, weighted with form factors, shape (n_q,).
+    """
+
+    q: Array
+    partial: dict[str, Array]
+    neutron: Array
+    xray: Array
+
+
+def reciprocal_vectors(cell: ArrayLike, q_max: float) -> Array:
+    """Return vectors of the reciprocal lattice, one of each pair ±q; of a shell with many a fixed random choice.
+
+    :param cell: vectors as rows, Å.
+    :param q_max: greatest length, Å⁻¹.
+    :returns: shape (n, 3), Å⁻¹, without zero, by increasing length.
+    """
+    vectors = np.asarray(cell, dtype=float)
+    basis = 2 * np.pi * np.linalg.inv(vectors).T
+    limits = np.floor(q_max * np.linalg.norm(vectors, axis=1) / (2 * np.pi)).astype(int)
+    others = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in limits[1:]), indexing="ij"), axis=-1).reshape(-1, 2)
+    generator, found = np.random.default_rng(0), []
+    for first in range(limits[0] + 1):
+        indices = np.column_stack([np.full(len(others), first), others])
+        if first == 0:
+            indices = indices[(others[:, 0] > 0) | ((others[:, 0] == 0) & (others[:, 1] > 0))]
+        plane = indices @ basis
+        found.append(plane[np.einsum("ij,ij->i", plane, plane) <= q_max**2])
+    points = np.concatenate(found)
+    points = points[generator.permutation(len(points))]
+    shell = np.floor(np.linalg.norm(points, axis=1) / _SHELL).astype(int)
+    order = np.argsort(shell, kind="stable")
+    place_in_shell = np.arange(len(order)) - np.searchsorted(shell[order], shell[order])
+    points = points[order[place_in_shell < _PER_SHELL]]
+    return np.asarray(points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")])
+
+
+def structure_factors(atoms: Atoms, q_max: float = 20.0, q_step: float = 0.02, width: float = 0.05) -> StructureFactors:
+    """Return the structure factors of a cell, averaged over directions.
+
+    The vectors of the reciprocal lattice are a fifth of an Å⁻¹ and more apart at small q: each counts with a Gaussian
+    of the given width around its length. The first q is that of the shortest vector.
+
+    :param atoms: a cell that is periodic in three directions.
+    :param q_max: Å⁻¹.
+    :param q_step: Å⁻¹.
+    :param width: standard deviation in Å⁻¹.
+    :raises ValueError: if a number is not positive, or q_max is not beyond the shortest vector of the lattice.
+    """
+    for name, value in (("q_max", q_max), ("q_step", q_step), ("width", width)):
+        if not value > 0:
+            raise ValueError(f"{name} {value} must be positive, in Å⁻¹.")
+    points = reciprocal_vectors(atoms.cell.array, q_max + 4 * width)
+    lengths = np.linalg.norm(points, axis=1)
+    if not len(points) or lengths[0] >= q_max:
+        raise ValueError(f"q_max {q_max} Å⁻¹ is less than the shortest vector of the reciprocal lattice of the cell.")
+    numbers = [n for n in (14, 8) if (atoms.numbers == n).any()]
+    amplitudes = {n: _amplitudes(points, atoms.positions[atoms.numbers == n]) for n in numbers}
+    q = np.arange(math.ceil(lengths[0] / q_step), math.floor(q_max / q_step) + 1) * q_step
+    weights = np.exp(-0.5 * ((q[:, None] - lengths) / width) ** 2)
+    weights /= weights.sum(axis=1, keepdims=True)
+    parts = {n: float((atoms.numbers == n).mean()) for n in numbers}
+    symbols = dict(zip((14, 8), SPECIES, strict=True))
+    partial: dict[str, Array] = {}
+    neutron, xray = np.ones_like(q), np.ones_like(q)
+    lengths_fm = {n: float(periodictable.elements[n].neutron.b_c or math.nan) for n in numbers}
+    factors = {n: np.asarray(fxrayatq(symbols[n], q)) for n in numbers}
+    mean_length = sum(parts[n] * lengths_fm[n] for n in numbers)
+    mean_factor = sum(parts[n] * factors[n] for n in numbers)
+    for i, a in enumerate(numbers):
+        for b in numbers[i:]:
+            product = (amplitudes[a] * amplitudes[b].conj()).real / (len(atoms) * parts[a] * parts[b])
+            own = 1 / parts[a] if a == b else 0.0
+            values = 1 + weights @ product - own
+            partial[f"{symbols[a]}-{symbols[b]}"] = values
+            share = (1 if a == b else 2) * parts[a] * parts[b]
+            neutron += share * lengths_fm[a] * lengths_fm[b] / mean_length**2 * (values - 1)
+            xray += share * factors[a] * factors[b] / mean_factor**2 * (values - 1)
+    return StructureFactors(q, partial, neutron, xray)
+
+
+def _amplitudes(points: Array, positions: Array) -> NDArray[np.complex128]:
+    """Return Σ exp(i q·r) for each q."""
+    result = np.empty(len(points), dtype=np.complex128)
+    step = max(1, _CHUNK // len(positions))
+    for start in range(0, len(points), step):
+        result[start : start + step] = np.exp(1j * (points[start : start + step] @ positions.T)).sum(axis=1)
+    return result
+
+
+def first_sharp_peak(q: Array, values: Array, window: tuple[float, float] = (1.0, 2.2)) -> float | None:
+    """Return the position in Å⁻¹ of the highest peak inside a window, by a parabola through three points.
+
+    :returns: None when the highest point is at an end of the window: there is no peak.
+    """
+    inside = np.flatnonzero((q >= window[0]) & (q <= window[1]))
+    if len(inside) < 3:
+        return None
+    top = int(inside[np.argmax(values[inside])])
+    if top in (inside[0], inside[-1]):
+        return None
+    a, b, c = values[top - 1 : top + 2]
+    return float(q[top] + 0.5 * (a - c) / (a - 2 * b + c) * (q[1] - q[0]))
+
+
+KINDS: Mapping[str, str] = {"S": "S(q), one at large q", "i": "S(q) − 1", "F": "q [S(q) − 1]"}
+"""Forms in which measured structure factors are tabulated."""
+
+
+def as_structure_factor(q: ArrayLike, values: ArrayLike, kind: str) -> Array:
+    """Return S(q) from one of the forms of :data:`KINDS`.
+
+    :raises ValueError: for an unknown form, q that is not positive or does not increase.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"unknown form `{kind}`. Valid: " + ", ".join(f"{k} ({v})" for k, v in KINDS.items()) + ".")
+    x, y = np.asarray(q, dtype=float), np.asarray(values, dtype=float)
+    if len(x) < 2 or (np.diff(x) <= 0).any() or x[0] <= 0:
+        raise ValueError("q must be positive and increase from line to line, in Å⁻¹.")
+    return {"S": y, "i": y + 1, "F": y / x + 1}[kind]
+
+
+@dataclasses.dataclass(frozen=True)
+class Misfit:
+    """How far a computed structure factor is from a measured one.
+
+    :param q: measured q inside the common range, Å⁻¹, shape (n,).
+    :param measured: shape (n,).
+    :param computed: shape (n,).
+    :param rms: of the differences.
+    :param relative: rms over that of S = 1: zero is agreement, one no better than an ideal gas.
+    """
+
+    q: Array
+    measured: Array
+    computed: Array
+    rms: float
+    relative: float
+
+
+def misfit(
+    q: ArrayLike, measured: ArrayLike, q_computed: ArrayLike, computed: ArrayLike, window: tuple[float, float] | None
+) -> Misfit:
+    """Compare a measured S(q) with a computed one on the measured points.
+
+    :param window: lowest and highest q in Å⁻¹ that count; the common range when None.
+    :raises ValueError: if fewer than ten measured points are in it.
+    """
+    x, y = np.asarray(q, dtype=float), np.asarray(measured, dtype=float)
+    grid = np.asarray(q_computed, dtype=float)
+    low, high = (grid[0], grid[-1]) if window is None else (max(window[0], grid[0]), min(window[1], grid[-1]))
+    inside = (x >= low) & (x <= high)
+    if inside.sum() < 10:
+        raise ValueError(
+            f"{inside.sum()} of the measured points are between {low:.2f} and {high:.2f} Å⁻¹, at least 10 are needed. "
+            "Is q in Å⁻¹ (not in nm⁻¹, and not an angle)?"
+        )
+    model = np.interp(x[inside], grid, np.asarray(computed, dtype=float))
+    rms = float(np.sqrt(np.mean((model - y[inside]) ** 2)))
+    return Misfit(x[inside], y[inside], model, rms, rms / float(np.sqrt(np.mean((y[inside] - 1) ** 2))))

@@ -1,0 +1,135 @@
+"""Structure factors against sums by hand, an ideal gas, and tabulated scattering lengths."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from ase import Atoms
+
+from aiida_siox.science import cells
+from aiida_siox.science.diffraction import (
+    as_structure_factor,
+    first_sharp_peak,
+    misfit,
+    reciprocal_vectors,
+    structure_factors,
+)
+
+TRICLINIC = np.array([[7.0, 0.3, 0.0], [1.0, 8.0, 0.5], [0.2, -0.6, 9.0]])
+
+
+def random_cell(n_si: int, n_o: int, edge: float, seed: int = 1) -> Atoms:
+    """Return an ideal gas in a box."""
+    positions = np.random.default_rng(seed).uniform(0, edge, (n_si + n_o, 3))
+    return Atoms(f"Si{n_si}O{n_o}" if n_o else f"Si{n_si}", positions=positions, cell=[edge] * 3, pbc=True)
+
+
+def test_every_vector_of_the_lattice_once():
+    basis = 2 * np.pi * np.linalg.inv(TRICLINIC).T
+    grid = np.stack(np.meshgrid(*[np.arange(-9, 10)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    lengths = np.sort(np.linalg.norm(grid @ basis, axis=1))
+    wanted = lengths[(lengths > 0) & (lengths <= 2.5)]
+    found = reciprocal_vectors(TRICLINIC, 2.5)
+    np.testing.assert_allclose(np.repeat(np.linalg.norm(found, axis=1), 2), wanted)
+    assert not np.isclose(found[:, None], -found[None]).all(axis=2).any(), "a vector and its opposite count once"
+
+
+def test_thinned_shells_reach_as_far():
+    found = np.linalg.norm(reciprocal_vectors(3 * TRICLINIC, 12.0), axis=1)
+    assert found.max() > 11.99
+    assert len(found) < 60 * 12 / 0.02 + 60
+    np.testing.assert_array_equal(reciprocal_vectors(3 * TRICLINIC, 12.0), reciprocal_vectors(3 * TRICLINIC, 12.0))
+
+
+def test_bragg_peak_of_silicon_by_hand():
+    """(111) of diamond: |F|² / N = |4 (1 − i)|² / 8 = 4, (200) is extinct, both at the lengths of the lattice."""
+    silicon = cells.diamond_silicon()
+    found = structure_factors(silicon, q_max=4.0, q_step=0.001, width=0.01)
+    edge = 2 * np.pi / 5.431
+    at = {name: int(np.argmin(abs(found.q - edge * np.sqrt(n)))) for name, n in (("111", 3), ("200", 4), ("220", 8))}
+    assert found.partial["Si-Si"][at["111"]] == pytest.approx(4, rel=1e-3)
+    assert found.partial["Si-Si"][at["200"]] == pytest.approx(0, abs=1e-3)
+    assert found.partial["Si-Si"][at["220"]] == pytest.approx(8, rel=1e-3)
+    assert list(found.partial) == ["Si-Si"]
+    np.testing.assert_allclose(found.neutron, found.partial["Si-Si"])
+    np.testing.assert_allclose(found.xray, found.partial["Si-Si"])
+
+
+def test_ideal_gas_has_none():
+    found = structure_factors(random_cell(400, 800, 26.0), q_max=12.0)
+    beyond = found.q > 3
+    for values in (*found.partial.values(), found.neutron, found.xray):
+        assert values[beyond].mean() == pytest.approx(1, abs=0.05)
+
+
+def test_totals_are_weighted_partials():
+    """Sears' scattering lengths, 4.15 and 5.80 fm, and form factors that are the numbers of electrons at q = 0."""
+    found = structure_factors(cells.beta_cristobalite(), q_max=6.0)
+    b_si, b_o = 4.1507, 5.8037  # fm
+    mean = (b_si + 2 * b_o) / 3
+    expected = 1 + sum(
+        share * (found.partial[name] - 1)
+        for name, share in {
+            "Si-Si": b_si**2 / 9 / mean**2, "Si-O": 4 * b_si * b_o / 9 / mean**2, "O-O": 4 * b_o**2 / 9 / mean**2,
+        }.items()
+    )  # fmt: skip
+    np.testing.assert_allclose(found.neutron, expected, rtol=1e-4, atol=1e-4)
+    small = found.q < 1.0
+    z = (14 + 2 * 8) / 3
+    electrons = 1 + sum(
+        share * (found.partial[name] - 1)
+        for name, share in {"Si-Si": 196 / 9 / z**2, "Si-O": 448 / 9 / z**2, "O-O": 256 / 9 / z**2}.items()
+    )
+    np.testing.assert_allclose(found.xray[small], electrons[small], atol=0.1)
+
+
+def test_neither_origin_nor_order_matter():
+    cell = random_cell(6, 10, 7.0)
+    moved = cell[np.random.default_rng(5).permutation(16)]
+    moved.translate([0.3, 11.0, -4.0])
+    one, other = (structure_factors(atoms, q_max=5.0) for atoms in (cell, moved))
+    np.testing.assert_allclose(other.neutron, one.neutron, atol=1e-9)
+    np.testing.assert_allclose(other.partial["Si-O"], one.partial["Si-O"], atol=1e-9)
+
+
+@pytest.mark.parametrize("arguments", [{"q_max": 0.0}, {"width": -1.0}, {"q_step": 0.0}])
+def test_refused(arguments):
+    with pytest.raises(ValueError, match="must be positive"):
+        structure_factors(cells.diamond_silicon(), **arguments)
+
+
+def test_too_small_q_max():
+    with pytest.raises(ValueError, match="less than the shortest vector"):
+        structure_factors(cells.diamond_silicon(), q_max=1.0)
+
+
+def test_first_sharp_peak():
+    q = np.arange(0.5, 4, 0.05)
+    assert first_sharp_peak(q, np.exp(-(((q - 1.513) / 0.3) ** 2))) == pytest.approx(1.513, abs=2e-3)
+    assert first_sharp_peak(q, q) is None
+    assert first_sharp_peak(q[:12], q[:12]) is None
+
+
+def test_forms_of_measured_data():
+    q, s = np.array([0.5, 1.0, 2.0]), np.array([0.2, 1.4, 0.9])
+    np.testing.assert_allclose(as_structure_factor(q, s - 1, "i"), s)
+    np.testing.assert_allclose(as_structure_factor(q, q * (s - 1), "F"), s)
+    np.testing.assert_allclose(as_structure_factor(q, s, "S"), s)
+    with pytest.raises(ValueError, match="unknown form `T`"):
+        as_structure_factor(q, s, "T")
+    with pytest.raises(ValueError, match="increase"):
+        as_structure_factor(q[::-1], s, "S")
+
+
+def test_misfit_by_hand():
+    q = np.linspace(1, 10, 19)
+    measured = 1 + 0.5 * np.sin(q)
+    same = misfit(q, measured, q, measured, None)
+    assert (same.rms, same.relative, len(same.q)) == (0, 0, 19)
+    flat = misfit(q, measured, q, np.ones(19), None)
+    assert flat.relative == pytest.approx(1)
+    part = misfit(q, measured, q, measured + 0.1, (2.0, 8.0))
+    assert part.rms == pytest.approx(0.1)
+    assert (part.q.min(), part.q.max()) == (2.0, 8.0)
+    with pytest.raises(ValueError, match="Is q in Å⁻¹"):
+        misfit(10 * q, measured, q, measured, None)
