@@ -97,6 +97,16 @@ def validate_parameters(parameters: Mapping[str, Any]) -> None:
         )
 
 
+def quench_time(rate_K_per_s: float, parameters: Mapping[str, Any]) -> float:
+    """Return the time in ps of a linear quench from the melt to the final temperature.
+
+    :raises ValueError: if the rate is not a positive number.
+    """
+    if isinstance(rate_K_per_s, bool) or not isinstance(rate_K_per_s, int | float) or not 0 < rate_K_per_s < math.inf:
+        raise ValueError(f"quench_rate_K_per_s must be a positive number of K/s such as 1.0e+13, got {rate_K_per_s!r}.")
+    return (parameters["melt_temperature_K"] - parameters["final_temperature_K"]) / rate_K_per_s * 1e12
+
+
 def steps_of(time_ps: float, parameters: Mapping[str, Any]) -> int:
     """Return a time as a number of steps, at least one."""
     return max(1, round(time_ps * 1000 / parameters["timestep_fs"]))

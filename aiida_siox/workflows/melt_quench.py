@@ -30,6 +30,7 @@ from aiida_siox.calculations.structures import assess_structure, join_thermo, ma
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.cells import starting_cell
 from aiida_siox.science.composition import composition_x, validate_melt_formula
+from aiida_siox.science.melt_quench import quench_time
 from aiida_siox.science.potentials import find_tersoff_potential
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.utils import clean_scratch, job_metadata
@@ -203,6 +204,9 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         inputs = cls.get_protocol_inputs(protocol, overrides)
         formula = formula if isinstance(formula, orm.Str) else orm.Str(formula)
         expected = expected_density(inputs["densities"], composition_x(validate_melt_formula(formula.value)))
+        parameters = dict(inputs["parameters"])
+        if inputs["quench_rate_K_per_s"] is not None:
+            parameters["quench_time_ps"] = quench_time(inputs["quench_rate_K_per_s"], parameters)
         cell = dict(inputs["starting_cell"])
         if cell["density_g_cm3"] is None:
             cell["density_g_cm3"] = expected
@@ -212,7 +216,7 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         builder.seed = seed if isinstance(seed, orm.Int) else orm.Int(seed)
         builder.potential = potential or load_potential(inputs["potential"])
         builder.starting_cell = orm.Dict(cell)
-        builder.parameters = orm.Dict(inputs["parameters"])
+        builder.parameters = orm.Dict(parameters)
         builder.quality = orm.Dict({**inputs["quality"], "expected_density_g_cm3": cell["density_g_cm3"]})
         builder.max_iterations = orm.Int(inputs["max_iterations"])
         builder.clean_workdir = orm.Bool(inputs["clean_workdir"])

@@ -92,6 +92,16 @@ def test_builder_takes_overrides_and_options(code):
     assert builder.options == {"max_wallclock_seconds": 60}
 
 
+def test_quench_rate(code):
+    """4999 K at 1e13 K/s are 499.9 ps; a text such as 1e13, which yaml does not read as a number, is refused."""
+    overrides = {"quench_rate_K_per_s": 1e13}
+    builder = MeltQuenchWorkChain.get_builder_from_protocol(code, "Si8O4", 1, overrides=overrides)
+    assert builder.parameters["quench_time_ps"] == pytest.approx(499.9)
+    for wrong in (0, -1e13, "1e13", float("inf"), True):
+        with pytest.raises(ValueError, match="quench_rate_K_per_s must be a positive number"):
+            MeltQuenchWorkChain.get_builder_from_protocol(code, "Si8O4", 1, overrides={"quench_rate_K_per_s": wrong})
+
+
 def test_default_protocol_is_fast(code):
     default = MeltQuenchWorkChain.get_builder_from_protocol(code, "Si8O4", 1)
     fast = MeltQuenchWorkChain.get_builder_from_protocol(code, "Si8O4", 1, protocol="fast")
