@@ -84,10 +84,10 @@ class TestWhatIsReadFromIt:
 
     def test_networks_beat_the_linear_regression_and_no_skill(self, sites):
         scores = self.run(sites, "splits", kinds=["random", "grouped"])["scores"]["valence"]
-        for kind, most in (("random", 0.3), ("grouped", 0.35)):
+        for kind, most in (("random", 0.22), ("grouped", 0.27)):
             rmse, none = scores[kind]["rmse"]["mean"], scores[kind]["rmse_no_skill"]["mean"]
             assert rmse < most * none
-            assert rmse < 0.85 * scores[kind]["baselines"]["descriptors"]["rmse"]["mean"]
+            assert rmse < 0.65 * scores[kind]["baselines"]["descriptors"]["rmse"]["mean"]
         shuffled = scores["grouped"]["baselines"]["shuffled"]
         assert shuffled["rmse"]["mean"] == pytest.approx(shuffled["rmse_no_skill"]["mean"], rel=0.1)
 
