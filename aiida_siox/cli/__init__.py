@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "status": ("status", "status", "Say what runs, and how many sites are done, failed and left."),
     "show": ("show", "show", "Show a structure, site table, model or study, as text or JSON."),
     "spectrum": ("spectrum", "spectrum", "Broaden finished spectra anew: model, instrument, range; to file or node."),
+    "diffraction": ("diffraction", "diffraction", "Structure factors of structures, beside a measured one."),
     "train": ("train", "train", "Train the two networks on a data set."),
     "analyse": ("analyse", "analyse", "Analyse a data set: splits, baselines, windows, uncertainty, models; a report."),
     "predict": ("predict", "predict", "Predict the valence or the RDF from a spectrum in a file."),

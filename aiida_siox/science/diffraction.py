@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import periodictable
@@ -71,7 +71,7 @@ def reciprocal_vectors(cell: ArrayLike, q_max: float) -> Array:
     return np.asarray(points[np.argsort(np.linalg.norm(points, axis=1), kind="stable")])
 
 
-def structure_factors(atoms: Atoms, q_max: float = 20.0, q_step: float = 0.02, width: float = 0.05) -> StructureFactors:
+def structure_factors(atoms: Atoms, q_max: float, q_step: float, width: float) -> StructureFactors:
     """Return the structure factors of a cell, averaged over directions.
 
     The vectors of the reciprocal lattice are a fifth of an Å⁻¹ and more apart at small q: each counts with a Gaussian
@@ -115,6 +115,29 @@ def structure_factors(atoms: Atoms, q_max: float = 20.0, q_step: float = 0.02, w
     return StructureFactors(q, partial, neutron, xray)
 
 
+def mean_structure_factors(cells: Sequence[StructureFactors]) -> StructureFactors:
+    """Return the mean over cells of one composition on the q that all of them have.
+
+    :raises ValueError: if they have other pairs or steps than the first.
+    """
+    first = cells[0]
+    low = max(float(each.q[0]) for each in cells)
+    step = first.q[1] - first.q[0]
+    if any(set(each.partial) != set(first.partial) or not np.isclose(each.q[1] - each.q[0], step) for each in cells):
+        raise ValueError("structure factors of cells with other species or on other q have no mean.")
+    kept = [each.q > low - step / 2 for each in cells]
+
+    def mean(values: Sequence[Array]) -> Array:
+        return np.asarray(np.mean([value[keep] for value, keep in zip(values, kept, strict=True)], axis=0))
+
+    return StructureFactors(
+        first.q[kept[0]],
+        {name: mean([each.partial[name] for each in cells]) for name in first.partial},
+        mean([each.neutron for each in cells]),
+        mean([each.xray for each in cells]),
+    )
+
+
 def _amplitudes(points: Array, positions: Array) -> NDArray[np.complex128]:
     """Return Σ exp(i q·r) for each q."""
     result = np.empty(len(points), dtype=np.complex128)
@@ -124,9 +147,10 @@ def _amplitudes(points: Array, positions: Array) -> NDArray[np.complex128]:
     return result
 
 
-def first_sharp_peak(q: Array, values: Array, window: tuple[float, float] = (1.0, 2.2)) -> float | None:
+def first_sharp_peak(q: Array, values: Array, window: Sequence[float]) -> float | None:
     """Return the position in Å⁻¹ of the highest peak inside a window, by a parabola through three points.
 
+    :param window: lowest and highest q in Å⁻¹.
     :returns: None when the highest point is at an end of the window: there is no peak.
     """
     inside = np.flatnonzero((q >= window[0]) & (q <= window[1]))

@@ -10,12 +10,18 @@ from aiida_siox.science import cells
 from aiida_siox.science.diffraction import (
     as_structure_factor,
     first_sharp_peak,
+    mean_structure_factors,
     misfit,
     reciprocal_vectors,
-    structure_factors,
 )
+from aiida_siox.science.diffraction import structure_factors as of_cell
 
 TRICLINIC = np.array([[7.0, 0.3, 0.0], [1.0, 8.0, 0.5], [0.2, -0.6, 9.0]])
+
+
+def structure_factors(atoms: Atoms, q_max: float, q_step: float = 0.02, width: float = 0.05):
+    """Return the structure factors on the grid of these tests."""
+    return of_cell(atoms, q_max, q_step, width)
 
 
 def random_cell(n_si: int, n_o: int, edge: float, seed: int = 1) -> Atoms:
@@ -92,7 +98,7 @@ def test_neither_origin_nor_order_matter():
     np.testing.assert_allclose(other.partial["Si-O"], one.partial["Si-O"], atol=1e-9)
 
 
-@pytest.mark.parametrize("arguments", [{"q_max": 0.0}, {"width": -1.0}, {"q_step": 0.0}])
+@pytest.mark.parametrize("arguments", [{"q_max": 0.0}, {"q_max": 5.0, "width": -1.0}, {"q_max": 5.0, "q_step": 0.0}])
 def test_refused(arguments):
     with pytest.raises(ValueError, match="must be positive"):
         structure_factors(cells.diamond_silicon(), **arguments)
@@ -105,9 +111,22 @@ def test_too_small_q_max():
 
 def test_first_sharp_peak():
     q = np.arange(0.5, 4, 0.05)
-    assert first_sharp_peak(q, np.exp(-(((q - 1.513) / 0.3) ** 2))) == pytest.approx(1.513, abs=2e-3)
-    assert first_sharp_peak(q, q) is None
-    assert first_sharp_peak(q[:12], q[:12]) is None
+    assert first_sharp_peak(q, np.exp(-(((q - 1.513) / 0.3) ** 2)), (1.0, 2.2)) == pytest.approx(1.513, abs=2e-3)
+    assert first_sharp_peak(q, q, (1.0, 2.2)) is None
+    assert first_sharp_peak(q[:12], q[:12], (1.0, 2.2)) is None
+
+
+def test_mean_over_cells():
+    """On the q of the smallest cell; cells with other species have none."""
+    small, large = (structure_factors(random_cell(5, 9, edge), q_max=6.0) for edge in (6.0, 8.0))
+    mean = mean_structure_factors([large, small])
+    np.testing.assert_allclose(mean.q, small.q)
+    np.testing.assert_allclose(mean.xray, (small.xray + large.xray[-len(small.q) :]) / 2)
+    np.testing.assert_allclose(
+        mean.partial["Si-O"], (small.partial["Si-O"] + large.partial["Si-O"][-len(small.q) :]) / 2
+    )
+    with pytest.raises(ValueError, match="other species"):
+        mean_structure_factors([small, structure_factors(random_cell(5, 0, 6.0), q_max=6.0)])
 
 
 def test_forms_of_measured_data():

@@ -1,4 +1,4 @@
-"""Reader of spectra in two-column text files."""
+"""Reader of measured curves in two-column text files."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ _COMMENTS = ("#", "!", "%", "//")
 
 
 def read_spectrum_file(path: str | pathlib.Path) -> tuple[Array, Array]:
-    """Read energy and absorption from a text file with two columns.
+    """Read energies in eV and absorption from a text file, see :func:`read_columns`."""
+    return read_columns(path, "energy in eV and absorption")
+
+
+def read_columns(path: str | pathlib.Path, what: str) -> tuple[Array, Array]:
+    """Read a text file with two columns.
 
     Columns are separated by blanks, tabs, commas or semicolons. Empty lines, lines that begin with ``#``, ``!``,
     ``%`` or ``//``, and one line of column titles before the numbers are skipped. The numbers come as they stand:
-    whether they suit a model is the model's business.
+    whether they suit their use is for others to say.
 
     :param path: the file.
-    :returns: energies and absorption, each of shape (n,), in the file's order.
+    :param what: what the columns are, for messages: ``energy in eV and absorption``.
+    :returns: the columns, each of shape (n,), in the file's order.
     :raises ValueError: if the file cannot be read so, naming the line and the remedy.
     """
     path = pathlib.Path(path)
@@ -30,9 +36,7 @@ def read_spectrum_file(path: str | pathlib.Path) -> tuple[Array, Array]:
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}.") from None
     except UnicodeDecodeError:
-        raise ValueError(
-            f"{path} is not a text file: export the spectrum as two columns, energy and absorption."
-        ) from None
+        raise ValueError(f"{path} is not a text file: export two columns, {what}.") from None
     except OSError as exception:
         raise ValueError(f"{path} cannot be read: {exception.strerror}.") from None
     rows: list[tuple[float, float]] = []
@@ -54,13 +58,13 @@ def read_spectrum_file(path: str | pathlib.Path) -> tuple[Array, Array]:
             if len(values) in (3, 4) and len(re.split(r"[\s;]+", line)) == 2:
                 hint = " If the comma is meant as decimal sign, write a point."
             raise ValueError(
-                f"{path}, line {number}: {len(values)} columns where two are expected, energy in eV and absorption. "
+                f"{path}, line {number}: {len(values)} columns where two are expected, {what}. "
                 f"Keep only those two.{hint}"
             )
         if not np.isfinite(values).all():
             raise ValueError(f"{path}, line {number}: `{line[:60]}` is not finite: remove such points.")
         rows.append((values[0], values[1]))
     if not rows:
-        raise ValueError(f"{path} holds no numbers: two columns are expected, energy in eV and absorption.")
+        raise ValueError(f"{path} holds no numbers: two columns are expected, {what}.")
     table = np.array(rows)
     return table[:, 0], table[:, 1]

@@ -1,11 +1,11 @@
-"""Reader of two-column spectra."""
+"""Reader of two-column files."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from aiida_siox.science.spectrum_file import read_spectrum_file
+from aiida_siox.science.columns_file import read_columns, read_spectrum_file
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,13 @@ def test_refused(tmp_path, content, message):
     path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
         read_spectrum_file(path)
+
+
+def test_what_is_expected_is_said(tmp_path):
+    path = tmp_path / "s.txt"
+    path.write_text("1.0 2.0 3.0")
+    with pytest.raises(ValueError, match="two are expected, q in Å⁻¹ and S"):
+        read_columns(path, "q in Å⁻¹ and S(q)")
 
 
 def test_no_file(tmp_path):

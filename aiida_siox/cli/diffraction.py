@@ -1,0 +1,185 @@
+"""``aiida-siox diffraction``: structure factors of cells, and how far they are from a measured one."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import sys
+from typing import Any
+
+import click
+import numpy as np
+from aiida import orm
+
+from aiida_siox.cli.common import emit_json, json_option, load_node, number, user_errors, with_profile
+from aiida_siox.science import diffraction as sq
+
+FIGURES = (".png", ".svg", ".pdf")
+
+
+@click.command()
+@click.argument("identifiers", metavar="PK...", nargs=-1, required=True)
+@click.option(
+    "--measured",
+    type=click.Path(path_type=pathlib.Path),
+    help="File with two columns, q in Å⁻¹ and what --form says, to compare with.",
+)
+@click.option(
+    "--form",
+    type=click.Choice(list(sq.KINDS)),
+    default="S",
+    show_default=True,
+    help="What the second column is: " + "; ".join(f"{key}: {words}" for key, words in sq.KINDS.items()) + ".",
+)
+@click.option(
+    "--probe", type=click.Choice(["neutron", "xray"]), default="neutron", show_default=True, help="What was scattered."
+)
+@click.option("--window", nargs=2, type=float, metavar="LOW HIGH", help="q in Å⁻¹ that count, and are drawn.")
+@click.option(
+    "--overrides",
+    type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
+    help="yaml file with other q_max, q_step, q_width or first_peak; unknown keys are refused.",
+)
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    help="Draw it (.png, .svg, .pdf), or write columns, with commas if the name ends in .csv.",
+)
+@click.option("--store", is_flag=True, help="Store the structure factors as nodes, with their provenance.")
+@json_option
+@with_profile
+def diffraction(
+    identifiers: tuple[str, ...],
+    measured: pathlib.Path | None,
+    form: str,
+    probe: str,
+    window: tuple[float, float] | None,
+    overrides: pathlib.Path | None,
+    output: pathlib.Path | None,
+    store: bool,
+    as_json: bool,
+) -> None:
+    """Print the first peak of S(q) of structures, averaged over them, and the misfit to a measured S(q).
+
+    PK is a structure, or a melt-quench that made one; give several of one composition, such as all seeds.
+    """
+    from aiida_siox.calculations.diffraction import structure_factors_of
+    from aiida_siox.science.columns_file import read_columns
+    from aiida_siox.workflows.diffraction import DiffractionProtocol
+
+    structures = [structure_of(load_node(identifier, orm.Node)) for identifier in identifiers]
+    refuse_mixtures(structures)
+    if window is not None and not 0 <= window[0] < window[1]:
+        raise click.ClickException(f"`--window` {window[0]:g} {window[1]:g} is empty: give the lower q first, in Å⁻¹.")
+    with user_errors():
+        parameters = DiffractionProtocol.get_parameters(overrides)
+    points = None
+    if measured is not None:
+        with user_errors():
+            q, values = read_columns(measured, f"q in Å⁻¹ and {sq.KINDS[form]}")
+        with user_errors(str(measured)):
+            points = q, sq.as_structure_factor(q, values, form)
+    with user_errors():
+        cells = {f"{node.get_formula()} ({node.pk})": structure_factors_of(node, parameters) for node in structures}
+        mean = sq.mean_structure_factors(list(cells.values()))
+    peaks = {kind: sq.first_sharp_peak(mean.q, getattr(mean, kind), parameters["first_peak"]) for kind in PROBES}
+    fit = None
+    if points is not None:
+        with user_errors(str(measured)):
+            fit = sq.misfit(*points, mean.q, getattr(mean, probe), window)
+    stored = [store_factors(node, parameters) for node in structures] if store else []
+    if output is not None:
+        write(output, mean, cells, probe, peaks[probe], fit, window)
+    if as_json:
+        result: dict[str, Any] = {"structures": [node.pk for node in structures], "first_peak_per_angstrom": peaks}
+        if fit is not None:
+            result |= {"probe": probe, "n_points": len(fit.q), "rms": fit.rms, "misfit": fit.relative}
+        emit_json({**result, "stored": [node.pk for node in stored]})
+        return
+    for kind, words in PROBES.items():
+        text = "none between {:g} and {:g}".format(*parameters["first_peak"])
+        peak = peaks[kind]
+        click.echo(f"{words} S(q): first peak {text if peak is None else number(peak, 3)} Å⁻¹")
+    if fit is not None:
+        click.echo(
+            f"{measured}: misfit {fit.relative:.3f} (0: agreement, 1: as good as S = 1), rms {fit.rms:.3f}, "
+            f"{len(fit.q)} points from {fit.q[0]:.2f} to {fit.q[-1]:.2f} Å⁻¹, {PROBES[probe]}"
+        )
+    if output is not None:
+        click.echo(f"Written: {output}")
+    if stored:
+        click.echo(f"Stored: {', '.join(str(node.pk) for node in stored)}")
+
+
+PROBES = {"neutron": "neutron", "xray": "X-ray"}
+
+
+def structure_of(node: orm.Node) -> orm.StructureData:
+    """Return a structure, or the one that a process made.
+
+    :raises click.ClickException: if the node is neither.
+    """
+    if isinstance(node, orm.StructureData):
+        return node
+    if isinstance(node, orm.ProcessNode) and "structure" in node.outputs:
+        found = node.outputs.structure
+        if isinstance(found, orm.StructureData):
+            return found
+    raise click.ClickException(f"node {node.pk} is no structure, and no melt-quench that made one.")
+
+
+def refuse_mixtures(structures: list[orm.StructureData]) -> None:
+    """Refuse structures of several compositions: their mean is that of no material.
+
+    :raises click.ClickException: naming the compositions.
+    """
+    from aiida_siox.science.composition import composition_x
+    from aiida_siox.science.structures import counts_of
+
+    with user_errors():
+        found = {round(composition_x(counts_of(node.get_ase())), 4) for node in structures}
+    if len(found) > 1:
+        names = ", ".join(f"SiO{x:g}" for x in sorted(found))
+        raise click.ClickException(f"the structures are of several compositions ({names}): give those of one.")
+
+
+def store_factors(structure: orm.StructureData, parameters: dict[str, Any]) -> orm.ArrayData:
+    """Store the structure factors through their calcfunction."""
+    from aiida_siox.calculations.diffraction import diffract
+    from aiida_siox.science import SCIENCE_VERSION
+
+    with contextlib.redirect_stdout(sys.stderr), user_errors():
+        node: orm.ArrayData = diffract(structure, orm.Dict(parameters), orm.Int(SCIENCE_VERSION))
+    return node
+
+
+def write(
+    path: pathlib.Path,
+    mean: sq.StructureFactors,
+    cells: dict[str, sq.StructureFactors],
+    probe: str,
+    peak: float | None,
+    fit: sq.Misfit | None,
+    window: tuple[float, float] | None,
+) -> None:
+    """Draw the structure factors, or write them as columns.
+
+    :raises click.ClickException: if the file cannot be written.
+    """
+    try:
+        if path.suffix.lower() in FIGURES:
+            from aiida_siox.report.figures import style
+            from aiida_siox.report.figures.diffraction import diffraction_figure
+
+            with style.style():
+                diffraction_figure(mean, cells, probe, peak, fit, window).savefig(path, dpi=190)
+            return
+        separator = "," if path.suffix.lower() == ".csv" else " "
+        columns = {"q_per_angstrom": mean.q, "neutron": mean.neutron, "xray": mean.xray, **mean.partial}
+        if fit is not None:
+            columns["measured"] = np.interp(mean.q, fit.q, fit.measured, left=np.nan, right=np.nan)
+        lines = [("" if separator == "," else "# ") + separator.join(columns)]
+        lines += [separator.join(f"{value:.6g}" for value in row) for row in zip(*columns.values(), strict=True)]
+        path.write_text("\n".join(lines) + "\n")
+    except OSError as exception:
+        raise click.ClickException(f"{path} cannot be written: {exception.strerror}.")
