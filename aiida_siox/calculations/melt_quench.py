@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from aiida import orm
 from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
-from aiida.engine import CalcJobProcessSpec
+from aiida.engine import CalcJobProcessSpec, ProcessSpec
 from aiida_lammps.calculations.raw import LammpsRawCalculation
 
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science import melt_quench as science
-from aiida_siox.science.potentials import species_of_potential
+from aiida_siox.science.potentials import Potential, species_of_tersoff
 
 
 def validate_parameters(node: orm.Dict | None, _: Any) -> str | None:
@@ -34,20 +35,56 @@ def validate_seed(node: orm.Int | None, _: Any) -> str | None:
     return None
 
 
-def validate_potential(node: orm.SinglefileData | None, _: Any) -> str | None:
-    """Return what is wrong with the file of the Tersoff potential, or None."""
-    if node is None:
-        return None
+def potential_of(namespace: Mapping[str, Any]) -> Potential:
+    """Return the potential of the input namespace ``potential``.
+
+    :raises ValueError: if its definition is wrong, or its files are not those that the definition names.
+    """
+    potential = Potential.from_dict(namespace["definition"].get_dict())
+    nodes = dict(namespace.get("files", {}))
+    given = sorted(node.filename for node in nodes.values())
+    if given != sorted(potential.files):
+        raise ValueError(f"the definition names the files {sorted(potential.files)}, but given are {given}.")
+    if potential.pair_style.split()[0] == "tersoff":
+        for node in nodes.values():
+            try:
+                known = species_of_tersoff(node.get_content(mode="r"))
+            except UnicodeDecodeError:
+                known = set()
+            if not set(potential.species) <= known:
+                raise ValueError(
+                    f"{node.filename} has no Tersoff parameters of {' and '.join(potential.species)}: give the file "
+                    "SiO.tersoff of a LAMMPS installation."
+                )
+    return potential
+
+
+def validate_potential(value: Any, _: Any) -> str | None:
+    """Return what is wrong with the namespace of a potential, or None."""
+    if not value or "definition" not in value:
+        return None  # said by the port itself
     try:
-        species = species_of_potential(node.get_content(mode="r"))
-    except UnicodeDecodeError:
-        species = set()
-    if not {"Si", "O"} <= species:
-        return (
-            f"`potential` ({node.filename}) has no Tersoff parameters of Si and O: give the file SiO.tersoff of a "
-            "LAMMPS installation (aiida_siox.science.potentials.find_tersoff_potential finds it)."
-        )
+        potential_of(value)
+    except ValueError as exception:
+        return f"`potential`: {exception}"
     return None
+
+
+def define_potential(spec: ProcessSpec) -> None:
+    """Add the input namespace of a potential to a specification."""
+    spec.input_namespace("potential", validator=validate_potential, help="Interatomic potential.")
+    spec.input(
+        "potential.definition",
+        valid_type=orm.Dict,
+        help="Pair style, coefficients, species, charges and names of files, see `science.potentials.Potential`.",
+    )
+    spec.input_namespace(
+        "potential.files",
+        valid_type=orm.SinglefileData,
+        dynamic=True,
+        required=False,
+        help="Its files, each under a name of your choice.",
+    )
 
 
 def restart_step(name: str) -> int | None:
@@ -90,12 +127,7 @@ class MeltQuenchCalculation(LammpsRawCalculation):
             "num_mpiprocs_per_machine": 1,
         }
         spec.input("structure", valid_type=orm.StructureData, help="Starting cell, rectangular; kinds Si and O.")
-        spec.input(
-            "potential",
-            valid_type=orm.SinglefileData,
-            validator=validate_potential,
-            help="Tersoff potential of Si and O in the format of LAMMPS.",
-        )
+        define_potential(spec)
         spec.input(
             "parameters",
             valid_type=orm.Dict,
@@ -161,8 +193,10 @@ class MeltQuenchCalculation(LammpsRawCalculation):
             structure = value["structure"]
             others = sorted(set(structure.get_symbols_set()) - {"Si", "O"})
             if others:
-                return f"`structure` has {', '.join(others)}: the potential knows Si and O only."
+                return f"`structure` has {', '.join(others)}: only Si and O are possible."
             try:
+                if "definition" in value.get("potential", {}):
+                    potential_of(value["potential"]).check_species(sorted(structure.get_symbols_set()))
                 science.data_file(structure.get_ase())
             except ValueError as exception:
                 return f"`structure`: {exception}"
@@ -183,11 +217,13 @@ class MeltQuenchCalculation(LammpsRawCalculation):
         """
         atoms = self.inputs.structure.get_ase()
         parameters = self.inputs.parameters.get_dict()
+        potential = potential_of(self.inputs.potential)
         options = self.inputs.metadata.options
         restart = "parent_folder" in self.inputs
         limit = options.get("max_wallclock_seconds")
         script = science.melt_quench_script(
             science.species_of(atoms),
+            potential,
             parameters,
             self.inputs.seed.value,
             restart=restart,
@@ -195,11 +231,12 @@ class MeltQuenchCalculation(LammpsRawCalculation):
         )
         with folder.open(options.input_filename, "w") as handle:
             handle.write(script)
-        with folder.open(science.POTENTIAL_FILE, "w") as handle:
-            handle.write(self.inputs.potential.get_content(mode="r"))
+        for node in self.inputs.potential.get("files", {}).values():
+            with folder.open(node.filename, "wb") as handle:
+                handle.write(node.get_content(mode="rb"))
         if not restart:
             with folder.open(science.DATA_FILE, "w") as handle:
-                handle.write(science.data_file(atoms))
+                handle.write(science.data_file(atoms, potential.charges))
 
         codeinfo = CodeInfo()
         codeinfo.code_uuid = self.inputs.code.uuid
@@ -208,7 +245,7 @@ class MeltQuenchCalculation(LammpsRawCalculation):
 
         calcinfo = CalcInfo()
         calcinfo.codes_info = [codeinfo]
-        calcinfo.provenance_exclude_list = [science.POTENTIAL_FILE]
+        calcinfo.provenance_exclude_list = list(potential.files)
         calcinfo.retrieve_list = [options.output_filename, science.FINAL_FILE]
         if "settings" in self.inputs:
             calcinfo.retrieve_list += self.inputs.settings.get_dict().get("additional_retrieve_list", [])

@@ -7,7 +7,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 from ase import Atoms
 
-from aiida_siox.science import cells, structures
+from aiida_siox.science import cells, quality
 
 
 def structure_from_atoms(atoms: Atoms, label: str = "") -> orm.StructureData:
@@ -58,17 +58,19 @@ def transform_structure(structure: orm.StructureData, parameters: orm.Dict, vers
 @calcfunction
 def assess_structure(
     structure: orm.StructureData, parameters: orm.Dict, version: orm.Int, results: orm.Dict | None = None
-) -> orm.Dict:
-    """Return density, coordination, shortest distances and flags of a configuration.
+) -> dict[str, orm.Dict | orm.ArrayData]:
+    """Return what describes a configuration: ``quality``, its numbers and flags, and ``profiles``, its curves.
 
-    :param parameters: cutoffs and tolerances, see :func:`aiida_siox.science.structures.assess`.
-    :param results: of the melt-quench, for pressure and energy.
+    :param parameters: cutoffs, grids and rules, see :func:`aiida_siox.science.quality.validate_parameters`.
+    :param results: of the melt-quench, for pressure, energy and convergence.
+    :raises ValueError: for impossible parameters.
     """
-    return orm.Dict(
-        structures.assess(
-            structure.get_ase(), parameters.get_dict(), results.get_dict() if isinstance(results, orm.Dict) else None
-        )
+    numbers, curves = quality.analyse(
+        structure.get_ase(), parameters.get_dict(), results.get_dict() if isinstance(results, orm.Dict) else None
     )
+    profiles = orm.ArrayData(curves)
+    profiles.base.attributes.set("units", quality.units_of(curves))
+    return {"quality": orm.Dict(numbers), "profiles": profiles}
 
 
 @calcfunction

@@ -31,6 +31,11 @@ WATCH_INTERVAL = 0.5
 OUTPUT_LABELS = {
     "structure": "structures",
     "quality": "qualities",
+    "profiles": "profiles",
+    "attempts": "attempts",
+    "acceptance": "acceptance",
+    "rejected": "rejected",
+    "failure": "failures",
     "site_table": "site_tables",
     "calibration": "calibrations",
     "comparison": "comparison",
@@ -405,7 +410,7 @@ def protocol_options(function: Command) -> Command:
         type=overrides_type,
         help="yaml file with the protocol's keys that differ; unknown keys are refused.",
     )(function)
-    return click.option("--protocol", help="fast, balanced or paper [default: fast].")(function)
+    return click.option("--protocol", help="fast, balanced or paper [default: fast]; of structures `shortened`, too.")(function)
 
 
 def launch_options(function: Command) -> Command:

@@ -319,7 +319,7 @@ def obtain_calibration(table: Any, builder: Any) -> int | None:
 
 
 def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what ``run dataset`` and ``run study`` share."""
+    """Add what ``run structures``, ``run dataset`` and ``run study`` share."""
     function = launch_options(function)
     function = click.option("--seeds", callback=read_integers, help="Such as 1,2; the protocol's when not given.")(
         function
@@ -328,6 +328,19 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--formula", "formulas", multiple=True, help="One formula; may be given many times. Default: the protocol's."
     )(function)
+
+
+@run.command("structures")
+@study_options
+@with_profile
+def structures(**parameters: Any) -> None:
+    """Melt and quench cells of several compositions until one of each seed is accepted; no spectra.
+
+    Protocols: fast, balanced, shortened (the paper's cells in minutes each) and paper.
+    """
+    from aiida_siox.cli.structures import launch_structures
+
+    launch_structures(**parameters)
 
 
 @run.command("study")

@@ -24,6 +24,7 @@ from aiida_siox.cli.common import (
     with_profile,
 )
 from aiida_siox.cli.reference import print_comparison
+from aiida_siox.cli.structures import print_structure_set, set_summary
 from aiida_siox.data.analysis import analysis_of
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site import SiteData
@@ -32,6 +33,7 @@ from aiida_siox.science.plain import plain
 
 STUDY = "siox.study"
 REFERENCE = "siox.reference"
+STRUCTURE_SET = "siox.structure_set"
 
 
 @click.command()
@@ -51,6 +53,8 @@ def show(identifier: str, energies: bool, as_json: bool) -> None:
         print_study(node, summary)
     elif summary["type"] == "reference":
         print_comparison(f"{describe(node)} {node.pk}", summary)
+    elif summary["type"] == "structure_set":
+        print_structure_set(f"{describe(node)} {node.pk}", summary)
     else:
         print_mapping(f"{describe(node)} {node.pk}", summary)
         if isinstance(node, SpectrumData) or (isinstance(node, SiteData) and summary.get("energies")):
@@ -72,6 +76,8 @@ def summarise(node: orm.Node) -> dict[str, Any]:
         return study_summary(node)
     if isinstance(node, orm.ProcessNode) and process_class_name(node) == REFERENCE and "comparison" in node.outputs:
         return {**process_summary(node), "type": "reference", **node.outputs.comparison.get_dict()}
+    if isinstance(node, orm.ProcessNode) and process_class_name(node) == STRUCTURE_SET:
+        return {**process_summary(node), "type": "structure_set", **set_summary(node)}
     if isinstance(node, orm.ProcessNode):
         return process_summary(node)
     if isinstance(node, orm.StructureData):

@@ -25,7 +25,9 @@ Array = NDArray[np.float64]
 _SHELL = 0.02
 """Thickness in Å⁻¹ of the shells of the reciprocal lattice of which at most so many vectors are summed."""
 _PER_SHELL = 60
-_CHUNK = 2**22
+_CHUNK = 2**20
+_TAILS = 7
+"""Widths after which a Gaussian is zero, beyond the nearest vector."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +95,6 @@ def structure_factors(atoms: Atoms, q_max: float, q_step: float, width: float) -
     numbers = [n for n in (14, 8) if (atoms.numbers == n).any()]
     amplitudes = {n: _amplitudes(points, atoms.positions[atoms.numbers == n]) for n in numbers}
     q = np.arange(math.ceil(lengths[0] / q_step), math.floor(q_max / q_step) + 1) * q_step
-    weights = np.exp(-0.5 * ((q[:, None] - lengths) / width) ** 2)
-    weights /= weights.sum(axis=1, keepdims=True)
     parts = {n: float((atoms.numbers == n).mean()) for n in numbers}
     symbols = dict(zip((14, 8), SPECIES, strict=True))
     partial: dict[str, Array] = {}
@@ -103,15 +103,16 @@ def structure_factors(atoms: Atoms, q_max: float, q_step: float, width: float) -
     factors = {n: np.asarray(fxrayatq(symbols[n], q)) for n in numbers}
     mean_length = sum(parts[n] * lengths_fm[n] for n in numbers)
     mean_factor = sum(parts[n] * factors[n] for n in numbers)
-    for i, a in enumerate(numbers):
-        for b in numbers[i:]:
-            product = (amplitudes[a] * amplitudes[b].conj()).real / (len(atoms) * parts[a] * parts[b])
-            own = 1 / parts[a] if a == b else 0.0
-            values = 1 + weights @ product - own
-            partial[f"{symbols[a]}-{symbols[b]}"] = values
-            share = (1 if a == b else 2) * parts[a] * parts[b]
-            neutron += share * lengths_fm[a] * lengths_fm[b] / mean_length**2 * (values - 1)
-            xray += share * factors[a] * factors[b] / mean_factor**2 * (values - 1)
+    pairs = [(a, b) for i, a in enumerate(numbers) for b in numbers[i:]]
+    products = [
+        (amplitudes[a] * amplitudes[b].conj()).real / (len(atoms) * parts[a] * parts[b]) - (a == b) / parts[a]
+        for a, b in pairs
+    ]
+    for (a, b), values in zip(pairs, 1 + _smoothed(q, lengths, np.array(products), width), strict=True):
+        partial[f"{symbols[a]}-{symbols[b]}"] = values
+        share = (1 if a == b else 2) * parts[a] * parts[b]
+        neutron += share * lengths_fm[a] * lengths_fm[b] / mean_length**2 * (values - 1)
+        xray += share * factors[a] * factors[b] / mean_factor**2 * (values - 1)
     return StructureFactors(q, partial, neutron, xray)
 
 
@@ -138,17 +139,47 @@ def mean_structure_factors(cells: Sequence[StructureFactors]) -> StructureFactor
     )
 
 
+def shortest_reciprocal_vector(cell: ArrayLike) -> float:
+    """Return the length in Å⁻¹ of the shortest vector of the reciprocal lattice, the least q of a periodic cell."""
+    basis = 2 * np.pi * np.linalg.inv(np.asarray(cell, dtype=float)).T
+    longest = float(np.linalg.norm(basis, axis=1).min())
+    return float(np.linalg.norm(reciprocal_vectors(cell, longest * (1 + 1e-9))[0]))
+
+
 def _amplitudes(points: Array, positions: Array) -> NDArray[np.complex128]:
     """Return Σ exp(i q·r) for each q."""
     result = np.empty(len(points), dtype=np.complex128)
     step = max(1, _CHUNK // len(positions))
     for start in range(0, len(points), step):
-        result[start : start + step] = np.exp(1j * (points[start : start + step] @ positions.T)).sum(axis=1)
+        phases = points[start : start + step] @ positions.T
+        result[start : start + step] = np.cos(phases).sum(axis=1) + 1j * np.sin(phases).sum(axis=1)
+    return result
+
+
+def _smoothed(q: Array, lengths: Array, values: Array, width: float) -> Array:
+    """Return the mean of values around each q, with Gaussian weights.
+
+    :param lengths: where the values are, increasing, shape (n,).
+    :param values: shape (n_series, n).
+    :returns: shape (n_series, n_q).
+    """
+    after = np.clip(np.searchsorted(lengths, q), 1, max(1, len(lengths) - 1))
+    nearest = np.minimum(abs(q - lengths[after - 1]), abs(q - lengths[np.minimum(after, len(lengths) - 1)]))
+    low = np.searchsorted(lengths, q - nearest - _TAILS * width)
+    high = np.searchsorted(lengths, q + nearest + _TAILS * width, side="right")
+    result = np.empty((len(values), len(q)))
+    for i in range(len(q)):
+        around = slice(low[i], high[i])
+        weights = np.exp(-0.5 * ((lengths[around] - q[i]) ** 2 - nearest[i] ** 2) / width**2)
+        result[:, i] = values[:, around] @ (weights / weights.sum())
     return result
 
 
 def first_sharp_peak(q: Array, values: Array, window: Sequence[float]) -> float | None:
     """Return the position in Å⁻¹ of the highest peak inside a window, by a parabola through three points.
+
+    In a cell of a few Å there is no vector of the reciprocal lattice on long intervals of q, and S(q) goes in steps: of
+    a highest step it is the middle. Below some 10 Å of edge the position says little.
 
     :param window: lowest and highest q in Å⁻¹.
     :returns: None when the highest point is at an end of the window: there is no peak.
@@ -156,11 +187,16 @@ def first_sharp_peak(q: Array, values: Array, window: Sequence[float]) -> float 
     inside = np.flatnonzero((q >= window[0]) & (q <= window[1]))
     if len(inside) < 3:
         return None
-    top = int(inside[np.argmax(values[inside])])
-    if top in (inside[0], inside[-1]):
+    highest = values[inside].max()
+    level = np.flatnonzero(values[inside] >= highest - 1e-6 * max(1.0, abs(highest)))
+    if level[0] == 0 or level[-1] == len(inside) - 1:
         return None
+    if len(level) > 3:
+        return float(q[inside[level]].mean())
+    top = int(inside[np.argmax(values[inside])])
     a, b, c = values[top - 1 : top + 2]
-    return float(q[top] + 0.5 * (a - c) / (a - 2 * b + c) * (q[1] - q[0]))
+    curvature = a - 2 * b + c
+    return float(q[top] + (0.5 * (a - c) / curvature * (q[1] - q[0]) if curvature else 0.0))
 
 
 KINDS: Mapping[str, str] = {"S": "S(q), one at large q", "i": "S(q) − 1", "F": "q [S(q) − 1]"}

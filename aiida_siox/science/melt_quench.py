@@ -3,6 +3,9 @@
 Order of the stages: minimise the random start (its atoms overlap), NVT to settle, melt, linear quench to a low
 temperature (LAMMPS takes no target of 0 K), hold, relax the box when the volume is free, minimise. Each stage ends at
 an absolute step, so one script serves a fresh start and a restart from any step.
+
+A melt of SiOₓ that is free to expand at 5000 K and 1 bar is half way to a vapour (1.5 to 1.8 g/cm³), and a fast quench
+freezes its voids. The volume may therefore be kept until the quench has come down to a temperature.
 """
 
 from __future__ import annotations
@@ -17,10 +20,10 @@ from ase import Atoms
 
 from .cells import MASSES_G_MOL
 from .composition import SPECIES
+from .potentials import Potential
 
 DATA_FILE = "start.data"
 START_RESTART_FILE = "start.restart"
-POTENTIAL_FILE = "potential.tersoff"
 FINAL_FILE = "final.dump"
 TRAJECTORY_FILE = "trajectory.dump"
 RESTART_PREFIX = "melt_quench."
@@ -45,6 +48,8 @@ POSITIVE = (
     "minimize_max_iterations",
 )
 OTHER = ("fixed_volume", "pressure_bar", "trajectory_interval_ps", "minimize_energy_tolerance")
+FREE_BELOW = "volume_free_below_K"
+"""Only where the volume is free at all: the temperature of the quench below which it is."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,14 @@ def validate_parameters(parameters: Mapping[str, Any]) -> None:
 
     :raises ValueError: naming the key, the value and the remedy.
     """
-    valid = set(POSITIVE) | set(OTHER)
+    required = set(POSITIVE) | set(OTHER)
+    if parameters.get("fixed_volume") is False:
+        required.add(FREE_BELOW)
+    valid = required | {FREE_BELOW}
     for key in parameters:
         if key not in valid:
             raise ValueError(f"unknown melt-quench parameter `{key}`. Valid: {', '.join(sorted(valid))}.")
-    missing = sorted(valid - set(parameters))
+    missing = sorted(required - set(parameters))
     if missing:
         raise ValueError(f"melt-quench parameters are missing: {', '.join(missing)}. Take them from a protocol.")
     for key in (*POSITIVE, "pressure_bar", "trajectory_interval_ps", "minimize_energy_tolerance"):
@@ -84,6 +92,22 @@ def validate_parameters(parameters: Mapping[str, Any]) -> None:
     if not isinstance(parameters["fixed_volume"], bool):
         raise ValueError(
             f"melt-quench parameter `fixed_volume` must be true or false, got {parameters['fixed_volume']!r}."
+        )
+    if parameters["fixed_volume"] and FREE_BELOW in parameters:
+        raise ValueError(
+            f"melt-quench parameter `{FREE_BELOW}` is {parameters[FREE_BELOW]} although `fixed_volume` is true: "
+            "take one of them out."
+        )
+    free_below = parameters.get(FREE_BELOW, 0.0)
+    if isinstance(free_below, bool) or not isinstance(free_below, int | float) or not 0 <= free_below < math.inf:
+        raise ValueError(
+            f"melt-quench parameter `{FREE_BELOW}` must be a temperature in K, the melt's or more for a volume that is "
+            f"free from the beginning, got {free_below!r}."
+        )
+    if not parameters["fixed_volume"] and free_below < parameters["final_temperature_K"]:
+        raise ValueError(
+            f"melt-quench parameter `{FREE_BELOW}` {free_below} is below final_temperature_K "
+            f"{parameters['final_temperature_K']}: give a higher one, or `fixed_volume: true`."
         )
     if parameters["timestep_fs"] > 1:
         raise ValueError(
@@ -113,18 +137,26 @@ def steps_of(time_ps: float, parameters: Mapping[str, Any]) -> int:
 
 
 def stage_plan(parameters: Mapping[str, Any]) -> list[Stage]:
-    """Return the stages of molecular dynamics in their order, with absolute steps."""
+    """Return the stages of molecular dynamics in their order, with absolute steps.
+
+    A quench that sets the volume free on its way has two parts, ``cool`` at fixed volume and ``quench``.
+    """
     melt, low = float(parameters["melt_temperature_K"]), float(parameters["final_temperature_K"])
-    ensemble = "nvt" if parameters["fixed_volume"] else "npt"
+    last = "nvt" if parameters["fixed_volume"] else "npt"
+    free_below = min(melt, float(parameters.get(FREE_BELOW, melt)))
+    first = "nvt" if free_below < melt else last
+    quench = parameters["quench_time_ps"]
+    cool = quench * (melt - free_below) / (melt - low)
+    plan = [("settle", parameters["settle_time_ps"], melt, melt, "nvt")]
+    plan.append(("melt", parameters["melt_time_ps"], melt, melt, first))
+    if cool > 0:
+        plan.append(("cool", cool, melt, free_below, "nvt"))
+    plan.append(("quench", quench - cool, free_below, low, last))
+    plan.append(("hold", parameters["hold_time_ps"], low, low, last))
     stages: list[Stage] = []
-    for name, key, start, end, kind in (
-        ("settle", "settle_time_ps", melt, melt, "nvt"),
-        ("melt", "melt_time_ps", melt, melt, ensemble),
-        ("quench", "quench_time_ps", melt, low, ensemble),
-        ("hold", "hold_time_ps", low, low, ensemble),
-    ):
-        first = stages[-1].last if stages else 0
-        stages.append(Stage(name, first, first + steps_of(parameters[key], parameters), start, end, kind))
+    for name, time, start, end, kind in plan:
+        begin = stages[-1].last if stages else 0
+        stages.append(Stage(name, begin, begin + steps_of(time, parameters), start, end, kind))
     return stages
 
 
@@ -139,9 +171,10 @@ def species_of(atoms: Atoms) -> list[str]:
     return [symbol for symbol in SPECIES if symbol in symbols]
 
 
-def data_file(atoms: Atoms) -> str:
+def data_file(atoms: Atoms, charges: Mapping[str, float] | None = None) -> str:
     """Return the LAMMPS data file of a rectangular cell; atom ids are the indices plus one.
 
+    :param charges: in e by species, for potentials with charges.
     :raises ValueError: if the cell is not rectangular along x, y, z.
     """
     lengths = np.diag(atoms.cell.array)
@@ -160,18 +193,20 @@ def data_file(atoms: Atoms) -> str:
         "",
         *(f"{number} {MASSES_G_MOL[symbol]} # {symbol}" for number, symbol in enumerate(species, start=1)),
         "",
-        "Atoms # atomic",
+        f"Atoms # {'charge' if charges else 'atomic'}",
         "",
     ]
     positions = atoms.get_positions(wrap=True)
     for index, (symbol, position) in enumerate(zip(atoms.get_chemical_symbols(), positions, strict=True), start=1):
         x, y, z = position
-        lines.append(f"{index} {species.index(symbol) + 1} {x:.12f} {y:.12f} {z:.12f}")
+        charge = f"{charges[symbol]:.12g} " if charges else ""
+        lines.append(f"{index} {species.index(symbol) + 1} {charge}{x:.12f} {y:.12f} {z:.12f}")
     return "\n".join(lines) + "\n"
 
 
 def melt_quench_script(
     species: list[str],
+    potential: Potential,
     parameters: Mapping[str, Any],
     seed: int,
     restart: bool = False,
@@ -180,6 +215,7 @@ def melt_quench_script(
     """Return the LAMMPS script.
 
     :param species: in the order of the types, from :func:`species_of`.
+    :param potential: that knows the species.
     :param parameters: see :func:`validate_parameters`.
     :param seed: of the configuration; the velocities follow from it.
     :param restart: go on from ``start.restart`` instead of starting from ``start.data``.
@@ -194,11 +230,10 @@ def melt_quench_script(
     melt = parameters["melt_temperature_K"]
     t_damp, p_damp = parameters["temperature_damping_ps"], parameters["pressure_damping_ps"]
     pressure = parameters["pressure_bar"]
-    lines = ["units metal", "atom_style atomic", "boundary p p p"]
+    lines = ["units metal", f"atom_style {potential.atom_style}", "boundary p p p"]
     lines.append(f"read_restart {START_RESTART_FILE}" if restart else f"read_data {DATA_FILE}")
     lines += [
-        "pair_style tersoff",
-        f"pair_coeff * * {POTENTIAL_FILE} {' '.join(species)}",
+        *potential.commands_for(species),
         "neighbor 1.0 bin",
         "neigh_modify every 1 delay 0 check yes",
         f"timestep {parameters['timestep_fs'] / 1000:g}",

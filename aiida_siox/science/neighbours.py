@@ -6,6 +6,9 @@ import numpy as np
 import vesin
 from ase import Atoms
 from numpy.typing import NDArray
+from scipy.special import ndtr
+
+_TAILS = 6
 
 
 def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
@@ -83,3 +86,53 @@ def count_oxygen_bonds(atoms: Atoms, cutoff_o_o: float) -> int:
     first, second, distance = neighbour_pairs(atoms, cutoff_o_o)
     bonded = (atoms.numbers[first] == 8) & (atoms.numbers[second] == 8) & (distance <= cutoff_o_o)
     return int(np.count_nonzero(bonded)) // 2
+
+
+def pair_distributions(
+    atoms: Atoms, r_max: float, n_bins: int, sigma: float
+) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
+    """Return the partial pair distribution functions g_ab(r) = (dN_ab/dr) / (4π r² ρ_b), each one at large r.
+
+    dN_ab/dr are the b atoms at r around an a atom, periodic images and self-images included, so that r_max may exceed
+    the cell. Each pair is a Gaussian in r, integrated over every bin.
+
+    :param r_max: in Å.
+    :param sigma: broadening in Å; 0 gives the histogram.
+    :returns: ``r[n_bins]``, the middle of each bin in Å, and ``g[n_bins]`` by pair (``Si-Si``, ``Si-O``, ``O-O``, those
+        that are there) and for ``total``, all atoms around all atoms.
+    :raises ValueError: for values that make no histogram.
+    """
+    if r_max <= 0 or n_bins < 1 or sigma < 0:
+        raise ValueError(
+            f"r_max {r_max}, n_bins {n_bins}, sigma {sigma}: the first two are positive, sigma not below 0."
+        )
+    first, second, distance = neighbour_pairs(atoms, r_max + _TAILS * sigma)
+    width = r_max / n_bins
+    r = np.asarray((np.arange(n_bins) + 0.5) * width)
+    chosen = {"total": (np.ones(len(atoms), dtype=bool),) * 2}
+    silicon, oxygen = atoms.numbers == 14, atoms.numbers == 8
+    for name, one, other in (("Si-Si", silicon, silicon), ("Si-O", silicon, oxygen), ("O-O", oxygen, oxygen)):
+        if one.any() and other.any():
+            chosen[name] = (one, other)
+    found: dict[str, NDArray[np.float64]] = {}
+    for name, (one, other) in chosen.items():
+        counts = _broadened_counts(distance[one[first] & other[second]], width, n_bins, sigma)
+        expected = 4 * np.pi * r**2 * width * one.sum() * other.sum() / atoms.get_volume()
+        found[name] = np.asarray(counts / expected)
+    return r, found
+
+
+def _broadened_counts(distance: NDArray[np.float64], width: float, n_bins: int, sigma: float) -> NDArray[np.float64]:
+    """Return the histogram of Gaussians around distances, in bins from zero on."""
+    if sigma == 0:
+        return np.histogram(distance, bins=n_bins, range=(0.0, n_bins * width))[0].astype(float)
+    start = np.floor((distance - _TAILS * sigma) / width).astype(int)
+    n_edges = int(np.ceil(2 * _TAILS * sigma / width)) + 2
+    counts = np.zeros(n_bins)
+    left = ndtr((start * width - distance) / sigma)
+    for step in range(n_edges):
+        right = ndtr(((start + step + 1) * width - distance) / sigma)
+        inside = (start + step >= 0) & (start + step < n_bins)
+        counts += np.bincount((start + step)[inside], weights=(right - left)[inside], minlength=n_bins)
+        left = right
+    return counts

@@ -1,14 +1,147 @@
-"""Find the interatomic potential that an installed LAMMPS brings along."""
+"""Interatomic potentials of LAMMPS: what defines one, and where its files are."""
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import os
 import pathlib
+import re
 import shutil
 import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-TERSOFF_FILE = "SiO.tersoff"
-"""Munetoh et al., Comput. Mater. Sci. 2007, 39, 334–339, as distributed with LAMMPS."""
+from .composition import SPECIES
+
+#: Words of a ``pair_coeff`` line that name no file although they have a point in them: numbers.
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
+_PLACEHOLDER = re.compile(r"\{(\w*)\}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Potential:
+    """A pair style of LAMMPS in metal units (eV, Å, ps, e) with its coefficients.
+
+    In ``pair_coeff`` and ``commands``, ``{species}`` stands for the elements of the cell in the order of their types,
+    ``{Si}`` and ``{O}`` for the number of a type; a line that names a type which the cell does not have is left out.
+
+    :param name: for people.
+    :param source: paper or package.
+    :param species: elements that it knows.
+    :param pair_style: the words after ``pair_style``.
+    :param pair_coeff: the words after each ``pair_coeff``.
+    :param files: names of the files that the lines refer to.
+    :param charges: in e by species; of all species or of none.
+    :param commands: further lines, such as ``kspace_style pppm 1.0e-4``.
+    """
+
+    name: str
+    source: str
+    species: tuple[str, ...]
+    pair_style: str
+    pair_coeff: tuple[str, ...]
+    files: tuple[str, ...] = ()
+    charges: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    commands: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Potential:
+        """Read a potential from plain values, as they stand in a protocol.
+
+        :raises ValueError: naming the key, the value and the remedy.
+        """
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        if unknown := sorted(set(content) - set(fields)):
+            raise ValueError(f"unknown key `{unknown[0]}` of a potential. Valid: {', '.join(fields)}.")
+        needed = ("name", "source", "species", "pair_style", "pair_coeff")
+        if missing := [key for key in needed if not content.get(key)]:
+            raise ValueError(f"a potential needs {', '.join(needed)}; missing or empty: {', '.join(missing)}.")
+        for key in ("name", "source", "pair_style"):
+            if not isinstance(content[key], str):
+                raise ValueError(f"`{key}` of a potential must be text, got {content[key]!r}.")
+        lists: dict[str, tuple[str, ...]] = {}
+        for key in ("species", "pair_coeff", "files", "commands"):
+            value = content.get(key) or ()
+            if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
+                raise ValueError(f"`{key}` of a potential must be a list of texts, got {value!r}.")
+            lists[key] = tuple(value)
+        if wrong := [symbol for symbol in lists["species"] if symbol not in SPECIES]:
+            raise ValueError(f"`species` of a potential names {wrong[0]}: only Si and O are possible.")
+        charges = dict(content.get("charges") or {})
+        if charges and set(charges) != set(lists["species"]):
+            raise ValueError(f"`charges` of a potential must be given for all of its species, got {charges}.")
+        for symbol, charge in charges.items():
+            if isinstance(charge, bool) or not isinstance(charge, int | float) or not math.isfinite(charge):
+                raise ValueError(f"the charge of {symbol} must be a number of e, got {charge!r}.")
+        potential = cls(
+            content["name"],
+            content["source"],
+            lists["species"],
+            content["pair_style"],
+            lists["pair_coeff"],
+            lists["files"],
+            charges,
+            lists["commands"],
+        )
+        potential._check_lines()
+        return potential
+
+    def _check_lines(self) -> None:
+        """Refuse lines that name a file which is not given, files that no line names, and unknown placeholders."""
+        lines = (*self.pair_coeff, *self.commands)
+        words = {word for line in (self.pair_style, *lines) for word in line.split()}
+        for line in lines:
+            if "\n" in line or "&" in line:
+                raise ValueError(f"a line of a potential must be one command of LAMMPS, got {line!r}.")
+            for placeholder in _PLACEHOLDER.findall(line):
+                if placeholder != "species" and placeholder not in self.species:
+                    valid = ", ".join(f"{{{word}}}" for word in ("species", *self.species))
+                    raise ValueError(f"`{{{placeholder}}}` in `{line}` stands for nothing. Valid: {valid}.")
+        for name in self.files:
+            if name not in words:
+                raise ValueError(f"the file {name} of the potential stands in none of its lines: name it in pair_coeff.")
+            if pathlib.PurePath(name).name != name:
+                raise ValueError(f"`files` of a potential must be names without folders, got {name}.")
+        for line in self.pair_coeff:
+            for word in line.split():
+                if "." in word and not _NUMBER.match(word) and word not in self.files:
+                    raise ValueError(f"`{word}` in `{line}` looks like a file: add it to `files` of the potential.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that :meth:`from_dict` reads."""
+        content = dataclasses.asdict(self)
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in content.items()}
+
+    @property
+    def atom_style(self) -> str:
+        """The atom style that LAMMPS needs for it."""
+        return "charge" if self.charges else "atomic"
+
+    def check_species(self, symbols: Sequence[str]) -> None:
+        """Refuse a cell with an element that the potential does not know.
+
+        :raises ValueError: naming it.
+        """
+        if others := sorted(set(symbols) - set(self.species)):
+            raise ValueError(
+                f"the potential {self.name} knows {' and '.join(self.species)} only, the cell has {', '.join(others)}: "
+                "take another potential or formula."
+            )
+
+    def commands_for(self, species: Sequence[str]) -> list[str]:
+        """Return the commands of LAMMPS for the species of a cell, in the order of their types.
+
+        :raises ValueError: for a species that the potential does not know.
+        """
+        self.check_species(species)
+        values = {"species": " ".join(species)} | {symbol: str(i) for i, symbol in enumerate(species, start=1)}
+        lines = [f"pair_style {self.pair_style}"]
+        for command, entries in (("pair_coeff ", self.pair_coeff), ("", self.commands)):
+            for entry in entries:
+                if set(_PLACEHOLDER.findall(entry)) <= set(values):
+                    lines.append(command + _PLACEHOLDER.sub(lambda match: values[match.group(1)], entry))
+        return lines
 
 
 def potential_folders() -> list[pathlib.Path]:
@@ -23,23 +156,26 @@ def potential_folders() -> list[pathlib.Path]:
     return list(dict.fromkeys(folders))
 
 
-def find_tersoff_potential(name: str = TERSOFF_FILE) -> pathlib.Path:
-    """Return the path of a potential file of the LAMMPS installation on this machine.
+def find_potential_file(name: str | os.PathLike[str]) -> pathlib.Path:
+    """Return the path of a potential file: a path of the user, or a name in the LAMMPS installation of this machine.
 
     :raises FileNotFoundError: naming the folders that were searched and the remedy.
     """
-    folders = potential_folders()
+    path = pathlib.Path(name).expanduser()
+    if path.is_file():
+        return path
+    folders = potential_folders() if path.name == str(name) else []
     for folder in folders:
-        if (folder / name).is_file():
-            return folder / name
-    searched = ", ".join(str(folder) for folder in folders)
+        if (folder / path).is_file():
+            return folder / path
+    searched = ", ".join(str(folder) for folder in [pathlib.Path.cwd(), *folders])
     raise FileNotFoundError(
         f"the potential file {name} was not found in {searched}. Install it (package lammps-data of Debian and Ubuntu, "
-        "lammps of conda-forge), or set LAMMPS_POTENTIALS to the folder that holds it."
+        "lammps of conda-forge), give its path, or set LAMMPS_POTENTIALS to the folder that holds it."
     )
 
 
-def species_of_potential(text: str) -> set[str]:
+def species_of_tersoff(text: str) -> set[str]:
     """Return the elements for which a Tersoff file has a complete set of their own (the entries ``X X X``)."""
     words = " ".join(line.split("#")[0] for line in text.splitlines()).split()
     found = set()

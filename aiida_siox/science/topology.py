@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 
 import numpy as np
 import vesin
 from ase import Atoms
-from matscipy.rings import ring_statistics
 from numpy.typing import NDArray
 from scipy.spatial import Voronoi, cKDTree
 
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+_FAR = 255
 
 _SYMBOLS = {14: "Si", 8: "O"}
 
@@ -72,18 +75,223 @@ def bond_angles(atoms: Atoms, cutoffs: Mapping[str, float]) -> dict[str, Array]:
 def rings(atoms: Atoms, cutoffs: Mapping[str, float], longest: int) -> dict[int, float]:
     """Count the shortest-path rings (Franzblau, Phys. Rev. B 44 (1991) 4925) by their number of atoms, per Si.
 
-    A cell that a ring could go around is repeated before.
-
     :param longest: number of atoms of the longest ring that is looked for.
-    :returns: number of rings per Si atom by number of atoms, without those that do not occur.
+    :returns: number of rings per Si atom by number of atoms, without those that do not occur; each ring counts once:
+        α-quartz has {12: 1, 16: 5}, so that 6 rings of six Si and 40 rings of eight Si go through every Si.
+    :raises ValueError: if the cell has no Si.
     """
-    span = 0.5 * longest * max(cutoffs["Si-O"], cutoffs["Si-Si"]) * 0.8
-    heights = 1 / np.linalg.norm(np.linalg.inv(atoms.cell.array), axis=0)
-    repeated = atoms.repeat([max(1, math.ceil(span / height)) for height in heights])
-    limits = {("Si", "O"): cutoffs["Si-O"], ("Si", "Si"): cutoffs["Si-Si"], ("O", "O"): cutoffs["O-O"]}
-    counts = ring_statistics(repeated, limits, maxlength=longest)
-    n_silicon = int((repeated.numbers == 14).sum())
-    return {n: float(count) / n_silicon for n, count in enumerate(counts) if count}
+    n_silicon = _count_silicon(atoms)
+    first, second, vector = bonds(atoms, cutoffs)
+    counts = _Network.of(len(atoms), first, second, _offsets(atoms, first, second, vector)).rings(longest)
+    return {n: count / n_silicon for n, count in sorted(counts.items())}
+
+
+def rings_of_silicon(atoms: Atoms, cutoffs: Mapping[str, float], longest: int) -> dict[int, float]:
+    """Count the shortest-path rings of the network of Si by their number of Si, per Si.
+
+    Two Si are linked by a bond or by an O that both are bonded to. The n-membered rings of the glass literature are
+    these: in a perfect SiO₂ network a ring of n Si has 2n atoms. Two O between the same two Si make a ring of two
+    (edge-sharing tetrahedra); the triangle of three Si around one O is no ring.
+
+    :param longest: number of Si of the longest ring that is looked for.
+    :returns: number of rings per Si atom by number of Si, without those that do not occur.
+    :raises ValueError: if the cell has no Si.
+    """
+    n_silicon = _count_silicon(atoms)
+    first, second, vector = bonds(atoms, cutoffs)
+    offset = _offsets(atoms, first, second, vector)
+    to_silicon = atoms.numbers[second] == 14
+    direct = to_silicon & (atoms.numbers[first] == 14)
+    links = [np.column_stack([first, second, offset])[direct]]
+    n_triangles = 0
+    for oxygen in np.flatnonzero(atoms.numbers == 8):
+        around = np.flatnonzero((first == oxygen) & to_silicon)
+        n_triangles += math.comb(len(around), 3)
+        pairs = np.array([(a, b) for a in around for b in around if a != b], dtype=np.int64).reshape(-1, 2)
+        a, b = pairs.T
+        links.append(np.column_stack([second[a], second[b], offset[b] - offset[a]]))
+    unique, multiplicity = np.unique(np.concatenate(links), axis=0, return_counts=True)
+    counts = _Network.of(len(atoms), unique[:, 0], unique[:, 1], unique[:, 2:]).rings(longest)
+    counts[2] = sum(math.comb(int(n), 2) for n in multiplicity) / 2
+    counts[3] = max(0.0, counts.get(3, 0.0) - n_triangles)
+    return {n: count / n_silicon for n, count in sorted(counts.items()) if count and n <= longest}
+
+
+def _count_silicon(atoms: Atoms) -> int:
+    n_silicon = int((atoms.numbers == 14).sum())
+    if n_silicon == 0:
+        raise ValueError("rings are counted per Si, and the cell has no Si.")
+    return n_silicon
+
+
+def _offsets(atoms: Atoms, first: Indices, second: Indices, vector: Array) -> Indices:
+    """Return in how many cells along each vector the second atom of every bond is, shape (n, 3)."""
+    wrapped = atoms.get_positions(wrap=True)
+    shifts = vector - (wrapped[second] - wrapped[first])
+    return np.asarray(np.rint(shifts @ np.linalg.inv(atoms.cell.array)).astype(np.int64))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Network:
+    """An infinite periodic graph, given by the links of one cell in both directions, sorted by the first vertex.
+
+    :param starts: of each vertex in the links, shape (n_vertices + 1,).
+    :param second: shape (n_links,).
+    :param offset: cell of the second vertex, shape (n_links, 3).
+    """
+
+    starts: Indices
+    second: Indices
+    offset: Indices
+
+    @classmethod
+    def of(cls, n_vertices: int, first: Indices, second: Indices, offset: Indices) -> _Network:
+        """Make a network of links sorted by the first vertex."""
+        return cls(np.searchsorted(first, np.arange(n_vertices + 1)), second, offset)
+
+    def links_from(self, vertices: Indices) -> tuple[Indices, Indices]:
+        """Return all links that leave the vertices: place in the list of vertices, and number of the link."""
+        degree = np.diff(self.starts)[vertices]
+        place = np.repeat(np.arange(len(vertices)), degree)
+        within = np.arange(len(place)) - np.repeat(np.cumsum(degree) - degree, degree)
+        return place, self.starts[vertices][place] + within
+
+    def rings(self, longest: int) -> dict[int, float]:
+        """Return the number of shortest-path rings per cell by length, those that occur, of three and more.
+
+        From every vertex of one cell as root two paths grow at the same time, each a shortest one, as far from each
+        other as the vertices of a ring are: d = 2k after k steps on the first quarter of it, two less at every step
+        from then on. Every ring has as many roots as vertices. Costs memory of (vertices of a cell)².
+        """
+        if not len(self.second):
+            return {}
+        found: dict[int, float] = {}
+        distances = _Distances.of(self, longest // 2)
+        chunk = max(1, 2**22 // 3 ** min(longest // 2, 11))
+        for start in range(0, len(self.starts) - 1, chunk):
+            roots = np.arange(start, min(start + chunk, len(self.starts) - 1))
+            origin = distances.code(roots, np.zeros((len(roots), 3), dtype=np.int64))[:, None]
+            for n, count in self._rings_through(roots, origin, distances, longest).items():
+                found[n] = found.get(n, 0.0) + count / n
+        return found
+
+    def _rings_through(self, roots: Indices, origin: Indices, distances: _Distances, longest: int) -> dict[int, int]:
+        """Return how often a root is on a ring, by length; ``origin`` are the codes of the roots, shape (n, 1)."""
+        count: dict[int, int] = {}
+        growing = (roots, origin, origin)
+        for step in range(1, longest // 4 + 2):
+            root, one, other, apart = self._grown(*growing, distances, step)
+            for d in np.unique(apart[apart < 2 * step]).tolist():
+                n = 2 * step + d
+                if n > longest:
+                    continue
+                chosen = apart == d
+                branch = (root[chosen], one[chosen], other[chosen])
+                for further in range(step + 1, n // 2 + 1):
+                    *branch_grown, now = self._grown(*branch, distances, further)
+                    kept = now == n - 2 * further
+                    branch = (branch_grown[0][kept], branch_grown[1][kept], branch_grown[2][kept])
+                if number := int(np.count_nonzero(distances.is_ring(branch[1], branch[2], n))):
+                    count[n] = count.get(n, 0) + number
+            kept = apart == 2 * step
+            growing = (root[kept], one[kept], other[kept])
+        return count
+
+    def _grown(
+        self, root: Indices, one: Indices, other: Indices, distances: _Distances, step: int
+    ) -> tuple[Indices, Indices, Indices, Indices]:
+        """Return all pairs of paths that are one step longer and still shortest, and the distance of their ends."""
+        for path in (0, 1):
+            moving = one if path == 0 else other
+            place, link = self.links_from(distances.vertex[moving[:, -1]])
+            end = distances.code(self.second[link], distances.cell[moving[place, -1]] + self.offset[link])
+            kept = distances.from_root(root[place], end) == step
+            place, end = place[kept], end[kept]
+            longer = np.column_stack([moving[place], end])
+            root, one, other = (
+                root[place],
+                (longer if path == 0 else one[place]),
+                (other[place] if path == 0 else longer),
+            )
+        if step == 1:  # the two paths have no order
+            kept = one[:, 1] < other[:, 1]
+            root, one, other = root[kept], one[kept], other[kept]
+        return root, one, other, distances.between(one[:, -1], other[:, -1])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Distances:
+    """Numbers of links between vertices of a periodic graph up to a largest one.
+
+    A vertex near the origin has a code: its cell and its number.
+
+    :param reach: cells that the paths reach along each vector, shape (3,).
+    :param vertex: by code.
+    :param cell: by code, shape (n_codes, 3).
+    :param links: from each vertex of the cell at the origin to each code, shape (n_vertices, n_codes), `_FAR` beyond.
+    """
+
+    reach: Indices
+    vertex: Indices
+    cell: Indices
+    links: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, network: _Network, largest: int) -> _Distances:
+        """Search the graph from every vertex of one cell, breadth first."""
+        n_vertices = len(network.starts) - 1
+        linked = np.flatnonzero(np.diff(network.starts))
+        farthest = np.zeros((n_vertices, 3), dtype=np.int64)
+        for _ in range(largest):
+            steps = np.maximum.reduceat(farthest[network.second] + network.offset, network.starts[linked])
+            farthest[linked] = np.maximum(farthest[linked], steps)
+        reach = farthest.max(axis=0)
+        grid = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), axis=-1).reshape(-1, 3)
+        table = cls(
+            reach,
+            np.tile(np.arange(n_vertices), len(grid)),
+            np.repeat(grid, n_vertices, axis=0),
+            np.full((n_vertices, len(grid) * n_vertices), _FAR, dtype=np.uint8),
+        )
+        root = np.arange(n_vertices)
+        code = table.code(root, np.zeros((n_vertices, 3), dtype=np.int64))
+        table.links[root, code] = 0
+        for distance in range(1, largest + 1):
+            place, link = network.links_from(table.vertex[code])
+            root, code = root[place], table.code(network.second[link], table.cell[code[place]] + network.offset[link])
+            new = table.links[root, code] == _FAR
+            table.links[root[new], code[new]] = distance
+            flat = np.unique(root[new] * table.links.shape[1] + code[new])
+            root, code = np.divmod(flat, table.links.shape[1])
+        return table
+
+    def code(self, vertex: Indices, cell: Indices) -> Indices:
+        """Return codes of vertices in cells, −1 for cells out of reach."""
+        x, y, z = (cell + self.reach).T
+        width = 2 * self.reach + 1
+        code = ((x * width[1] + y) * width[2] + z) * len(self.links) + vertex
+        return np.asarray(np.where((abs(cell) <= self.reach).all(axis=1), code, -1))
+
+    def from_root(self, root: Indices, code: Indices) -> NDArray[np.uint8]:
+        """Return the distance of codes from vertices of the cell at the origin."""
+        return np.where(code < 0, np.uint8(_FAR), self.links[root, code])
+
+    def between(self, one: Indices, other: Indices) -> Indices:
+        """Return the distance between codes."""
+        code = self.code(self.vertex[other], self.cell[other] - self.cell[one])
+        return self.from_root(self.vertex[one], code).astype(np.int64)
+
+    def is_ring(self, one: Indices, other: Indices, n: int) -> NDArray[np.bool_]:
+        """Return whether no opposite vertices of a ring are closer in the graph than on the ring.
+
+        :param one, other: codes on the two paths from the root, shape (n_rings, n // 2 + 1).
+        """
+        half = n // 2
+        good = np.ones(len(one), dtype=bool)
+        for total in {half, n - half}:
+            for k in range(max(1, total - half), min(half, total - 1) + 1):
+                good &= self.between(one[:, k], other[:, total - k]) == half
+        return good
 
 
 def largest_void(atoms: Atoms) -> float:

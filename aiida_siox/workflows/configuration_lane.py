@@ -7,18 +7,27 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ToContext, WorkChain, if_, while_
 
+from aiida_siox.calculations.melt_quench import define_potential
 from aiida_siox.calculations.tables import record_failure
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.science.structures import validate_structure
 from aiida_siox.workflows.calibration import CalibrationWorkChain
+from aiida_siox.workflows.configuration import ConfigurationWorkChain, define_attempts
 from aiida_siox.workflows.lanes import failure_node
-from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.site_spectrum import failure_message
 from aiida_siox.workflows.structure_targets import ENGINES as TARGET_ENGINES
 from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain
 
 CALIBRATION = "calibration"
+#: Output namespaces by Si8O4_1, of a lane and of a study.
+NAMESPACES: dict[str, tuple[type[orm.Data], str]] = {
+    "structures": (orm.StructureData, "Accepted cells by Si8O4_1."),
+    "qualities": (orm.Dict, "Their quality, by Si8O4_1."),
+    "attempts": (orm.Dict, "Seeds that were tried, by Si8O4_1."),
+    "site_tables": (SiteTableData, "Spectra and targets by Si8O4_1."),
+    "failures": (orm.Dict, "Configurations without a table, and why."),
+}
 #: Inputs that calibration and targets share with the lane under the same names.
 SHARED = ("settings", "max_concurrent", "clean_scratch", "atomic_data")
 
@@ -47,7 +56,8 @@ class ConfigurationLaneWorkChain(WorkChain):
             dynamic=True,
             help="By formula: `starting_cell`, `parameters` and `quality` of MeltQuenchWorkChain.",
         )
-        spec.input("potential", valid_type=orm.SinglefileData, help="Interatomic potential.")
+        define_potential(spec)
+        define_attempts(spec)
         spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options by engine.")
         spec.expose_inputs(CalibrationWorkChain, exclude=("codes", "options"))
         spec.outline(
@@ -59,17 +69,15 @@ class ConfigurationLaneWorkChain(WorkChain):
             ),
             cls.results,
         )
-        spec.output_namespace("structures", valid_type=orm.StructureData, dynamic=True)
-        spec.output_namespace("qualities", valid_type=orm.Dict, dynamic=True)
-        spec.output_namespace("site_tables", valid_type=SiteTableData, dynamic=True)
-        spec.output_namespace("failures", valid_type=orm.Dict, dynamic=True)
+        for name, (kind, words) in NAMESPACES.items():
+            spec.output_namespace(name, valid_type=kind, dynamic=True, help=words)
         spec.output("calibration", valid_type=CalibrationData, required=False)
         spec.output("calibration_table", valid_type=SiteTableData, required=False)
 
     def setup(self) -> None:
         """Take the list."""
         self.ctx.todo = [tuple(item) for item in self.inputs.configurations.get_list()]
-        for name in ("structures", "qualities", "site_tables", "failures"):
+        for name in NAMESPACES:
             self.ctx[name] = {}
         self.ctx.calibration = None
 
@@ -78,7 +86,7 @@ class ConfigurationLaneWorkChain(WorkChain):
         return bool(self.ctx.todo)
 
     def run_first_part(self) -> ToContext:
-        """Submit the melt-quench of the next configuration, or the calibration."""
+        """Submit the melt-quenches of the next configuration, or the calibration."""
         item = self.ctx.todo.pop(0)
         self.ctx.structure = None
         if item[0] == CALIBRATION:
@@ -92,26 +100,27 @@ class ConfigurationLaneWorkChain(WorkChain):
             "code": self.inputs.codes.lmp,
             "formula": orm.Str(formula),
             "seed": orm.Int(seed),
-            "potential": self.inputs.potential,
+            **{name: self.inputs[name] for name in ("potential", "max_attempts", "seed_stride")},
             **self.inputs.melt_quench[formula],
             "options": dict(self.inputs.options.get("lmp", {})),
             "metadata": {"call_link_label": f"melt_quench_{self.ctx.label}"},
         }
-        return ToContext(first=self.submit(MeltQuenchWorkChain, **inputs))
+        return ToContext(first=self.submit(ConfigurationWorkChain, **inputs))
 
     def inspect_first_part(self) -> None:
         """Keep the structure or the shift, or the reason why there is none."""
         first, label = self.ctx.first, self.ctx.label
+        if "attempts" in first.outputs:
+            self.ctx.attempts[label] = first.outputs.attempts
         if label == CALIBRATION:
             if first.is_finished_ok:
                 self.ctx.calibration = first
             else:
                 self.fail(label, first)
-        elif "structure" in first.outputs:
+        elif first.is_finished_ok:
             self.ctx.structure = first.outputs.structure
             self.ctx.structures[label] = first.outputs.structure
-            if "quality" in first.outputs:
-                self.ctx.qualities[label] = first.outputs.quality
+            self.ctx.qualities[label] = first.outputs.quality
         else:
             self.fail(label, first)
 
@@ -158,7 +167,7 @@ class ConfigurationLaneWorkChain(WorkChain):
 
     def results(self) -> None:
         """Attach what there is."""
-        for name in ("structures", "qualities", "site_tables", "failures"):
+        for name in NAMESPACES:
             if self.ctx[name]:
                 self.out(name, self.ctx[name])
         if self.ctx.calibration is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import yaml
 from aiida import orm
 from aiida.common import AttributeDict
 from aiida.engine import (
@@ -20,54 +22,70 @@ from aiida.engine import (
 
 from aiida_siox.calculations.melt_quench import (
     MeltQuenchCalculation,
+    define_potential,
+    potential_of,
     restart_step,
     sorted_restart_files,
     validate_parameters,
-    validate_potential,
     validate_seed,
 )
 from aiida_siox.calculations.structures import assess_structure, join_thermo, make_starting_cell
-from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.science import SCIENCE_VERSION, quality
 from aiida_siox.science.cells import starting_cell
 from aiida_siox.science.composition import composition_x, validate_melt_formula
-from aiida_siox.science.melt_quench import quench_time
-from aiida_siox.science.potentials import find_tersoff_potential
-from aiida_siox.workflows.protocol import SioxProtocolMixin
+from aiida_siox.science.melt_quench import FREE_BELOW, quench_time
+from aiida_siox.science.potentials import Potential, find_potential_file
+from aiida_siox.workflows.diffraction import DiffractionProtocol
+from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, SioxProtocolMixin, nearest, read_overrides
 from aiida_siox.workflows.utils import clean_scratch, job_metadata
 
-QUALITY_KEYS = {
-    "cutoff_si_o_angstrom",
-    "cutoff_si_si_angstrom",
-    "cutoff_o_o_angstrom",
-    "expected_density_g_cm3",
-    "density_tolerance",
-    "coordination_min",
-    "coordination_max",
-    "max_odd_fraction",
-    "distinct_tolerance",
-}
-
-
-def expected_density(densities: list[list[float]], x: float) -> float:
+def density_at(densities: list[list[float]], x: float) -> float:
     """Return the density in g/cm³ at a composition, linear between the given points ``[x, density]``.
 
     :raises ValueError: if the points are not pairs with rising x.
     """
     points = np.asarray(densities, dtype=float)
     if points.ndim != 2 or points.shape[1] != 2 or (np.diff(points[:, 0]) <= 0).any():
-        raise ValueError(f"`densities` must be pairs [x, density in g/cm³] with rising x, got {densities}.")
+        raise ValueError(f"densities must be pairs [x, density in g/cm³] with rising x, got {densities}.")
     return float(np.interp(x, points[:, 0], points[:, 1]))
 
 
-def load_potential(name: str) -> orm.SinglefileData:
-    """Return the potential file of the LAMMPS installation, the stored node if there is one with this content.
+def resolve_potential(choice: Any) -> dict[str, Any]:
+    """Return the mapping that defines a potential.
 
-    :raises FileNotFoundError: if no installation has the file.
+    :param choice: the name of one of ``protocols/potentials.yaml``, or the mapping itself.
+    :raises ValueError: for an unknown name or a wrong definition.
     """
-    path = find_tersoff_potential(name)
+    if isinstance(choice, str):
+        known: dict[str, Any] = yaml.safe_load((PROTOCOL_FOLDER / "potentials.yaml").read_text())
+        if choice not in known:
+            raise ValueError(f"unknown potential `{choice}`: {nearest(choice, list(known))}")
+        choice = known[choice]
+    if not isinstance(choice, Mapping):
+        raise ValueError(f"`potential` must be a name or a mapping that defines a potential, got {choice!r}.")
+    names = [pathlib.PurePath(str(name)).name for name in choice.get("files") or []]
+    Potential.from_dict({**choice, "files": names})
+    return dict(choice)
+
+
+def load_potential(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the input namespace of a potential, with stored files where there are some of the same content.
+
+    :param content: plain values as in the protocol; files are names in the LAMMPS installation, or paths.
+    :raises ValueError: if the definition is wrong.
+    :raises FileNotFoundError: if a file is not found.
+    """
+    paths = [find_potential_file(name) for name in content.get("files") or []]
+    potential = Potential.from_dict({**content, "files": [path.name for path in paths]})
+    files = {f"file_{number}": stored_file(path) for number, path in enumerate(paths)}
+    return {"definition": orm.Dict(potential.to_dict()), **({"files": files} if files else {})}
+
+
+def stored_file(path: pathlib.Path) -> orm.SinglefileData:
+    """Return a node of a file, the stored one if there is one with this name and content."""
     node = orm.SinglefileData(path)
-    query = orm.QueryBuilder().append(orm.SinglefileData, filters={"attributes.filename": path.name})
-    for (stored,) in query.all():
+    query = orm.QueryBuilder().append(orm.SinglefileData, filters={"attributes.filename": path.name}, project="*")
+    for stored in query.all(flat=True):
         if stored.get_content(mode="rb") == node.get_content(mode="rb"):
             return stored
     return node
@@ -88,14 +106,21 @@ def validate_quality(node: orm.Dict | None, _: Any) -> str | None:
     """Return what is wrong with the parameters of the quality, or None."""
     if node is None:
         return None
-    missing, unknown = sorted(QUALITY_KEYS - set(node.get_dict())), sorted(set(node.get_dict()) - QUALITY_KEYS)
-    if missing or unknown:
-        return f"`quality` needs exactly {', '.join(sorted(QUALITY_KEYS))}; missing: {missing}, unknown: {unknown}."
+    try:
+        quality.validate_parameters(node.get_dict())
+    except ValueError as exception:
+        return f"`quality`: {exception}"
     return None
 
 
 def validate_inputs(inputs: Any, _: Any) -> str | None:
-    """Return what is wrong with formula, seed and starting cell taken together, or None."""
+    """Return what is wrong with formula, seed, potential and starting cell taken together, or None."""
+    if "formula" in inputs and "definition" in inputs.get("potential", {}):
+        counts = validate_melt_formula(inputs["formula"].value)
+        try:
+            potential_of(inputs["potential"]).check_species([symbol for symbol, n in counts.items() if n])
+        except ValueError as exception:
+            return f"`potential`: {exception}"
     if not all(key in inputs for key in ("formula", "seed", "starting_cell")):
         return None
     values = inputs["starting_cell"].get_dict()
@@ -129,12 +154,7 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         spec.input("code", valid_type=orm.AbstractCode, help="Code of LAMMPS.")
         spec.input("formula", valid_type=orm.Str, validator=validate_formula, help="Counts of the cell: `Si8O4`.")
         spec.input("seed", valid_type=orm.Int, validator=validate_seed, help="Of starting cell and velocities.")
-        spec.input(
-            "potential",
-            valid_type=orm.SinglefileData,
-            validator=validate_potential,
-            help="Tersoff potential of Si and O in the format of LAMMPS.",
-        )
+        define_potential(spec)
         spec.input("starting_cell", valid_type=orm.Dict, help="`crystal` and `density_g_cm3` of the starting cell.")
         spec.input(
             "parameters", valid_type=orm.Dict, validator=validate_parameters, help="Stages and numbers of the dynamics."
@@ -145,7 +165,8 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options of the jobs.")
         spec.inputs.validator = validate_inputs
         spec.output("structure", valid_type=orm.StructureData, help="The amorphous cell; kinds Si and O.")
-        spec.output("quality", valid_type=orm.Dict, help="Density, coordination histograms, distances, flags.")
+        spec.output("quality", valid_type=orm.Dict, help="Density, coordination, bonds, rings, voids, first peaks, flags.")
+        spec.output("profiles", valid_type=orm.ArrayData, help="Partial g(r), angles and structure factors.")
         spec.output("thermo", valid_type=orm.ArrayData, help="Thermodynamic series of the whole run.")
         spec.output("starting_structure", valid_type=orm.StructureData, help="The random starting cell.")
         spec.output_namespace(
@@ -179,6 +200,18 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         )
 
     @classmethod
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Any = None) -> dict[str, Any]:
+        """Return the inputs of a protocol; ``potential`` comes as the mapping that defines it.
+
+        :raises ValueError: for an unknown protocol, potential, key or value.
+        """
+        overrides = read_overrides(overrides) if isinstance(overrides, pathlib.Path) else dict(overrides or {})
+        potential = overrides.pop("potential", None)
+        inputs = super().get_protocol_inputs(protocol, overrides)
+        inputs["potential"] = resolve_potential(inputs["potential"] if potential is None else potential)
+        return inputs
+
+    @classmethod
     def get_builder_from_protocol(
         cls,
         code: orm.AbstractCode,
@@ -187,7 +220,6 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         protocol: str | None = None,
         overrides: Any = None,
         options: Mapping[str, Any] | None = None,
-        potential: orm.SinglefileData | None = None,
     ) -> ProcessBuilder:
         """Return a builder with the inputs of a protocol.
 
@@ -195,29 +227,35 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         :param formula: counts of the cell, such as ``Si8O4``.
         :param seed: of starting cell and velocities.
         :param protocol: ``fast``, ``balanced`` or ``paper``; the default of the yaml file when None.
-        :param overrides: nested mapping over the protocol's inputs, or the path of a yaml file with one.
+        :param overrides: nested mapping over the protocol's inputs, or the path of a yaml file with one; ``potential``
+            is the name of one of ``protocols/potentials.yaml``, or a mapping that defines another.
         :param options: scheduler options of the jobs.
-        :param potential: file of the potential; found in the LAMMPS installation of this machine when None.
         :raises ValueError: for an impossible formula, an unknown protocol or a wrong override.
-        :raises FileNotFoundError: if the potential is not found.
+        :raises FileNotFoundError: if a file of the potential is not found.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
         formula = formula if isinstance(formula, orm.Str) else orm.Str(formula)
-        expected = expected_density(inputs["densities"], composition_x(validate_melt_formula(formula.value)))
+        x = composition_x(validate_melt_formula(formula.value))
         parameters = dict(inputs["parameters"])
         if inputs["quench_rate_K_per_s"] is not None:
             parameters["quench_time_ps"] = quench_time(inputs["quench_rate_K_per_s"], parameters)
+        if parameters["fixed_volume"]:
+            parameters.pop(FREE_BELOW)
         cell = dict(inputs["starting_cell"])
         if cell["density_g_cm3"] is None:
-            cell["density_g_cm3"] = expected
+            cell["density_g_cm3"] = density_at(inputs["densities"], x)
+        expected = cell["density_g_cm3"] if parameters["fixed_volume"] else density_at(inputs["expected_densities"], x)
         builder = cls.get_builder()
         builder.code = code
         builder.formula = formula
         builder.seed = seed if isinstance(seed, orm.Int) else orm.Int(seed)
-        builder.potential = potential or load_potential(inputs["potential"])
+        builder.potential = load_potential(inputs["potential"])
         builder.starting_cell = orm.Dict(cell)
         builder.parameters = orm.Dict(parameters)
-        builder.quality = orm.Dict({**inputs["quality"], "expected_density_g_cm3": cell["density_g_cm3"]})
+        diffraction = DiffractionProtocol.get_parameters(inputs["quality"]["diffraction"])
+        builder.quality = orm.Dict(
+            {**inputs["quality"], "diffraction": diffraction, "expected_density_g_cm3": expected}
+        )
         builder.max_iterations = orm.Int(inputs["max_iterations"])
         builder.clean_workdir = orm.Bool(inputs["clean_workdir"])
         builder.options = dict(options or {})
@@ -255,14 +293,16 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         """Assess the final cell, join the series of restarted runs, and attach the outputs."""
         calculation = self.ctx.children[self.ctx.iteration - 1]
         self.out("structure", calculation.outputs.structure)
-        quality = assess_structure(
+        assessment = assess_structure(
             calculation.outputs.structure,
             self.inputs.quality,
             orm.Int(SCIENCE_VERSION),
             calculation.outputs.results,
             metadata={"call_link_label": "assess"},  # type: ignore[call-arg]
         )
-        self.out("quality", quality)
+        found = assessment["quality"]
+        self.out("quality", found)
+        self.out("profiles", assessment["profiles"])
         parts = [*self.ctx.parts, calculation]
         series = [part.outputs.thermo for part in parts if "thermo" in part.outputs]
         if len(series) == 1:
@@ -272,9 +312,9 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
             self.out("thermo", join_thermo(**named, **{"metadata": {"call_link_label": "join_thermo"}}))
         if "trajectory" in calculation.outputs:
             self.out(f"trajectories.iteration_{self.ctx.iteration:02d}", calculation.outputs.trajectory)
-        flags = quality["flags"]
+        flags = found["flags"]
         self.report(
-            f"{quality['formula']}: {quality['density_g_cm3']:.3f} g/cm³ after {self.ctx.iteration} job(s), "
+            f"{found['formula']}: {found['density_g_cm3']:.3f} g/cm³ after {self.ctx.iteration} job(s), "
             f"flags: {', '.join(flags) if flags else 'none'}"
         )
         return None

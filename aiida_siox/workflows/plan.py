@@ -19,7 +19,7 @@ from aiida_siox.science.melt_quench import stage_plan
 from aiida_siox.science.structures import counts_of
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.configuration_lane import CALIBRATION, configuration_label
-from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, expected_density
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, density_at
 from aiida_siox.workflows.protocol import PROTOCOL_FOLDER
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 from aiida_siox.workflows.study import study_lanes
@@ -269,7 +269,7 @@ def study_parts(inputs: Mapping[str, Any]) -> list[Part]:
         if formula in melts:
             starting, parameters = (melts[formula][key].get_dict() for key in ("starting_cell", "parameters"))
         else:
-            density = expected_density(protocol["densities"], composition_x(parse_formula(formula)))
+            density = density_at(protocol["densities"], composition_x(parse_formula(formula)))
             starting, parameters = {**protocol["starting_cell"], "density_g_cm3": density}, protocol["parameters"]
         parts.append(formula_part(formula, seed, settings, starting, parameters))
     if "calibration" not in inputs:

@@ -8,6 +8,7 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, append_, if_
 
+from aiida_siox.calculations.acceptance import count_acceptance
 from aiida_siox.calculations.melt_quench import validate_seed
 from aiida_siox.calculations.tables import assemble
 from aiida_siox.calculations.training import TRAINING_VERSION, train
@@ -19,7 +20,13 @@ from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.composition import format_formula, parse_formula, validate_melt_formula
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain
 from aiida_siox.workflows.calibration import CalibrationWorkChain
-from aiida_siox.workflows.configuration_lane import CALIBRATION, ConfigurationLaneWorkChain, configuration_label
+from aiida_siox.workflows.configuration import BY_FORMULA, stride_of
+from aiida_siox.workflows.configuration_lane import (
+    CALIBRATION,
+    NAMESPACES,
+    ConfigurationLaneWorkChain,
+    configuration_label,
+)
 from aiida_siox.workflows.lanes import deal, divide, failure_node
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.protocol import SioxProtocolMixin
@@ -66,6 +73,16 @@ def validate_items(node: orm.List, _: Any = None) -> str | None:
     return None
 
 
+def validate_formulas(inputs: Mapping[str, Any], _: Any = None) -> str | None:
+    """Refuse configurations whose melt-quench has no parameters."""
+    if not all(key in inputs for key in ("configurations", "melt_quench")):
+        return None
+    missing = sorted({formula for formula, _ in inputs["configurations"].get_list()} - set(inputs["melt_quench"]))
+    if missing:
+        return f"`melt_quench` has no parameters for {', '.join(missing)}: add them, or take these formulas out."
+    return None
+
+
 def validate_window(node: orm.Dict, _: Any = None) -> str | None:
     """Port validator: limits and number of points of the grid of the data set."""
     values = node.get_dict()
@@ -78,11 +95,10 @@ def validate_window(node: orm.Dict, _: Any = None) -> str | None:
 
 def validate_inputs(inputs: Mapping[str, Any], _: Any = None) -> str | None:
     """Refuse what the parts would refuse later: formulas without parameters, a data set wider than its spectra."""
-    if not all(key in inputs for key in ("configurations", "melt_quench", "window", "settings")):
+    if message := validate_formulas(inputs):
+        return message
+    if not all(key in inputs for key in ("window", "settings")):
         return None
-    missing = sorted({formula for formula, _ in inputs["configurations"].get_list()} - set(inputs["melt_quench"]))
-    if missing:
-        return f"`melt_quench` has no parameters for {', '.join(missing)}: add them, or take these formulas out."
     window, grid = inputs["window"].get_dict(), inputs["settings"].get_dict()["grid"]
     widths = [entry["energy_max_eV"] - entry["energy_min_eV"] for entry in (window, grid)]
     if widths[0] > widths[1]:
@@ -173,10 +189,9 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
             if_(cls.should_train)(if_(cls.has_train_code)(cls.run_training, cls.inspect_training).else_(cls.train)),
             cls.results,
         )
-        spec.output_namespace("structures", valid_type=orm.StructureData, dynamic=True, help="By Si8O4_1.")
-        spec.output_namespace("qualities", valid_type=orm.Dict, dynamic=True, help="By Si8O4_1.")
-        spec.output_namespace("site_tables", valid_type=SiteTableData, dynamic=True, help="By Si8O4_1.")
-        spec.output_namespace("failures", valid_type=orm.Dict, dynamic=True, help="Configurations without a table.")
+        for name, (kind, words) in NAMESPACES.items():
+            spec.output_namespace(name, valid_type=kind, dynamic=True, help=words)
+        spec.output("acceptance", valid_type=orm.Dict, help="Requested and accepted cells, attempts, by formula.")
         spec.output("calibration", valid_type=CalibrationData, required=False)
         spec.output("calibration_table", valid_type=SiteTableData, required=False, help="The quartz site.")
         spec.output("dataset", valid_type=DatasetData, required=False)
@@ -190,7 +205,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         spec.exit_code(
             401,
             "WARNING_INCOMPLETE",
-            message="{n_sites} sites and {n_configurations} configurations failed; the rest is in the data set.",
+            message="{n_sites} sites and {n_configurations} configurations failed; the rest is in the data set.{missing}",
         )
 
     @classmethod
@@ -240,9 +255,11 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
             child = MeltQuenchWorkChain.get_builder_from_protocol(
                 codes["lmp"], formula, int(seeds[0]), protocol, melt_overrides
             )
-            melt_quench[formula] = {key: child[key] for key in ("starting_cell", "parameters", "quality")}
+            melt_quench[formula] = {key: child[key] for key in BY_FORMULA}
             builder.potential = child.potential
         builder.melt_quench = melt_quench
+        builder.max_attempts = orm.Int(melt["max_attempts"])
+        builder.seed_stride = orm.Int(stride_of(seeds))
         builder.target = orm.Float(inputs["calibration"]["target_eV"])
         builder.quartz = orm.Dict({"supercell": inputs["calibration"]["supercell"]})
         builder.settings = orm.Dict(StructureTargetsWorkChain.settings_from(targets, protocol))
@@ -308,7 +325,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
 
     def gather(self) -> ExitCode | None:
         """Attach everything the lanes have made, before anything can go wrong with it."""
-        for name in ("structures", "qualities", "site_tables", "failures"):
+        for name in NAMESPACES:
             found: dict[str, Any] = {}
             for lane in self.ctx.lanes:
                 found.update(output_namespace(lane, name))
@@ -319,9 +336,14 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
                 told = lane.is_finished_ok or label in self.ctx.site_tables or label in self.ctx.failures
                 if not told:
                     self.ctx.failures[label] = failure_node(-1, lane)
-        for name in ("structures", "qualities", "site_tables", "failures"):
+        for name in NAMESPACES:
             if self.ctx[name]:
                 self.out(name, self.ctx[name])
+        items = self.inputs.configurations
+        self.ctx.acceptance = count_acceptance(
+            configurations=items, version=orm.Int(SCIENCE_VERSION), **self.ctx.attempts
+        )
+        self.out("acceptance", self.ctx.acceptance)
         self.ctx.calibration = self.inputs.get("calibration")
         for lane in self.ctx.lanes:
             if "calibration" in lane.outputs:
@@ -395,7 +417,12 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         n_sites = sum(entry.get("n_requested") - entry.get("n_done") for entry in attributes)
         n_configurations = len(self.inputs.configurations.get_list()) - len(attributes)
         if n_sites or n_configurations:
-            return self.exit_codes.WARNING_INCOMPLETE.format(n_sites=n_sites, n_configurations=n_configurations)
+            counted = self.ctx.acceptance
+            none = [formula for formula in counted["order"] if not counted[formula]["accepted"]]
+            missing = f" No cell of {', '.join(none)} was accepted." if none else ""
+            return self.exit_codes.WARNING_INCOMPLETE.format(
+                n_sites=n_sites, n_configurations=n_configurations, missing=missing
+            )
         return None
 
 

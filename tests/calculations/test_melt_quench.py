@@ -15,17 +15,18 @@ from aiida_lammps.calculations.raw import LammpsRawCalculation
 from aiida_siox.calculations.melt_quench import MeltQuenchCalculation, sorted_restart_files
 from aiida_siox.calculations.structures import structure_from_atoms
 from aiida_siox.science.cells import alpha_quartz, starting_cell
-from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, load_potential
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, load_potential, resolve_potential
 
 
 @pytest.fixture
 def inputs(computer):
     """Return the inputs of a job."""
+    code = orm.InstalledCode(computer=computer, filepath_executable="/bin/true").store()
     return {
-        "code": orm.InstalledCode(computer=computer, filepath_executable="/bin/true").store(),
+        "code": code,
         "structure": structure_from_atoms(starting_cell("Si8O4", 2.4, 1)).store(),
-        "potential": load_potential("SiO.tersoff"),
-        "parameters": orm.Dict(MeltQuenchWorkChain.get_protocol_inputs()["parameters"]),
+        "potential": load_potential(resolve_potential("munetoh")),
+        "parameters": MeltQuenchWorkChain.get_builder_from_protocol(code, "Si8O4", 1).parameters,
         "seed": orm.Int(1),
         "metadata": {"options": {"resources": {"num_machines": 1, "num_mpiprocs_per_machine": 1}}},
     }
@@ -46,11 +47,12 @@ def test_is_a_calculation_of_aiida_lammps():
 
 def test_fresh_start(inputs):
     calcinfo, files = prepare(inputs)
-    assert set(files) == {"input.in", "start.data", "potential.tersoff"}
+    assert set(files) == {"input.in", "start.data", "SiO.tersoff"}
     assert "read_data start.data" in files["input.in"]
     assert "timer timeout" not in files["input.in"]
     assert "12 atoms" in files["start.data"]
-    assert files["potential.tersoff"] == inputs["potential"].get_content(mode="r")
+    assert files["SiO.tersoff"] == inputs["potential"]["files"]["file_0"].get_content(mode="r")
+    assert calcinfo.provenance_exclude_list == ["SiO.tersoff"]
     assert calcinfo.codes_info[0].cmdline_params == ["-in", "input.in", "-log", "none"]
     assert calcinfo.retrieve_list == ["lammps.out", "final.dump"]
     assert calcinfo.retrieve_temporary_list == []
@@ -102,14 +104,49 @@ def nitride():
     return structure
 
 
+def potential(content=None, filename="SiO.tersoff", **changes):
+    """Return the default potential with something changed."""
+    namespace = load_potential(resolve_potential("munetoh"))
+    if content is None:
+        content = namespace["files"]["file_0"].get_content(mode="rb")
+    return {
+        "definition": orm.Dict({**namespace["definition"].get_dict(), **changes}),
+        "files": {"file_0": orm.SinglefileData(io.BytesIO(content), filename=filename)},
+    }
+
+
+def test_charges_and_further_commands(inputs):
+    charged = {
+        "definition": orm.Dict(
+            {
+                "name": "BKS",
+                "source": "Phys. Rev. Lett. 64 (1990) 1955",
+                "species": ["Si", "O"],
+                "pair_style": "buck/coul/long 8.0",
+                "pair_coeff": ["{Si} {O} 18003.7572 0.205205 133.5381"],
+                "charges": {"Si": 2.4, "O": -1.2},
+                "commands": ["kspace_style pppm 1.0e-4"],
+            }
+        )
+    }
+    _, files = prepare({**inputs, "potential": charged})
+    assert set(files) == {"input.in", "start.data"}
+    assert "atom_style charge" in files["input.in"]
+    assert "pair_coeff 1 2 18003.7572 0.205205 133.5381\nkspace_style pppm 1.0e-4" in files["input.in"]
+    assert "Atoms # charge" in files["start.data"]
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"structure": nitride}, "has N: the potential knows Si and O only"),
+        ({"structure": nitride}, "has N: only Si and O are possible"),
         ({"structure": lambda: structure_from_atoms(alpha_quartz())}, "rectangular"),
         ({"seed": lambda: orm.Int(-3)}, "seed -3 is negative"),
         ({"parameters": lambda: orm.Dict({"melt_time_ps": 1.0})}, "parameters are missing"),
-        ({"potential": lambda: orm.SinglefileData(io.BytesIO(b"# none"), filename="a")}, "give the file SiO.tersoff"),
+        ({"potential": lambda: potential(content=b"# none")}, "give the file SiO.tersoff"),
+        ({"potential": lambda: potential(filename="a")}, r"names the files \['SiO.tersoff'\], but given are \['a'\]"),
+        ({"potential": lambda: potential(species=["Si"])}, "knows Si only, the cell has O"),
+        ({"potential": lambda: potential(pair_coeff=["* * {what} SiO.tersoff"])}, "stands for nothing"),
         ({"restart_file": lambda: orm.Str("melt_quench.4000.restart")}, "go together"),
     ],
 )

@@ -9,7 +9,7 @@ from aiida.manage.caching import enable_caching
 
 from aiida_siox.calculations.structures import assess_structure, join_thermo, make_crystal, make_starting_cell
 from aiida_siox.science import SCIENCE_VERSION
-from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from tests.science.test_quality import PARAMETERS
 
 CELL = {"crystal": "beta-cristobalite", "density_g_cm3": 2.4}
 
@@ -48,14 +48,28 @@ def test_quartz(aiida_profile):
 
 def test_assess(aiida_profile):
     quartz = make_crystal(orm.Dict({"compound": "quartz", "supercell": [1, 1, 1]}), orm.Int(SCIENCE_VERSION))
-    parameters = {**MeltQuenchWorkChain.get_protocol_inputs()["quality"], "expected_density_g_cm3": 2.65}
+    parameters = {**PARAMETERS, "expected_density_g_cm3": 2.65}
     results = orm.Dict({"pressure_bar": 1.0, "energy_eV": -59.4, "converged": True})
-    quality = assess_structure(quartz, orm.Dict(parameters), orm.Int(SCIENCE_VERSION), results)
+    outputs = assess_structure(quartz, orm.Dict(parameters), orm.Int(SCIENCE_VERSION), results)
+    quality, profiles = outputs["quality"], outputs["profiles"]
     assert quality["coordination_oxygen"] == {"0": 0, "1": 0, "2": 0, "3": 0, "4": 3}
     assert quality["energy_per_atom_eV"] == pytest.approx(-6.6)
-    assert quality["flags"] == []
-    alone = assess_structure(quartz, orm.Dict(parameters), orm.Int(SCIENCE_VERSION))
-    assert "pressure_bar" not in alone.get_dict()
+    assert (quality["flags"], quality["rejected_by"], quality["accepted"]) == ([], [], True)
+    assert quality.is_stored
+    units = profiles.base.attributes.get("units")
+    assert set(units) == set(profiles.get_arraynames())
+    assert (units["g_Si_O"], units["r"], units["q"], units["p_Si_O_Si"]) == ("1", "angstrom", "1/angstrom", "1/degree")
+    assert len(profiles.get_array("S_neutron")) == len(profiles.get_array("q"))
+
+
+def test_assess_without_results(aiida_profile):
+    """Neither pressure nor energy, and nothing that says that the cell is not relaxed."""
+    silicon = make_crystal(orm.Dict({"compound": "silicon", "supercell": [1, 1, 1]}), orm.Int(SCIENCE_VERSION))
+    alone = assess_structure(silicon, orm.Dict(PARAMETERS), orm.Int(SCIENCE_VERSION))["quality"].get_dict()
+    assert "pressure_bar" not in alone
+    assert alone["rejected_by"] == ["identical_sites"]
+    with pytest.raises(ValueError, match="unknown key `longest`"):
+        assess_structure(silicon, orm.Dict({**PARAMETERS, "longest": 3}), orm.Int(SCIENCE_VERSION))
 
 
 def series(steps, stages, value):

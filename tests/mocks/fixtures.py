@@ -35,7 +35,13 @@ SHORT_MELT = {
         "hold_time_ps": 0.1,
         "thermo_interval_ps": 0.1,
         "restart_interval_ps": 10.0,
-    }
+    },
+    "quality": {
+        "rules": {
+            rule: {"action": "flag"}
+            for rule in ("oxygen_bond", "density", "coordination", "void", "identical_sites", "not_relaxed")
+        }
+    },
 }
 
 

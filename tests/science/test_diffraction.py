@@ -13,6 +13,7 @@ from aiida_siox.science.diffraction import (
     mean_structure_factors,
     misfit,
     reciprocal_vectors,
+    shortest_reciprocal_vector,
 )
 from aiida_siox.science.diffraction import structure_factors as of_cell
 
@@ -114,6 +115,47 @@ def test_first_sharp_peak():
     assert first_sharp_peak(q, np.exp(-(((q - 1.513) / 0.3) ** 2)), (1.0, 2.2)) == pytest.approx(1.513, abs=2e-3)
     assert first_sharp_peak(q, q, (1.0, 2.2)) is None
     assert first_sharp_peak(q[:12], q[:12], (1.0, 2.2)) is None
+
+
+def test_first_peak_on_a_step():
+    """Where S(q) goes in steps the middle of the highest one counts, and none when the step leaves the window."""
+    q = np.arange(1, 3, 0.02)
+    step = np.where((q > 1.4) & (q < 1.8), 2.0, 1.0)
+    assert first_sharp_peak(q, step, (1.0, 2.2)) == pytest.approx(1.6, abs=0.02)
+    assert first_sharp_peak(q, step, (1.5, 2.2)) is None
+    assert first_sharp_peak(q, np.ones_like(q), (1.0, 2.2)) is None
+
+
+def test_shortest_vector():
+    assert shortest_reciprocal_vector(np.diag([5.0, 8.0, 6.0])) == pytest.approx(2 * np.pi / 8)
+    basis = 2 * np.pi * np.linalg.inv(TRICLINIC).T
+    grid = np.stack(np.meshgrid(*[np.arange(-3, 4)] * 3, indexing="ij"), axis=-1).reshape(-1, 3) @ basis
+    lengths = np.sort(np.linalg.norm(grid, axis=1))
+    assert shortest_reciprocal_vector(TRICLINIC) == pytest.approx(lengths[1])
+    # a skewed description of a cube: the shortest is none of the basis
+    skewed = np.array([[4.0, 0, 0], [12.0, 4.0, 0], [8.0, 20.0, 4.0]])
+    assert shortest_reciprocal_vector(skewed) == pytest.approx(2 * np.pi / 4)
+
+
+def test_narrow_gaussians_between_far_vectors():
+    """The nearest vector counts where the Gaussians of all are zero in floating point."""
+    found = structure_factors(cells.diamond_silicon(), q_max=4.0, q_step=0.01, width=0.002)
+    assert np.isfinite(found.neutron).all()
+    edge = 2 * np.pi / 5.431
+    near_111 = abs(found.q - edge * np.sqrt(3)) < 0.03
+    np.testing.assert_allclose(found.neutron[near_111], 4, rtol=1e-6)
+
+
+def test_weights_are_those_of_all_vectors():
+    """The mean over the vectors near each q is that over all."""
+    cell = random_cell(5, 9, 6.0)
+    found = structure_factors(cell, q_max=5.0, q_step=0.1, width=0.06)
+    points = reciprocal_vectors(cell.cell.array, 5.0 + 4 * 0.06)
+    silicon = cell.positions[cell.numbers == 14]
+    intensity = abs(np.exp(1j * points @ silicon.T).sum(axis=1)) ** 2 / 14 / (5 / 14) ** 2
+    weights = np.exp(-0.5 * ((found.q[:, None] - np.linalg.norm(points, axis=1)) / 0.06) ** 2)
+    expected = 1 - 14 / 5 + weights @ intensity / weights.sum(axis=1)
+    np.testing.assert_allclose(found.partial["Si-Si"], expected, rtol=1e-8)
 
 
 def test_mean_over_cells():

@@ -13,6 +13,7 @@ from aiida_siox.science.neighbours import (
     coordination_histogram,
     count_oxygen_bonds,
     neighbour_pairs,
+    pair_distributions,
     shortest_distances,
 )
 
@@ -72,3 +73,42 @@ def test_shortest_distances():
     assert shortest["Si-O"] == pytest.approx(1.604, abs=1e-3)
     assert shortest["O-O"] == pytest.approx(2.611, abs=1e-3)
     assert shortest_distances(diamond_silicon(), 3.5)["O-O"] is None
+
+
+def test_pair_distributions_of_a_random_gas_are_one():
+    """In a cell of 12 Å up to 9 Å, beyond half its length."""
+    positions = np.random.default_rng(3).uniform(0, 12, (600, 3))
+    gas = Atoms("Si200O400", positions=positions, cell=[12] * 3, pbc=True)
+    r, found = pair_distributions(gas, 9.0, 90, 0.1)
+    assert list(found) == ["total", "Si-Si", "Si-O", "O-O"]
+    for name, values in found.items():
+        assert values[r > 2].mean() == pytest.approx(1, abs=0.02), name
+    assert r[0] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.05, 0.2])
+def test_pair_distributions_count_neighbours(sigma):
+    """The integral of 4πr²ρ_O g_SiO is the number of O around Si, and of Si around Si with ρ_Si."""
+    quartz = alpha_quartz()
+    r, found = pair_distributions(quartz, 3.5, 700, sigma)
+    shell = 4 * np.pi * r**2 * (r[1] - r[0]) / quartz.get_volume()
+    assert (shell * 6 * found["Si-O"])[r < 2.6].sum() == pytest.approx(4, rel=2e-3)
+    assert (shell * 3 * found["Si-Si"]).sum() == pytest.approx(4, rel=0.05)
+    peak = r[np.argmax((r**2 * found["Si-O"])[r < 2.6])]
+    assert peak == pytest.approx(1.61, abs=0.01)
+
+
+def test_broadening_is_a_gaussian():
+    pair = Atoms("SiO", positions=[[0, 0, 0], [3, 0, 0]], cell=[30] * 3, pbc=True)
+    r, found = pair_distributions(pair, 6.0, 600, 0.2)
+    counts = found["Si-O"] * 4 * np.pi * r**2 / 30**3
+    np.testing.assert_allclose(counts, np.exp(-0.5 * ((r - 3) / 0.2) ** 2) / (0.2 * np.sqrt(2 * np.pi)), atol=1e-3)
+    cut = pair_distributions(pair, 3.0, 300, 0.2)[1]["Si-O"]
+    np.testing.assert_allclose(cut, found["Si-O"][:300], rtol=1e-9, atol=1e-12)
+    assert list(pair_distributions(diamond_silicon(), 3.0, 30, 0.1)[1]) == ["total", "Si-Si"]
+
+
+@pytest.mark.parametrize("arguments", [(0.0, 10, 0.1), (5.0, 0, 0.1), (5.0, 10, -0.1)])
+def test_impossible_histograms(arguments):
+    with pytest.raises(ValueError, match="positive"):
+        pair_distributions(alpha_quartz(), *arguments)

@@ -1,4 +1,4 @@
-"""Where LAMMPS keeps its potentials."""
+"""What defines a potential, and where LAMMPS keeps its files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TEXT = (
 def test_environment_comes_first(tmp_path, monkeypatch):
     (tmp_path / "SiO.tersoff").write_text(TEXT)
     monkeypatch.setenv("LAMMPS_POTENTIALS", f"/nowhere:{tmp_path}")
-    assert potentials.find_tersoff_potential() == tmp_path / "SiO.tersoff"
+    assert potentials.find_potential_file("SiO.tersoff") == tmp_path / "SiO.tersoff"
 
 
 def test_conda_prefix(tmp_path, monkeypatch):
@@ -23,17 +23,102 @@ def test_conda_prefix(tmp_path, monkeypatch):
     (folder / "SiO.tersoff").write_text(TEXT)
     monkeypatch.delenv("LAMMPS_POTENTIALS", raising=False)
     monkeypatch.setenv("CONDA_PREFIX", str(tmp_path))
-    assert potentials.find_tersoff_potential() == folder / "SiO.tersoff"
+    assert potentials.find_potential_file("SiO.tersoff") == folder / "SiO.tersoff"
 
 
 def test_missing_file_names_folders_and_remedy(monkeypatch):
     monkeypatch.setenv("LAMMPS_POTENTIALS", "/nowhere")
     with pytest.raises(
-        FileNotFoundError, match=r"No\.tersoff was not found in /nowhere.*lammps-data.*LAMMPS_POTENTIALS"
+        FileNotFoundError, match=r"No\.tersoff was not found in .*/nowhere.*lammps-data.*LAMMPS_POTENTIALS"
     ):
-        potentials.find_tersoff_potential("No.tersoff")
+        potentials.find_potential_file("No.tersoff")
 
 
 def test_species():
-    assert potentials.species_of_potential(TEXT) == {"Si", "O"}
-    assert potentials.species_of_potential("nothing of the kind") == set()
+    assert potentials.species_of_tersoff(TEXT) == {"Si", "O"}
+    assert potentials.species_of_tersoff("nothing of the kind") == set()
+
+
+def test_a_path_is_taken_as_it_is(tmp_path):
+    path = tmp_path / "my.tersoff"
+    path.write_text(TEXT)
+    assert potentials.find_potential_file(path) == path
+    with pytest.raises(FileNotFoundError, match=r"other\.tersoff was not found"):
+        potentials.find_potential_file(tmp_path / "other.tersoff")
+
+
+#: Of van Beest, Kramer and van Santen, Phys. Rev. Lett. 64 (1990) 1955.
+BKS = {
+    "name": "BKS",
+    "source": "Phys. Rev. Lett. 64 (1990) 1955",
+    "species": ["Si", "O"],
+    "pair_style": "buck/coul/long 10.0",
+    "pair_coeff": [
+        "{Si} {Si} 0.0 1.0 0.0",
+        "{Si} {O} 18003.7572 0.205205 133.5381",
+        "{O} {O} 1388.7730 0.362319 175.0",
+    ],
+    "charges": {"Si": 2.4, "O": -1.2},
+    "commands": ["kspace_style pppm 1.0e-4"],
+}
+TERSOFF = {
+    "name": "T",
+    "source": "a paper",
+    "species": ["Si", "O"],
+    "pair_style": "tersoff",
+    "pair_coeff": ["* * SiO.tersoff {species}"],
+    "files": ["SiO.tersoff"],
+}
+
+
+def test_commands():
+    tersoff = potentials.Potential.from_dict(TERSOFF)
+    assert tersoff.commands_for(["Si", "O"]) == ["pair_style tersoff", "pair_coeff * * SiO.tersoff Si O"]
+    assert tersoff.commands_for(["Si"])[1] == "pair_coeff * * SiO.tersoff Si"
+    assert tersoff.atom_style == "atomic"
+    bks = potentials.Potential.from_dict(BKS)
+    assert bks.atom_style == "charge"
+    assert bks.commands_for(["Si", "O"]) == [
+        "pair_style buck/coul/long 10.0",
+        "pair_coeff 1 1 0.0 1.0 0.0",
+        "pair_coeff 1 2 18003.7572 0.205205 133.5381",
+        "pair_coeff 2 2 1388.7730 0.362319 175.0",
+        "kspace_style pppm 1.0e-4",
+    ]
+    # lines of a type that is not there are left out
+    assert bks.commands_for(["Si"]) == [
+        *("pair_style buck/coul/long 10.0", "pair_coeff 1 1 0.0 1.0 0.0", "kspace_style pppm 1.0e-4")
+    ]
+
+
+def test_round_trip():
+    for content in (BKS, TERSOFF):
+        potential = potentials.Potential.from_dict(content)
+        assert potentials.Potential.from_dict(potential.to_dict()) == potential
+
+
+def test_species_that_a_potential_does_not_know():
+    silicon = potentials.Potential.from_dict({**TERSOFF, "species": ["Si"]})
+    with pytest.raises(ValueError, match="knows Si only, the cell has O"):
+        silicon.commands_for(["Si", "O"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pair_styl": "x"}, "unknown key `pair_styl`"),
+        ({"pair_coeff": []}, "missing or empty: pair_coeff"),
+        ({"pair_style": 3}, "`pair_style` of a potential must be text"),
+        ({"pair_coeff": "* *"}, "must be a list of texts"),
+        ({"species": ["Ge"]}, "names Ge: only Si and O"),
+        ({"charges": {"Si": 2.4}}, "must be given for all of its species"),
+        ({"charges": {"Si": "2", "O": -1.2}}, "charge of Si must be a number"),
+        ({"files": []}, "`SiO.tersoff` in .* looks like a file: add it to `files`"),
+        ({"files": ["SiO.tersoff", "b.sw"]}, "b.sw of the potential stands in none of its lines"),
+        ({"pair_coeff": ["* * SiO.tersoff {elements}"]}, r"`\{elements\}` in .* stands for nothing"),
+        ({"commands": ["run 1\nshell rm"]}, "must be one command of LAMMPS"),
+    ],
+)
+def test_wrong_definitions(changes, words):
+    with pytest.raises(ValueError, match=words):
+        potentials.Potential.from_dict({**TERSOFF, **changes})

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ase import Atoms
+from matscipy.ffi import distances_on_graph, find_sp_rings
 
 from aiida_siox.science import cells
-from aiida_siox.science.topology import bond_angles, bond_lengths, largest_void, rings
+from aiida_siox.science.topology import bond_angles, bond_lengths, bonds, largest_void, rings, rings_of_silicon
 
 CUTOFFS = {"Si-O": 2.0, "Si-Si": 2.8, "O-O": 1.8}
 TETRAHEDRAL = np.degrees(np.arccos(-1 / 3))
@@ -30,8 +32,11 @@ def test_silica_crystals():
     np.testing.assert_allclose(angles["Si-O-Si"], [180] * 16)
     np.testing.assert_allclose(angles["O-Si-O"], [TETRAHEDRAL] * 48)
     assert rings(cristobalite, CUTOFFS, 14) == {12: 2.0}, "six silicon atoms each"
-    # Rivier 1993, Marians and Hobbs 1990: rings of six and of eight silicon atoms
-    assert set(rings(quartz, CUTOFFS, 18)) == {12, 16}
+    # Marians and Hobbs, J. Non-Cryst. Solids 124 (1990) 242: 6 rings of six and 40 of eight silicon go through each
+    assert rings(quartz, CUTOFFS, 16) == {12: 1.0, 16: 5.0}
+    assert rings(quartz, CUTOFFS, 15) == {12: 1.0}
+    assert rings_of_silicon(quartz, CUTOFFS, 8) == {6: 1.0, 8: 5.0}
+    assert rings_of_silicon(cristobalite, CUTOFFS, 8) == {6: 2.0}
     lengths = bond_lengths(quartz, CUTOFFS)["Si-O"]
     assert len(lengths) == 12
     assert lengths.mean() == pytest.approx(1.609, abs=0.003)
@@ -54,5 +59,52 @@ def test_the_choice_of_the_cell_does_not_matter():
     quartz = cells.alpha_quartz()
     large = quartz.repeat([2, 1, 2])
     assert largest_void(quartz) == pytest.approx(largest_void(large))
-    small, big = (rings(atoms, CUTOFFS, 16) for atoms in (quartz, large))
-    assert small == pytest.approx(big)
+    for count in (rings, rings_of_silicon):
+        small, big = (count(atoms, CUTOFFS, 16) for atoms in (quartz, large))
+        assert small == pytest.approx(big)
+
+
+def disordered(n_si: int, n_o: int, seed: int, edge: float) -> Atoms:
+    """Return atoms that keep 1.5 Å of distance, at random places."""
+    generator, kept = np.random.default_rng(seed), np.zeros((0, 3))
+    while len(kept) < n_si + n_o:
+        point = generator.uniform(0, edge, 3)
+        apart = kept - point
+        if (np.linalg.norm(apart - edge * np.round(apart / edge), axis=1) > 1.5).all():
+            kept = np.vstack([kept, point])
+    return Atoms(["Si"] * n_si + ["O"] * n_o, positions=kept, cell=[edge] * 3, pbc=True)
+
+
+@pytest.mark.parametrize(("n_si", "n_o"), [(24, 0), (12, 20), (4, 30)])
+@pytest.mark.parametrize("longest", [3, 4, 5, 8, 9, 12])
+def test_rings_agree_with_matscipy_in_disorder(n_si, n_o, longest):
+    """matscipy searches a cell so often repeated that no ring goes around it, and stops before the length given."""
+    atoms = disordered(n_si, n_o, longest, 9.5)
+    repeated = atoms.repeat(4)
+    first, second, vector = bonds(repeated, CUTOFFS)
+    distances = distances_on_graph(first.astype(np.int32), second.astype(np.int32))
+    counts = find_sp_rings(first.astype(np.int32), second.astype(np.int32), vector, distances, longest + 1)
+    expected = {n: count / (64 * n_si) for n, count in enumerate(counts) if count and n <= longest}
+    assert rings(atoms, CUTOFFS, longest) == pytest.approx(expected)
+    assert expected or n_o
+
+
+def molecule(symbols: str, positions: list[list[float]]) -> Atoms:
+    return Atoms(symbols, positions=positions, cell=[20] * 3, pbc=True)
+
+
+def test_small_rings_by_hand():
+    square = molecule("SiOSiO", [[0, 0, 0], [1.6, 0, 0], [1.6, 1.6, 0], [0, 1.6, 0]])
+    cutoffs = {**CUTOFFS, "Si-Si": 2.2}
+    assert rings(square, cutoffs, 8) == {4: 0.5}
+    assert rings_of_silicon(square, cutoffs, 4) == {2: 0.5}, "two tetrahedra that share an edge"
+    # a bond under an oxygen bridge: one ring of three atoms, two of the silicon
+    assert rings(square, {**CUTOFFS, "Si-Si": 2.4}, 8) == {3: 1.0}
+    star = molecule("OSi3", [[0, 0, 0], [1.7, 0, 0], [-0.85, 1.47, 0], [-0.85, -1.47, 0]])
+    assert rings(star, CUTOFFS, 8) == rings_of_silicon(star, CUTOFFS, 8) == {}
+    assert rings(molecule("Si2", [[0, 0, 0], [5, 5, 5]]), CUTOFFS, 16) == {}
+    # a chain that closes through the boundary of the cell is no ring
+    chain = Atoms("Si2", positions=[[0, 0, 0], [2.4, 0, 0]], cell=[4.8, 20, 20], pbc=True)
+    assert rings(chain, CUTOFFS, 16) == {}
+    with pytest.raises(ValueError, match="no Si"):
+        rings(molecule("O2", [[0, 0, 0], [1.2, 0, 0]]), CUTOFFS, 8)

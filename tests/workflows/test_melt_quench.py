@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import pathlib
+from collections.abc import Mapping
 
 import pytest
 from aiida import orm
@@ -14,7 +14,7 @@ from aiida.manage import get_manager
 
 from aiida_siox.calculations.melt_quench import MeltQuenchCalculation
 from aiida_siox.science.composition import composition_x, parse_formula
-from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, expected_density, load_potential
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, density_at, load_potential, resolve_potential
 
 EXIT_CODES = MeltQuenchCalculation.exit_codes
 
@@ -67,10 +67,16 @@ def plain(builder) -> dict:
             return "code"
         return entry.value if isinstance(entry, orm.Data) else entry
 
-    return {name: value(entry) for name, entry in builder._inputs(prune=True).items()}
+    def values(inputs):
+        return {key: values(each) if isinstance(each, Mapping) else value(each) for key, each in inputs.items()}
+
+    return values(builder._inputs(prune=True))
 
 
-@pytest.mark.parametrize(("protocol", "formula"), [("fast", "Si8O4"), ("balanced", "Si16O20"), ("paper", "Si72O144")])
+@pytest.mark.parametrize(
+    ("protocol", "formula"),
+    [("fast", "Si8O4"), ("balanced", "Si16O20"), ("shortened", "Si216"), ("paper", "Si72O144")],
+)
 def test_builder(code, protocol, formula, data_regression):
     builder = MeltQuenchWorkChain.get_builder_from_protocol(code, formula, 3, protocol=protocol)
     data_regression.check(plain(builder), basename=f"test_builder_{protocol}")
@@ -108,16 +114,16 @@ def test_default_protocol_is_fast(code):
     assert plain(default) == plain(fast)
 
 
-@pytest.mark.parametrize("protocol", ["fast", "balanced", "paper"])
+@pytest.mark.parametrize("protocol", ["fast", "balanced", "shortened", "paper"])
 def test_protocols_have_the_nine_compositions(protocol):
     inputs = MeltQuenchWorkChain.get_protocol_inputs(protocol)
     counts = [parse_formula(formula) for formula in inputs["formulas"]]
     assert [composition_x(entry) for entry in counts] == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
     n_atoms = [sum(entry.values()) for entry in counts]
-    low, high = {"fast": (10, 18), "balanced": (24, 48), "paper": (160, 240)}[protocol]
+    low, high = {"fast": (10, 18), "balanced": (24, 48), "shortened": (200, 240), "paper": (160, 240)}[protocol]
     assert low <= min(n_atoms)
     assert max(n_atoms) <= high
-    assert inputs["parameters"]["fixed_volume"] is (protocol != "paper")
+    assert inputs["parameters"]["fixed_volume"] is (protocol in ("fast", "balanced"))
 
 
 def test_paper_protocol():
@@ -130,15 +136,56 @@ def test_paper_protocol():
     assert times == {"timestep_fs": 1.0, "melt_time_ps": 1000.0, "quench_time_ps": 3000.0}
 
 
-def test_expected_density():
-    assert expected_density([[0.0, 2.0], [1.0, 3.0]], 0.25) == 2.25
+def test_density():
+    assert density_at([[0.0, 2.0], [1.0, 3.0]], 0.25) == 2.25
     with pytest.raises(ValueError, match="rising x"):
-        expected_density([[1.0, 2.0], [0.0, 3.0]], 0.5)
+        density_at([[1.0, 2.0], [0.0, 3.0]], 0.5)
 
 
 def test_potential_is_stored_once(aiida_profile):
-    first = load_potential("SiO.tersoff").store()
-    assert load_potential("SiO.tersoff").uuid == first.uuid
+    first = load_potential(resolve_potential("munetoh"))["files"]["file_0"].store()
+    assert load_potential(resolve_potential("munetoh"))["files"]["file_0"].uuid == first.uuid
+
+
+def test_potential_of_a_name_or_a_definition(code):
+    def built(choice):
+        return MeltQuenchWorkChain.get_builder_from_protocol(code, "Si8O16", 1, overrides={"potential": choice})
+
+    by_name = built("vashishta")
+    assert by_name.potential.definition["pair_style"] == "vashishta"
+    assert [node.filename for node in by_name.potential.files.values()] == ["SiO.1990.vashishta"]
+    own = {**resolve_potential("vashishta"), "name": "mine"}
+    assert built(own).potential.definition["name"] == "mine"
+    for wrong, words in (
+        ("vashista", "did you mean `vashishta`"),
+        ({"pair_style": "sw"}, "missing or empty: name"),
+        (3, "must be a name or a mapping"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            built(wrong)
+    with pytest.raises(FileNotFoundError, match="nothing.vashishta was not found"):
+        built({**own, "pair_coeff": ["* * nothing.vashishta {species}"], "files": ["nothing.vashishta"]})
+
+
+def test_potential_that_does_not_know_the_formula(code):
+    builder = MeltQuenchWorkChain.get_builder_from_protocol(
+        code, "Si8O4", 1, overrides={"potential": {**resolve_potential("munetoh"), "species": ["Si"]}}
+    )
+    with pytest.raises(ValueError, match="knows Si only, the cell has O"):
+        instantiate_process(get_manager().get_runner(), builder)
+
+
+def test_density_that_is_expected(code):
+    """At fixed volume that of the starting cell; where the volume is free that of the potential."""
+    fixed = MeltQuenchWorkChain.get_builder_from_protocol(code, "Si100O100", 1, "fast")
+    assert fixed.quality["expected_density_g_cm3"] == fixed.starting_cell["density_g_cm3"] == 2.45
+    free = MeltQuenchWorkChain.get_builder_from_protocol(code, "Si100O100", 1, "shortened")
+    assert free.starting_cell["density_g_cm3"] == 2.45
+    assert free.quality["expected_density_g_cm3"] == 2.70
+    assert free.parameters["volume_free_below_K"] == 3000.0
+    assert "volume_free_below_K" not in fixed.parameters.get_dict()
+    paper = MeltQuenchWorkChain.get_builder_from_protocol(code, "Si100O100", 1, "paper")
+    assert paper.parameters["volume_free_below_K"] == paper.parameters["melt_temperature_K"]
 
 
 @pytest.mark.parametrize(
@@ -169,9 +216,9 @@ def test_builder_refuses(code, arguments, words):
         ),
         ({"starting_cell": lambda: orm.Dict({"crystal": "alpha-quartz", "density_g_cm3": 99.0})}, "density 99.0"),
         ({"starting_cell": lambda: orm.Dict({"crystal": "alpha-quartz"})}, "needs exactly `crystal`"),
-        ({"quality": lambda: orm.Dict({"cutoff": 2.0})}, "unknown: \\['cutoff'\\]"),
+        ({"quality": lambda: orm.Dict({"cutoff": 2.0})}, "unknown key `cutoff`"),
         ({"parameters": lambda: orm.Dict({})}, "parameters are missing"),
-        ({"potential": lambda: orm.SinglefileData(io.BytesIO(b"none"), filename="x")}, "no Tersoff parameters"),
+        ({"potential": lambda: {"definition": orm.Dict({"name": "x"})}}, "a potential needs name, source"),
     ],
 )
 def test_bad_inputs_are_refused_before_anything_runs(code, changes, words):

@@ -1,0 +1,30 @@
+"""Calcfunctions that count accepted and rejected cells: thin shells around ``science.acceptance``."""
+
+from __future__ import annotations
+
+from aiida import orm
+from aiida.engine import calcfunction
+
+from aiida_siox.science import acceptance
+
+
+@calcfunction
+def count_attempts(formula: orm.Str, seeds: orm.List, version: orm.Int, **qualities: orm.Dict) -> orm.Dict:
+    """Return what came of the seeds that were tried for one configuration.
+
+    :param qualities: by ``seed_7``; a seed without one gave no cell.
+    :param version: SCIENCE_VERSION, so that the cache notices when science/ changed.
+    """
+    found = {int(label.removeprefix("seed_")): node.get_dict() for label, node in qualities.items()}
+    return orm.Dict(acceptance.attempts_of(formula.value, seeds.get_list(), found))
+
+
+@calcfunction
+def count_acceptance(configurations: orm.List, version: orm.Int, **attempts: orm.Dict) -> orm.Dict:
+    """Return requested and accepted cells, attempts and reasons by formula.
+
+    :param configurations: [formula, seed] of each configuration that was requested.
+    :param attempts: of :func:`count_attempts`, by ``Si8O4_1``.
+    """
+    formulas = [formula for formula, _ in configurations.get_list()]
+    return orm.Dict(acceptance.count_acceptance(formulas, [node.get_dict() for node in attempts.values()]))

@@ -1,0 +1,118 @@
+"""``aiida-siox run structures``: amorphous cells of several compositions, and what ``show`` says of them."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from aiida import orm
+
+from aiida_siox.cli.common import launch, named_outputs, number, print_table, scheduler_options, user_errors
+
+#: What the rules are called in tables.
+RULES = {
+    "oxygen_bond": "O–O bond",
+    "density": "density",
+    "coordination": "coordination",
+    "dangling_bonds": "dangling bonds",
+    "void": "void",
+    "identical_sites": "identical sites",
+    "silica_network": "few SiO₄",
+    "not_relaxed": "not relaxed",
+    "no_result": "dynamics blew up",
+}
+
+
+def launch_structures(
+    *,
+    formulas: tuple[str, ...],
+    compositions: str | None,
+    seeds: list[int] | None,
+    protocol: str | None,
+    overrides: pathlib.Path | None,
+    max_concurrent: int | None,
+    options_file: pathlib.Path | None,
+    computer: str | None,
+    submit: bool,
+    as_json: bool,
+) -> None:
+    """Build a StructureSetWorkChain from the options of the command line and launch it."""
+    from aiida_siox.cli.codes import get_codes
+    from aiida_siox.science.composition import validate_melt_formula
+    from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+    from aiida_siox.workflows.structure_set import StructureSetWorkChain
+
+    names = [*formulas, *(word for word in (compositions or "").replace(",", " ").split())]
+    options = scheduler_options(options_file, "lmp")
+    with user_errors():
+        for name in names:
+            validate_melt_formula(name)
+        if len(set(names)) < len(names):
+            raise ValueError(f"a formula is named twice: {', '.join(names)}. Give more --seeds for more cells of it.")
+        MeltQuenchWorkChain.get_protocol_inputs(protocol, overrides)
+        builder = StructureSetWorkChain.get_builder_from_protocol(
+            get_codes(["lmp"], computer=computer)["lmp"],
+            protocol,
+            overrides,
+            compositions=names or None,
+            seeds=seeds,
+            max_concurrent=max_concurrent,
+            options=options,
+        )
+    launch(builder, submit)
+
+
+def set_summary(node: orm.ProcessNode) -> dict[str, Any]:
+    """Return the cells of a structure set with their quality, and the acceptance by formula."""
+    outputs = named_outputs(node)
+    cells = []
+    for label, pk in outputs.get("structure", {}).items():
+        quality = orm.load_node(outputs["quality"][label]).get_dict()
+        attempts = orm.load_node(outputs["attempts"][label]).get_dict()
+        cells.append({"label": label, "structure": pk, "seed": attempts["accepted_seed"], **quality})
+    failures = {label: orm.load_node(pk)["reason"] for label, pk in outputs.get("failure", {}).items()}
+    acceptance = orm.load_node(outputs["acceptance"]).get_dict() if "acceptance" in outputs else {"order": []}
+    return {"cells": cells, "acceptance": acceptance, "failures": failures}
+
+
+def print_structure_set(title: str, summary: Mapping[str, Any]) -> None:
+    """Print one row a cell, and what was accepted."""
+    columns = ["configuration", "structure", "seed", "g/cm³", "expected", "SiO₀ to SiO₄ / %", "Si neighbours"]
+    columns += ["void / Å", "S(q) peak / Å⁻¹", "eV/atom", "flags"]
+    rows = []
+    for cell in sorted(summary["cells"], key=lambda entry: (entry["x"], entry["seed"])):
+        total = sum(int(n) * count for n, count in cell["coordination_total"].items()) / cell["n_silicon"]
+        shares = [100 * cell["coordination_oxygen"].get(str(n), 0) / cell["n_silicon"] for n in range(5)]
+        rows.append(
+            [
+                cell["label"],
+                str(cell["structure"]),
+                str(cell["seed"]),
+                number(cell["density_g_cm3"], 3),
+                number(cell["expected_density_g_cm3"], 2),
+                " ".join(f"{share:.0f}" for share in shares),
+                number(total, 2),
+                number(cell["largest_void_angstrom"], 2),
+                number(cell["first_peak_neutron_per_angstrom"], 2),
+                number(cell.get("energy_per_atom_eV"), 3),
+                ", ".join(RULES.get(flag, flag) for flag in cell["flags"]) or "-",
+            ]
+        )
+    print_table(title, columns, rows)
+    counted = summary["acceptance"]
+    rows = []
+    for formula in counted["order"]:
+        entry = counted[formula]
+        reasons = ", ".join(f"{RULES.get(rule, rule)} ({n})" for rule, n in entry["reasons"].items())
+        numbers = [str(entry[key]) for key in ("requested", "accepted", "attempts")]
+        rate = "-" if entry["rate"] is None else f"{entry['rate']:.0%}"
+        rows.append([formula, number(entry["x"], 2), *numbers, rate, reasons or "-"])
+    if rows:
+        columns = ["formula", "x", "requested", "accepted", "cells made", "accepted / made", "rejected by"]
+        print_table("Acceptance", columns, rows)
+    if summary.get("exit_message"):
+        click.echo(summary["exit_message"])
+    for label, reason in summary["failures"].items():
+        click.echo(f"{label} failed: {reason}")

@@ -1,0 +1,338 @@
+"""How good is an amorphous cell: numbers to compare with the real material, and rules that flag or reject it."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from .cells import density_g_cm3
+from .composition import composition_x, format_formula
+from .diffraction import first_sharp_peak, shortest_reciprocal_vector, structure_factors
+from .neighbours import (
+    coordination,
+    coordination_histogram,
+    count_oxygen_bonds,
+    pair_distributions,
+    shortest_distances,
+)
+from .rdf import site_rdf
+from .structures import counts_of
+from .topology import bond_angles, bond_lengths, largest_void, rings, rings_of_silicon
+
+Array = NDArray[np.float64]
+
+ACTIONS = ("reject", "flag", "ignore")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Number:
+    """A number that a parameter may be: from low to high, both included unless low is open."""
+
+    low: float
+    high: float
+    integer: bool = False
+    open_low: bool = False
+
+    def error(self, value: Any) -> str | None:
+        kind = "an integer" if self.integer else "a number"
+        limits = f"{'above' if self.open_low else 'from'} {self.low:g} {'up ' if self.open_low else ''}to {self.high:g}"
+        wrong = isinstance(value, bool) or not isinstance(value, int if self.integer else int | float)
+        if wrong:
+            hint = " (yaml reads 1e-2 as text: write 1.0e-2)" if isinstance(value, str) else ""
+            return f"must be {kind} {limits}, got {value!r}{hint}."
+        if not self.low <= value <= self.high or (self.open_low and value == self.low):
+            return f"must be {kind} {limits}, got {value!r}."
+        return None
+
+
+_LENGTH = _Number(0, 6, open_low=True)
+_FRACTION = _Number(0, 1)
+_COUNT = _Number(0, 20, integer=True)
+
+#: What each parameter may be, with the nesting of the parameters. Every rule has an ``action`` besides.
+SCHEMA: dict[str, Any] = {
+    "cutoff_si_o_angstrom": _LENGTH,
+    "cutoff_si_si_angstrom": _LENGTH,
+    "cutoff_o_o_angstrom": _LENGTH,
+    "distinct_tolerance": _Number(0, 10),
+    "longest_ring": _Number(3, 24, integer=True),
+    "rdf": {
+        "r_max_angstrom": _Number(0, 50, open_low=True),
+        "n_bins": _Number(1, 100_000, integer=True),
+        "sigma_angstrom": _Number(0, 2),
+    },
+    "angles": {"n_bins": _Number(1, 18_000, integer=True)},
+    "diffraction": {
+        "q_max": _Number(0, 60, open_low=True),
+        "q_step": _Number(0, 1, open_low=True),
+        "q_width": _Number(0, 1, open_low=True),
+        "first_peak": None,
+    },
+    "expected_density_g_cm3": None,
+    "rules": {
+        "oxygen_bond": {"max_bonds": _Number(0, 1_000_000, integer=True)},
+        "density": {"tolerance": _Number(0, 10, open_low=True)},
+        "coordination": {"lowest": _COUNT, "highest": _COUNT, "max_fraction": _FRACTION},
+        "dangling_bonds": {"max_fraction": _FRACTION},
+        "void": {"max_radius_angstrom": _Number(0, 100, open_low=True)},
+        "identical_sites": {},
+        "silica_network": {"min_fraction": _FRACTION},
+        "not_relaxed": {},
+    },
+}
+for _rule in SCHEMA["rules"].values():
+    _rule["action"] = ACTIONS
+
+_DENSITY = _Number(0.1, 10)
+_Q = _Number(0, 60, open_low=True)
+
+
+def validate_parameters(parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters that :func:`analyse` could not work with.
+
+    :param parameters: nested as :data:`SCHEMA`, with exactly its keys; ``first_peak`` is the lowest and highest q in
+        Å⁻¹, ``expected_density_g_cm3`` a number or None.
+    :raises ValueError: naming the key, the value and the remedy: keys that miss or are unknown, values of another type
+        or out of range, an unknown action.
+    """
+    _validate(parameters, SCHEMA, "")
+    window = parameters["diffraction"]["first_peak"]
+    if not isinstance(window, list | tuple) or len(window) != 2 or any(_Q.error(q) for q in window):
+        raise ValueError(
+            f"`diffraction.first_peak` must be the lowest and highest q in Å⁻¹ such as [1.0, 2.2], got {window!r}."
+        )
+    if window[0] >= window[1]:
+        raise ValueError(f"`diffraction.first_peak` must have its lowest q first, got {window!r}.")
+    expected = parameters["expected_density_g_cm3"]
+    if expected is not None and (error := _DENSITY.error(expected)):
+        raise ValueError(f"`expected_density_g_cm3` {error[:-1]}; None when there is none to compare with.")
+    rule = parameters["rules"]["coordination"]
+    if rule["lowest"] > rule["highest"]:
+        raise ValueError(
+            f"`rules.coordination.lowest` {rule['lowest']} is above `rules.coordination.highest` {rule['highest']}: "
+            "exchange them."
+        )
+
+
+def _validate(given: Any, schema: Mapping[str, Any], path: str) -> None:
+    where = f"`{path}`" if path else "the parameters of the quality"
+    if not isinstance(given, Mapping):
+        raise ValueError(f"{where} must be a mapping with {', '.join(schema)}, got {given!r}.")
+    prefix = f"{path}." if path else ""
+    for key in given:
+        if key not in schema:
+            near = difflib.get_close_matches(str(key), list(schema), n=1, cutoff=0.4)
+            hint = f"did you mean `{prefix}{near[0]}`? " if near else ""
+            raise ValueError(
+                f"unknown key `{prefix}{key}` (value {given[key]!r}): {hint}Valid: {', '.join(sorted(schema))}."
+            )
+    if missing := [f"`{prefix}{key}`" for key in schema if key not in given]:
+        raise ValueError(f"{', '.join(missing)} missing in the parameters of the quality: take them from a protocol.")
+    for key, rule in schema.items():
+        full, value = f"{prefix}{key}", given[key]
+        if isinstance(rule, Mapping):
+            _validate(value, rule, full)
+        elif isinstance(rule, _Number):
+            if error := rule.error(value):
+                raise ValueError(f"`{full}` {error}")
+        elif rule is ACTIONS and value not in ACTIONS:
+            near = difflib.get_close_matches(str(value), ACTIONS, n=1)
+            hint = f" Did you mean `{near[0]}`?" if near else ""
+            raise ValueError(f"`{full}` must be one of {', '.join(ACTIONS)}, got {value!r}.{hint}")
+
+
+def count_distinct_sites(atoms: Atoms, tolerance: float) -> int:
+    """Count the Si sites whose surroundings differ.
+
+    Two sites are one when the RMS difference of their g(R) to 5 Å (σ = 0.15 Å) is below a tolerance:
+    symmetry-equivalent sites of a crystal, or a small cell that has crystallised.
+    """
+    silicon = np.flatnonzero(atoms.numbers == 14)
+    total = site_rdf(atoms, silicon.tolist(), pair="total")[1]
+    oxygen = site_rdf(atoms, silicon.tolist(), pair="Si-O")[1]
+    features = np.hstack([total, oxygen])
+    representatives: list[int] = []
+    for row in range(len(silicon)):
+        differences = np.sqrt(np.mean((features[representatives] - features[row]) ** 2, axis=1))
+        if not (differences <= tolerance).any():
+            representatives.append(row)
+    return len(representatives)
+
+
+def analyse(
+    atoms: Atoms, parameters: Mapping[str, Any], results: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Return what :func:`assess` and :func:`profiles` do, with the structure factors computed once."""
+    curves = profiles(atoms, parameters)
+    return _assess(atoms, parameters, results, curves), curves
+
+
+def assess(atoms: Atoms, parameters: Mapping[str, Any], results: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Describe an amorphous cell in numbers, and say which rules it breaks.
+
+    :param atoms: periodic cell of Si and O with at least one Si.
+    :param parameters: see :func:`validate_parameters`.
+    :param results: of the melt-quench: ``pressure_bar``, ``energy_eV``, ``converged``; taken over when given.
+    :returns: what JSON can hold, units in the names. Histograms are counts of atoms keyed by the number of neighbours
+        as text: ``coordination_oxygen`` (O around Si, the [SiSi₄₋ₙOₙ] units), ``coordination_total`` (Si and O around
+        Si), ``n_silicon_of_oxygen`` (Si around O). ``bond_lengths`` (Å, by pair) and ``bond_angles`` (degrees, by
+        triple, the centre in the middle) have mean, standard deviation and count of each, bonds and angles counted
+        once. ``rings_by_atoms`` and ``rings_per_silicon`` are shortest-path rings per Si atom, keyed by the number of
+        atoms and by the number of Si in the ring; the latter are the n-membered rings of the literature on silica,
+        half as many as atoms at x = 2 in a perfect network (six-membered: 12 atoms).
+        ``largest_void_angstrom`` is the radius of the largest empty sphere between the centres of atoms,
+        ``first_peak_…`` where the first sharp peak of S(q) is, which cells whose ``q_min_per_angstrom`` is near it
+        cannot tell. ``flags`` are the rules that were broken, ``rejected_by`` those of them whose action is reject,
+        ``accepted`` whether there is none.
+    :raises ValueError: for impossible parameters, or a cell without Si.
+    """
+    return analyse(atoms, parameters, results)[0]
+
+
+def profiles(atoms: Atoms, parameters: Mapping[str, Any]) -> dict[str, Array]:
+    """Return the curves that describe an amorphous cell.
+
+    :param parameters: see :func:`validate_parameters`.
+    :returns: ``r`` in Å and the pair distribution functions ``g_total``, ``g_Si_Si``, … on it, one at large r (of
+        :func:`aiida_siox.science.neighbours.pair_distributions`); ``q`` in Å⁻¹ and the structure factors
+        ``S_neutron``, ``S_xray`` and of Faber and Ziman ``S_Si_Si``, … on it (of
+        :func:`aiida_siox.science.diffraction.structure_factors`); ``angle``, the middle of each bin in degrees, and
+        ``p_O_Si_O``, …, the probability density of angles per degree, without weight of the solid angle. Those of
+        pairs and triples that are not there are left out.
+    :raises ValueError: for impossible parameters.
+    """
+    validate_parameters(parameters)
+    rdf, scattering = parameters["rdf"], parameters["diffraction"]
+    r, distributions = pair_distributions(
+        atoms, float(rdf["r_max_angstrom"]), int(rdf["n_bins"]), float(rdf["sigma_angstrom"])
+    )
+    curves = {"r": r} | {f"g_{_identifier(name)}": values for name, values in distributions.items()}
+    factors = structure_factors(
+        atoms, float(scattering["q_max"]), float(scattering["q_step"]), float(scattering["q_width"])
+    )
+    curves |= {"q": factors.q, "S_neutron": factors.neutron, "S_xray": factors.xray}
+    curves |= {f"S_{_identifier(name)}": values for name, values in factors.partial.items()}
+    edges = np.linspace(0.0, 180.0, int(parameters["angles"]["n_bins"]) + 1)
+    curves["angle"] = (edges[:-1] + edges[1:]) / 2
+    for name, angles in bond_angles(atoms, _cutoffs(parameters)).items():
+        curves[f"p_{_identifier(name)}"] = np.histogram(angles, bins=edges, density=True)[0]
+    return curves
+
+
+#: Units of the curves by the beginning of their names.
+UNITS = {"r": "angstrom", "g": "1", "q": "1/angstrom", "S": "1", "angle": "degree", "p": "1/degree"}
+
+
+def units_of(names: Iterable[str]) -> dict[str, str]:
+    """Return the units of curves of :func:`profiles` by name."""
+    return {name: UNITS[name.split("_")[0]] for name in names}
+
+
+def broken_rules(quality: Mapping[str, Any], rules: Mapping[str, Any], converged: bool) -> list[str]:
+    """Return the rules that a cell breaks, but those whose action is ignore.
+
+    ``oxygen_bond``: more O–O bonds than ``max_bonds``. ``density``: relatively farther from the expected one than
+    ``tolerance``, if there is one. ``coordination``: more than ``max_fraction`` of the Si with fewer neighbours than
+    ``lowest`` or more than ``highest``. ``dangling_bonds``: more than ``max_fraction`` of the Si with fewer than four.
+    ``void``: an empty sphere above ``max_radius_angstrom``. ``identical_sites``: four Si or more, and all alike: a
+    crystal. ``silica_network``: at x = 2, less than ``min_fraction`` of the Si with four O. ``not_relaxed``: the last
+    minimisation did not converge.
+
+    :param quality: numbers of :func:`assess`.
+    """
+    n_silicon = quality["n_silicon"]
+    total = {int(n): count for n, count in quality["coordination_total"].items()}
+    expected = quality["expected_density_g_cm3"]
+    lowest, highest = rules["coordination"]["lowest"], rules["coordination"]["highest"]
+    odd = sum(count for n, count in total.items() if not lowest <= n <= highest) / n_silicon
+    dangling = sum(count for n, count in total.items() if n < 4) / n_silicon
+    tetrahedra = quality["coordination_oxygen"].get("4", 0) / n_silicon
+    broken = {
+        "oxygen_bond": quality["n_oxygen_bonds"] > rules["oxygen_bond"]["max_bonds"],
+        "density": expected is not None
+        and abs(quality["density_g_cm3"] / expected - 1) > rules["density"]["tolerance"],
+        "coordination": odd > rules["coordination"]["max_fraction"],
+        "dangling_bonds": dangling > rules["dangling_bonds"]["max_fraction"],
+        "void": quality["largest_void_angstrom"] > rules["void"]["max_radius_angstrom"],
+        "identical_sites": n_silicon >= 4 and quality["n_distinct_sites"] == 1,
+        "silica_network": math.isclose(quality["x"], 2) and tetrahedra < rules["silica_network"]["min_fraction"],
+        "not_relaxed": not converged,
+    }
+    return [name for name, hit in broken.items() if hit and rules[name]["action"] != "ignore"]
+
+
+def _assess(
+    atoms: Atoms, parameters: Mapping[str, Any], results: Mapping[str, Any] | None, curves: Mapping[str, Array]
+) -> dict[str, Any]:
+    """Return the numbers of :func:`assess`, the peaks from curves."""
+    counts = counts_of(atoms)
+    x = composition_x(counts)
+    cutoffs = _cutoffs(parameters)
+    by_oxygen, total = coordination_histogram(atoms, cutoffs["Si-O"], cutoffs["Si-Si"])
+    around_oxygen = coordination(atoms, cutoffs["Si-O"], cutoffs["Si-Si"])[1][atoms.numbers == 8]
+    expected = parameters["expected_density_g_cm3"]
+    longest = int(parameters["longest_ring"])
+    peaks = {
+        name: first_sharp_peak(curves["q"], curves[f"S_{name}"], parameters["diffraction"]["first_peak"])
+        for name in ("neutron", "xray")
+    }
+    quality: dict[str, Any] = {
+        "formula": format_formula(counts),
+        "x": x,
+        "n_atoms": len(atoms),
+        "n_silicon": counts["Si"],
+        "density_g_cm3": density_g_cm3(atoms),
+        "expected_density_g_cm3": None if expected is None else float(expected),
+        "volume_A3": float(atoms.get_volume()),
+        "coordination_oxygen": by_oxygen,
+        "coordination_total": total,
+        "mean_n_oxygen": sum(int(n) * count for n, count in by_oxygen.items()) / counts["Si"],
+        "n_silicon_of_oxygen": {str(n): int(count) for n, count in enumerate(np.bincount(around_oxygen, minlength=4))},
+        "n_oxygen_bonds": count_oxygen_bonds(atoms, cutoffs["O-O"]),
+        "n_distinct_sites": count_distinct_sites(atoms, float(parameters["distinct_tolerance"])),
+        "shortest_angstrom": shortest_distances(atoms, max(cutoffs["Si-O"], cutoffs["Si-Si"], 3.5)),
+        "bond_lengths": {name: _summary(values) for name, values in bond_lengths(atoms, cutoffs).items()},
+        "bond_angles": {name: _summary(values) for name, values in bond_angles(atoms, cutoffs).items()},
+        "rings_by_atoms": {str(n): count for n, count in rings(atoms, cutoffs, longest).items()},
+        "rings_per_silicon": {str(n): count for n, count in rings_of_silicon(atoms, cutoffs, longest // 2).items()},
+        "largest_void_angstrom": largest_void(atoms),
+        "first_peak_neutron_per_angstrom": peaks["neutron"],
+        "first_peak_xray_per_angstrom": peaks["xray"],
+        "q_min_per_angstrom": shortest_reciprocal_vector(atoms.cell.array),
+    }
+    if results is not None:
+        quality["pressure_bar"] = float(results["pressure_bar"])
+        quality["energy_per_atom_eV"] = float(results["energy_eV"]) / len(atoms)
+    rules = parameters["rules"]
+    converged = results is None or bool(results.get("converged", True))
+    flags = broken_rules(quality, rules, converged)
+    rejected = [name for name in flags if rules[name]["action"] == "reject"]
+    return {**quality, "flags": flags, "rejected_by": rejected, "accepted": not rejected}
+
+
+def _cutoffs(parameters: Mapping[str, Any]) -> dict[str, float]:
+    """Return the longest bonds in Å by pair."""
+    return {
+        "Si-O": float(parameters["cutoff_si_o_angstrom"]),
+        "Si-Si": float(parameters["cutoff_si_si_angstrom"]),
+        "O-O": float(parameters["cutoff_o_o_angstrom"]),
+    }
+
+
+def _identifier(name: str) -> str:
+    """Return a name that an array of AiiDA can have."""
+    return name.replace("-", "_")
+
+
+def _summary(values: Array) -> dict[str, float | int | None]:
+    """Return mean, standard deviation and count; None for the first two when there is none."""
+    if not len(values):
+        return {"mean": None, "std": None, "count": 0}
+    return {"mean": float(values.mean()), "std": float(values.std()), "count": len(values)}

@@ -1,0 +1,181 @@
+"""ConfigurationWorkChain: cells of one formula with one seed after another, until one is accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiida import orm
+from aiida.engine import ExitCode, ToContext, WorkChain, while_
+
+from aiida_siox.calculations.acceptance import count_attempts
+from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from aiida_siox.workflows.protocol import SioxProtocolMixin
+from aiida_siox.workflows.site_spectrum import failure_message
+
+#: Inputs of a melt-quench that depend on the formula.
+BY_FORMULA = ("starting_cell", "parameters", "quality")
+#: Outputs of the melt-quench that are those of the configuration.
+RESULTS = ("structure", "quality", "profiles", "thermo", "starting_structure")
+
+
+def seed_label(seed: int) -> str:
+    """Return the key of an attempt in namespaces, ``seed_7``."""
+    return f"seed_{seed}"
+
+
+def stride_of(seeds: Sequence[int]) -> int:
+    """Return the step from a rejected seed to the next one, with which no two of these seeds ever meet.
+
+    Of 1, 2, 3 the second attempts are 4, 5, 6.
+    """
+    return max(seeds) - min(seeds) + 1
+
+
+def validate_positive(node: orm.Int | None, _: Any = None) -> str | None:
+    """Port validator: one or more."""
+    if node is not None and node.value < 1:
+        return f"{node.value} must be 1 or more."
+    return None
+
+
+def define_attempts(spec: Any) -> None:
+    """Add the inputs that say how many cells are tried, and with which seeds."""
+    spec.input(
+        "max_attempts", valid_type=orm.Int, validator=validate_positive, help="Cells until one is accepted, at most."
+    )
+    spec.input(
+        "seed_stride",
+        valid_type=orm.Int,
+        default=lambda: orm.Int(1),
+        validator=validate_positive,
+        help="From the seed of a rejected cell to the next one.",
+    )
+
+
+class ConfigurationWorkChain(SioxProtocolMixin, WorkChain):
+    """Melt-quenches of one formula until one passes the rules; what was rejected is kept and counted."""
+
+    _protocol_name = "melt_quench"
+
+    @classmethod
+    def define(cls, spec: Any) -> None:
+        """Define the process specification."""
+        super().define(spec)
+        spec.expose_inputs(MeltQuenchWorkChain)
+        spec.inputs.validator = spec.inputs.validator or MeltQuenchWorkChain.spec().inputs.validator
+        define_attempts(spec)
+        spec.outline(cls.setup, while_(cls.should_try)(cls.run_attempt, cls.inspect_attempt), cls.results)
+        spec.expose_outputs(MeltQuenchWorkChain, include=RESULTS)
+        for name in RESULTS:
+            spec.outputs[name].required = False
+        spec.output_namespace(
+            "rejected", valid_type=orm.StructureData, dynamic=True, help="Rejected structures, `seed_7`."
+        )
+        spec.output_namespace(
+            "rejected_qualities", valid_type=orm.Dict, dynamic=True, help="Their qualities, `seed_7`."
+        )
+        spec.output(
+            "attempts", valid_type=orm.Dict, help="`seeds`, `accepted_seed`, and by seed what it was rejected by."
+        )
+        spec.exit_code(
+            310,
+            "ERROR_NONE_ACCEPTED",
+            message="None of {n} cells of {formula} was accepted: {reasons}. Quench more slowly, allow more attempts "
+            "(max_attempts) or change the rules.",
+        )
+        spec.exit_code(
+            320, "ERROR_MELT_QUENCH_FAILED", message="The melt-quench of {formula}, seed {seed}, failed: {message}"
+        )
+
+    @classmethod
+    def get_builder_from_protocol(
+        cls,
+        code: orm.AbstractCode,
+        formula: str,
+        seed: int,
+        protocol: str | None = None,
+        overrides: Any = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return a builder with the inputs of a protocol; arguments as those of MeltQuenchWorkChain.
+
+        :raises ValueError: for an impossible formula, an unknown protocol or a wrong override.
+        :raises FileNotFoundError: if a file of the potential is not found.
+        """
+        inputs = MeltQuenchWorkChain.get_protocol_inputs(protocol, overrides)
+        child = MeltQuenchWorkChain.get_builder_from_protocol(code, formula, seed, protocol, overrides, options)
+        builder = cls.get_builder()
+        for name, value in child._inputs(prune=True).items():
+            builder[name] = value
+        builder.max_attempts = orm.Int(inputs["max_attempts"])
+        return builder
+
+    def setup(self) -> None:
+        """Begin with the seed that was asked for."""
+        self.ctx.children = {}
+        self.ctx.accepted = None
+
+    def should_try(self) -> bool:
+        """Return whether another cell is needed and allowed."""
+        return self.ctx.accepted is None and len(self.ctx.children) < self.inputs.max_attempts.value
+
+    def run_attempt(self) -> ToContext:
+        """Melt and quench with the next seed."""
+        self.ctx.seed = self.inputs.seed.value + len(self.ctx.children) * self.inputs.seed_stride.value
+        inputs = self.exposed_inputs(MeltQuenchWorkChain)
+        if self.ctx.children:
+            inputs["seed"] = orm.Int(self.ctx.seed)
+        inputs["metadata"] = {"call_link_label": seed_label(self.ctx.seed)}
+        return ToContext(attempt=self.submit(MeltQuenchWorkChain, **inputs))
+
+    def inspect_attempt(self) -> ExitCode | None:
+        """Keep the cell or go on; dynamics that blew up count as rejected, any other failure would come again."""
+        node, seed = self.ctx.attempt, self.ctx.seed
+        self.ctx.children[seed] = node
+        if "quality" not in node.outputs:
+            if node.exit_status == MeltQuenchWorkChain.exit_codes.ERROR_UNSTABLE_DYNAMICS.status:
+                self.report(f"seed {seed}: {node.exit_message}")
+                return None
+            self.attach()
+            return self.exit_codes.ERROR_MELT_QUENCH_FAILED.format(
+                formula=self.inputs.formula.value, seed=seed, message=failure_message(node)
+            )
+        quality = node.outputs.quality
+        if quality["accepted"]:
+            self.ctx.accepted = seed
+        else:
+            self.report(f"seed {seed} is rejected: {', '.join(quality['rejected_by'])}")
+        return None
+
+    def attach(self) -> None:
+        """Attach the accepted cell, the rejected ones, and the count of both."""
+        children = self.ctx.children
+        self.ctx.attempts = count_attempts(
+            formula=self.inputs.formula,
+            seeds=orm.List(list(children)),
+            version=orm.Int(SCIENCE_VERSION),
+            **{seed_label(s): node.outputs.quality for s, node in children.items() if "quality" in node.outputs},
+        )
+        self.out("attempts", self.ctx.attempts)
+        for seed, node in children.items():
+            if "quality" not in node.outputs:
+                continue
+            if seed == self.ctx.accepted:
+                for name in RESULTS:
+                    self.out(name, node.outputs[name])
+            else:
+                self.out(f"rejected.{seed_label(seed)}", node.outputs.structure)
+                self.out(f"rejected_qualities.{seed_label(seed)}", node.outputs.quality)
+
+    def results(self) -> ExitCode | None:
+        """Attach everything, and say so if nothing was accepted."""
+        self.attach()
+        if self.ctx.accepted is None:
+            rejected = self.ctx.attempts["rejected_by"]
+            reasons = "; ".join(f"seed {seed}: {', '.join(rules)}" for seed, rules in rejected.items())
+            return self.exit_codes.ERROR_NONE_ACCEPTED.format(
+                n=len(self.ctx.children), formula=self.inputs.formula.value, reasons=reasons
+            )
+        return None
