@@ -410,7 +410,9 @@ def protocol_options(function: Command) -> Command:
         type=overrides_type,
         help="yaml file with the protocol's keys that differ; unknown keys are refused.",
     )(function)
-    return click.option("--protocol", help="fast, balanced or paper [default: fast]; of structures `shortened`, too.")(function)
+    return click.option("--protocol", help="fast, balanced or paper [default: fast]; of structures `shortened`, too.")(
+        function
+    )
 
 
 def launch_options(function: Command) -> Command:

@@ -59,8 +59,16 @@ def read_integers(ctx: click.Context, param: click.Parameter, value: str | None)
     return numbers
 
 
+def lammps_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--code``: another LAMMPS than the one that ``setup`` registered."""
+    return click.option(
+        "--code", "code_label", help="Label of a code of LAMMPS; the one that `setup` registered when not given."
+    )(function)
+
+
 @run.command("melt-quench")
 @click.argument("formula")
+@lammps_option
 @click.option("--seed", type=click.IntRange(min=1), required=True, help="Of the starting cell and the velocities.")
 @launch_options
 @with_profile
@@ -74,6 +82,7 @@ def melt_quench(
     computer: str | None,
     submit: bool,
     as_json: bool,
+    code_label: str | None,
 ) -> None:
     """Melt and quench one cell of FORMULA (such as Si8O4) and return the amorphous structure.
 
@@ -86,7 +95,12 @@ def melt_quench(
     with user_errors():
         MeltQuenchWorkChain.get_protocol_inputs(protocol, overrides)
         builder = MeltQuenchWorkChain.get_builder_from_protocol(
-            get_codes(["lmp"], computer=computer)["lmp"], formula, seed, protocol, overrides, options
+            get_codes(["lmp"], {"lmp": code_label} if code_label else None, computer)["lmp"],
+            formula,
+            seed,
+            protocol,
+            overrides,
+            options,
         )
     launch(builder, submit)
 
@@ -331,6 +345,7 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @run.command("structures")
+@lammps_option
 @study_options
 @with_profile
 def structures(**parameters: Any) -> None:

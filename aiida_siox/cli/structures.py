@@ -35,6 +35,7 @@ def launch_structures(
     max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
+    code_label: str | None,
     submit: bool,
     as_json: bool,
 ) -> None:
@@ -53,7 +54,7 @@ def launch_structures(
             raise ValueError(f"a formula is named twice: {', '.join(names)}. Give more --seeds for more cells of it.")
         MeltQuenchWorkChain.get_protocol_inputs(protocol, overrides)
         builder = StructureSetWorkChain.get_builder_from_protocol(
-            get_codes(["lmp"], computer=computer)["lmp"],
+            get_codes(["lmp"], {"lmp": code_label} if code_label else None, computer)["lmp"],
             protocol,
             overrides,
             compositions=names or None,
@@ -72,7 +73,7 @@ def set_summary(node: orm.ProcessNode) -> dict[str, Any]:
         quality = orm.load_node(outputs["quality"][label]).get_dict()
         attempts = orm.load_node(outputs["attempts"][label]).get_dict()
         cells.append({"label": label, "structure": pk, "seed": attempts["accepted_seed"], **quality})
-    failures = {label: orm.load_node(pk)["reason"] for label, pk in outputs.get("failure", {}).items()}
+    failures = {label: orm.load_node(pk).get_dict()["reason"] for label, pk in outputs.get("failure", {}).items()}
     acceptance = orm.load_node(outputs["acceptance"]).get_dict() if "acceptance" in outputs else {"order": []}
     return {"cells": cells, "acceptance": acceptance, "failures": failures}
 

@@ -100,7 +100,9 @@ class Potential:
                     raise ValueError(f"`{{{placeholder}}}` in `{line}` stands for nothing. Valid: {valid}.")
         for name in self.files:
             if name not in words:
-                raise ValueError(f"the file {name} of the potential stands in none of its lines: name it in pair_coeff.")
+                raise ValueError(
+                    f"the file {name} of the potential stands in none of its lines: name it in pair_coeff."
+                )
             if pathlib.PurePath(name).name != name:
                 raise ValueError(f"`files` of a potential must be names without folders, got {name}.")
         for line in self.pair_coeff:

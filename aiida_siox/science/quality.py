@@ -186,7 +186,8 @@ def assess(atoms: Atoms, parameters: Mapping[str, Any], results: Mapping[str, An
         triple, the centre in the middle) have mean, standard deviation and count of each, bonds and angles counted
         once. ``rings_by_atoms`` and ``rings_per_silicon`` are shortest-path rings per Si atom, keyed by the number of
         atoms and by the number of Si in the ring; the latter are the n-membered rings of the literature on silica,
-        half as many as atoms at x = 2 in a perfect network (six-membered: 12 atoms).
+        half as many as atoms at x = 2 in a perfect network (six-membered: 12 atoms). They go to ``longest_ring`` atoms
+        and to ``longest_ring // 2`` Si, which is complete at every x.
         ``largest_void_angstrom`` is the radius of the largest empty sphere between the centres of atoms,
         ``first_peak_…`` where the first sharp peak of S(q) is, which cells whose ``q_min_per_angstrom`` is near it
         cannot tell. ``flags`` are the rules that were broken, ``rejected_by`` those of them whose action is reject,

@@ -39,6 +39,7 @@ from aiida_siox.workflows.diffraction import DiffractionProtocol
 from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, SioxProtocolMixin, nearest, read_overrides
 from aiida_siox.workflows.utils import clean_scratch, job_metadata
 
+
 def density_at(densities: list[list[float]], x: float) -> float:
     """Return the density in g/cm³ at a composition, linear between the given points ``[x, density]``.
 
@@ -165,7 +166,9 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options of the jobs.")
         spec.inputs.validator = validate_inputs
         spec.output("structure", valid_type=orm.StructureData, help="The amorphous cell; kinds Si and O.")
-        spec.output("quality", valid_type=orm.Dict, help="Density, coordination, bonds, rings, voids, first peaks, flags.")
+        spec.output(
+            "quality", valid_type=orm.Dict, help="Density, coordination, bonds, rings, voids, first peaks, flags."
+        )
         spec.output("profiles", valid_type=orm.ArrayData, help="Partial g(r), angles and structure factors.")
         spec.output("thermo", valid_type=orm.ArrayData, help="Thermodynamic series of the whole run.")
         spec.output("starting_structure", valid_type=orm.StructureData, help="The random starting cell.")
@@ -300,7 +303,7 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
             calculation.outputs.results,
             metadata={"call_link_label": "assess"},  # type: ignore[call-arg]
         )
-        found = assessment["quality"]
+        found: Any = assessment["quality"]
         self.out("quality", found)
         self.out("profiles", assessment["profiles"])
         parts = [*self.ctx.parts, calculation]

@@ -8,8 +8,8 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, append_, while_
 
-from aiida_siox.calculations.melt_quench import define_potential
 from aiida_siox.calculations.acceptance import count_acceptance
+from aiida_siox.calculations.melt_quench import define_potential
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.composition import format_formula, parse_formula
 from aiida_siox.workflows.configuration import (
@@ -120,9 +120,7 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
         """Define the process specification."""
         super().define(spec)
         define_configurations(spec)
-        spec.input(
-            "max_concurrent", valid_type=orm.Int, validator=validate_positive, help="LAMMPS jobs at one time."
-        )
+        spec.input("max_concurrent", valid_type=orm.Int, validator=validate_positive, help="LAMMPS jobs at one time.")
         spec.inputs.validator = validate_formulas
         spec.outline(cls.run_lanes, cls.gather, cls.results)
         spec.output("acceptance", valid_type=orm.Dict, help="Requested, accepted, attempts and reasons by formula.")
@@ -218,7 +216,9 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
     def results(self) -> ExitCode | None:
         """Say what is missing."""
         items = self.inputs.configurations.get_list()
-        done = {formula for formula, seed in items if configuration_label(formula, seed) in self.ctx.found["structures"]}
+        done = {
+            formula for formula, seed in items if configuration_label(formula, seed) in self.ctx.found["structures"]
+        }
         if missing := [formula for formula in dict.fromkeys(formula for formula, _ in items) if formula not in done]:
             return self.exit_codes.ERROR_COMPOSITION_MISSING.format(
                 formulas=", ".join(missing), max_attempts=self.inputs.max_attempts.value

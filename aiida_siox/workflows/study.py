@@ -205,7 +205,8 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         spec.exit_code(
             401,
             "WARNING_INCOMPLETE",
-            message="{n_sites} sites and {n_configurations} configurations failed; the rest is in the data set.{missing}",
+            message="{n_sites} sites and {n_configurations} configurations failed; the rest is in the data set."
+            "{missing}",
         )
 
     @classmethod

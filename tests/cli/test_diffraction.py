@@ -33,7 +33,9 @@ def test_first_peaks_and_json(run_cli, structures):
     assert "X-ray S(q): first peak 1.5" in text
     shown = run_cli("diffraction", *(node.pk for node in structures), "--json").json
     assert shown["structures"] == [node.pk for node in structures]
-    assert shown["first_peak_per_angstrom"]["neutron"] == pytest.approx(2 * np.pi * np.sqrt(3) / 7.16, abs=0.03), "(111)"
+    assert shown["first_peak_per_angstrom"]["neutron"] == pytest.approx(2 * np.pi * np.sqrt(3) / 7.16, abs=0.03), (
+        "(111)"
+    )
     assert shown["stored"] == []
 
 

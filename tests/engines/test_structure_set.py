@@ -88,6 +88,10 @@ def test_a_composition_without_a_cell_is_named(engine_code):
     counted = outputs["acceptance"]["Si8O4"]
     assert (counted["accepted"], counted["attempts"], counted["reasons"]) == (0, 2, {"void": 2})
     assert "None of 2 cells of Si8O4 was accepted" in outputs["failures"]["Si8O4_1"]["reason"]
-    assert orm.QueryBuilder().append(
-        ConfigurationWorkChain, filters={"attributes.exit_status": 310}, tag="configuration"
-    ).append(orm.StructureData, with_incoming="configuration").count() >= 2
+    assert (
+        orm.QueryBuilder()
+        .append(ConfigurationWorkChain, filters={"attributes.exit_status": 310}, tag="configuration")
+        .append(orm.StructureData, with_incoming="configuration")
+        .count()
+        >= 2
+    )

@@ -122,7 +122,7 @@ def test_validation(changes, words):
 
 
 def test_a_fixed_volume_is_never_free():
-    with pytest.raises(ValueError, match="`volume_free_below_K` is 3000.0 although `fixed_volume` is true"):
+    with pytest.raises(ValueError, match=r"`volume_free_below_K` is 3000\.0 although `fixed_volume` is true"):
         validate_parameters({**parameters("fast"), "volume_free_below_K": 3000.0})
     values = parameters("fast", fixed_volume=False)
     del values["volume_free_below_K"]

@@ -91,6 +91,8 @@ def test_quartz():
     assert quality["bond_angles"]["O-Si-O"]["count"] == 3 * 6
     assert quality["rings_by_atoms"] == {"12": 1.0, "16": 5.0}
     assert quality["rings_per_silicon"] == {"6": 1.0, "8": 5.0}
+    shorter = assess(alpha_quartz(), with_value("longest_ring", 14))
+    assert (shorter["rings_by_atoms"], shorter["rings_per_silicon"]) == ({"12": 1.0}, {"6": 1.0})
     assert quality["q_min_per_angstrom"] == pytest.approx(2 * np.pi / 5.4052)
     assert quality["energy_per_atom_eV"] == pytest.approx(-60 / 9)
     assert quality["pressure_bar"] == 5.0
@@ -304,7 +306,10 @@ def test_valid_parameters():
         (with_value("rdf", 3), r"`rdf` must be a mapping with r_max_angstrom, .* got 3"),
         ([], "the parameters of the quality must be a mapping"),
         (with_value("longest_ring", 8.0), r"`longest_ring` must be an integer from 3 to 24, got 8\.0"),
-        (with_value("longest_ring", True), r"`longest_ring` must be an integer"),
+        (
+            with_value("rules.oxygen_bond.max_bonds", True),
+            r"`rules\.oxygen_bond\.max_bonds` must be an integer .* True",
+        ),
         (with_value("longest_ring", 2), r"`longest_ring` must be an integer from 3"),
         (with_value("cutoff_o_o_angstrom", 0), r"`cutoff_o_o_angstrom` must be a number above 0 up to 6, got 0"),
         (with_value("cutoff_si_o_angstrom", float("nan")), r"`cutoff_si_o_angstrom` must be a number .* got nan"),

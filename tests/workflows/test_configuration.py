@@ -25,9 +25,7 @@ def test_stride_keeps_seeds_apart():
 @pytest.fixture
 def process(computer):
     code = orm.InstalledCode(computer=computer, filepath_executable="/bin/true").store()
-    builder = ConfigurationWorkChain.get_builder_from_protocol(
-        code, "Si8O4", 2, overrides={"max_attempts": 3}
-    )
+    builder = ConfigurationWorkChain.get_builder_from_protocol(code, "Si8O4", 2, overrides={"max_attempts": 3})
     builder.seed_stride = orm.Int(10)
     workchain = instantiate_process(get_manager().get_runner(), builder)
     workchain.setup()

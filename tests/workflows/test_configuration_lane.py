@@ -20,7 +20,8 @@ def lane(mock_engines, mock_atomic_data):
         mock_engines.codes, "fast", compositions=["Si2O4"], seeds=[1], atomic_data=mock_atomic_data
     )
     keys = (
-        "melt_quench", "potential", "max_attempts", "seed_stride", "target", "quartz", "settings", "max_concurrent", "clean_scratch", "atomic_data",
+        "melt_quench", "potential", "max_attempts", "seed_stride", "target", "quartz", "settings", "max_concurrent",
+        "clean_scratch", "atomic_data",
     )  # fmt: skip
     inputs = {key: study[key] for key in keys}
     inputs["codes"] = {engine: code for engine, code in mock_engines.codes.items() if engine != "ld1"}

@@ -163,7 +163,7 @@ def test_potential_of_a_name_or_a_definition(code):
     ):
         with pytest.raises(ValueError, match=words):
             built(wrong)
-    with pytest.raises(FileNotFoundError, match="nothing.vashishta was not found"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.vashishta was not found"):
         built({**own, "pair_coeff": ["* * nothing.vashishta {species}"], "files": ["nothing.vashishta"]})
 
 
