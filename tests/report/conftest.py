@@ -19,6 +19,8 @@ from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science.cells import starting_cell
 from aiida_siox.science.neighbours import coordination
+from aiida_siox.workflows.diffraction import DiffractionProtocol
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 from aiida_siox.workflows.training import TrainingProtocol
 from aiida_siox.workflows.utils import CACHED_FROM
@@ -27,15 +29,9 @@ from aiida_siox.workflows.utils import CACHED_FROM
 BEGIN = 1_800_000_000.0
 SHIFT_EV = -12.8
 QUALITY = {
-    "cutoff_si_o_angstrom": 2.0,
-    "cutoff_si_si_angstrom": 2.8,
-    "cutoff_o_o_angstrom": 1.7,
+    **MeltQuenchWorkChain.get_protocol_inputs()["quality"],
+    "diffraction": DiffractionProtocol.get_parameters(),
     "expected_density_g_cm3": 2.3,
-    "density_tolerance": 0.2,
-    "coordination_min": 3,
-    "coordination_max": 5,
-    "max_odd_fraction": 0.5,
-    "distinct_tolerance": 0.02,
 }
 
 
@@ -152,7 +148,7 @@ class StudyMaker:
         structure = self.give(job, "structure", structure_from_atoms(starting_cell(formula, 2.3, seed)))
         job.seal()
         self.outputs[f"structures__{label}"] = structure
-        self.outputs[f"qualities__{label}"] = assess_structure(structure, orm.Dict(QUALITY), orm.Int(1))
+        self.outputs[f"qualities__{label}"] = assess_structure(structure, orm.Dict(QUALITY), orm.Int(1))["quality"]
         finish(chain)
 
     def targets(self, formula: str, seed: int, failed: tuple[int, ...] = (), n_sites: int | None = None) -> None:

@@ -31,11 +31,11 @@ class TestStudy:
 
     def test_outputs(self, mock_study):
         outputs = mock_study.node.outputs
-        for name in ("structures", "qualities", "site_tables"):
+        for name in ("structures", "qualities", "attempts", "site_tables"):
             assert sorted(outputs[name]) == sorted(LABELS)
         assert set(outputs) == {
-            "structures", "qualities", "site_tables", "calibration", "calibration_table", "dataset", "charge_model",
-            "rdf_model",
+            "structures", "qualities", "attempts", "acceptance", "site_tables", "calibration", "calibration_table",
+            "dataset", "charge_model", "rdf_model",
         }  # fmt: skip
         for label, (formula, _) in zip(LABELS, STUDY_ITEMS, strict=True):
             assert outputs.site_tables[label].base.attributes.get("formula") == formula
