@@ -148,7 +148,7 @@ def rejected_of(node: orm.WorkChainNode) -> list[tuple[str, dict[str, Any]]]:
     query.append(
         orm.Dict, with_incoming="configuration", edge_filters={"label": {"like": "rejected_qualities__%"}}, project="*"
     )
-    return [(label, quality.get_dict()) for quality, label in query.all()]
+    return [(label.removeprefix("melt_quench_"), quality.get_dict()) for quality, label in query.all()]
 
 
 def read() -> dict[str, Series]:

@@ -42,7 +42,7 @@ def test_first_peaks_and_json(run_cli, structures):
 @pytest.mark.parametrize(("form", "probe"), [("S", "neutron"), ("F", "xray"), ("i", "neutron")])
 def test_misfit_to_itself_is_small(run_cli, structures, rattled, tmp_path, form, probe):
     """A measured curve (here synthetic: the computed one) on other q, in the forms of the literature."""
-    found = structure_factors(rattled[0], 12.0, 0.02, 0.06)
+    found = structure_factors(rattled[0], 12.0, 0.02, 0.1)
     q = np.linspace(2.0, 11.0, 120)
     values = np.interp(q, found.q, getattr(found, probe))
     values = {"S": values, "F": q * (values - 1), "i": values - 1}[form]
@@ -73,7 +73,7 @@ def test_columns_and_stored_nodes(run_cli, structures, rattled, tmp_path):
     path = tmp_path / "sq.csv"
     shown = run_cli("diffraction", structures[0].pk, "--output", path, "--store", "--json").json
     table = np.genfromtxt(path, delimiter=",", names=True, deletechars="")
-    found = structure_factors(rattled[0], 20.0, 0.02, 0.06)
+    found = structure_factors(rattled[0], 20.0, 0.02, 0.1)
     np.testing.assert_allclose(table["neutron"], found.neutron, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(table["Si-O"], found.partial["Si-O"], rtol=1e-4, atol=1e-5)
     node = orm.load_node(shown["stored"][0])

@@ -260,7 +260,7 @@ def test_melt_quench_runs(run_cli, codes, tiny_melt):
     assert outcome.stdout.count("\n") == 1
     assert set(shown) == {"process", "exit_status", "outputs"}
     assert shown["exit_status"] == 0
-    assert set(shown["outputs"]) == {"structure", "quality"}
+    assert set(shown["outputs"]) == {"structure", "quality", "profiles"}
     assert orm.load_node(shown["outputs"]["structure"]).get_formula() == "O8Si4"
     process = orm.load_node(shown["process"])
     links = process.base.links.get_outgoing(link_type=LinkType.RETURN)

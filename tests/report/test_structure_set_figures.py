@@ -269,7 +269,7 @@ def store_set(extra, cells, rejected=(), quench_time_ps=2000.0):
         give(top, f"structures__{label}", structure_from_atoms(atoms))
         if thrown:
             one = chain("ConfigurationWorkChain")
-            one.base.links.add_incoming(lane, LinkType.CALL_WORK, label)
+            one.base.links.add_incoming(lane, LinkType.CALL_WORK, f"melt_quench_{label}")
             one.store()
             for i, other in enumerate(thrown):
                 give(one, f"rejected_qualities__seed_{100 + i}", orm.Dict(other))
