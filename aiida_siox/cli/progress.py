@@ -21,6 +21,8 @@ SITE = "aiida.workflows:siox.site_spectrum"
 TARGETS = "aiida.workflows:siox.structure_targets"
 STUDY = "aiida.workflows:siox.study"
 CALIBRATION = "aiida.workflows:siox.calibration"
+STRUCTURE_SET = "aiida.workflows:siox.structure_set"
+CONFIGURATION = "aiida.workflows:siox.configuration"
 
 #: What a user calls a job, by its plugin.
 JOBS = {
@@ -70,6 +72,9 @@ class StudyProgress:
     :ivar n_cached: those of them that were taken from the cache.
     :ivar elapsed_s: seconds since it was submitted, up to its end.
     :ivar remaining_s: estimate of the seconds left; None when there is no saying.
+    :ivar n_cells: accepted cells that a structure set was asked for; 0 of other processes.
+    :ivar n_cells_done: those that there are.
+    :ivar n_cells_failed: those that there will not be.
     """
 
     pk: int
@@ -87,6 +92,9 @@ class StudyProgress:
     n_cached: int
     elapsed_s: float
     remaining_s: float | None
+    n_cells: int = 0
+    n_cells_done: int = 0
+    n_cells_failed: int = 0
 
     @property
     def is_over(self) -> bool:
@@ -269,6 +277,8 @@ def study_progress(node: orm.ProcessNode) -> StudyProgress:
         if not item.is_job and item.state in ("running",) and not item.process_type.startswith("aiida.workflows"):
             running.append(item.process_type.rpartition(".")[2].replace("_", " "))
     over = state in FINISHED
+    cells = [item for item in found.values() if item.process_type == CONFIGURATION]
+    n_cells = len(node.inputs.configurations.get_list()) if node.process_type == STRUCTURE_SET else 0
     lanes = node.inputs.max_concurrent.value if "max_concurrent" in node.inputs else 1
     return StudyProgress(
         pk=node.pk or 0,
@@ -285,8 +295,23 @@ def study_progress(node: orm.ProcessNode) -> StudyProgress:
         n_jobs=len(ended),
         n_cached=sum(item.cached for item in ended),
         elapsed_s=((node.mtime if over else now) - node.ctime).total_seconds(),
-        remaining_s=None if over else estimate(parts, sites, lanes, now),
+        remaining_s=None if over else estimate_cells(cells, n_cells, lanes) or estimate(parts, sites, lanes, now),
+        n_cells=n_cells,
+        n_cells_done=sum(item.state == "finished" and item.exit_status == 0 for item in cells) if n_cells else 0,
+        n_cells_failed=sum(item.state in FINISHED and item.exit_status != 0 for item in cells) if n_cells else 0,
     )
+
+
+def estimate_cells(cells: list[Called], n_cells: int, lanes: int) -> float | None:
+    """Estimate the seconds that a structure set still takes from the cells that are through; None without any.
+
+    :param cells: the processes of configurations that exist.
+    :param n_cells: how many there will be.
+    """
+    times = [(item.mtime - item.ctime).total_seconds() for item in cells if item.state in FINISHED]
+    if not times or not n_cells:
+        return None
+    return (n_cells - len(times)) * sum(times) / len(times) / max(1, min(lanes, n_cells - len(times)))
 
 
 # --- as text -----------------------------------------------------------------------------------------------------
@@ -326,6 +351,8 @@ def one_line(progress: StudyProgress) -> str:
     parts = [f"elapsed {duration(progress.elapsed_s)}"]
     if progress.n_sites:
         parts.append(f"sites {progress.n_done} done, {progress.n_failed} failed, {progress.n_left} left")
+    if progress.n_cells:
+        parts.append(f"cells {progress.n_cells_done} of {progress.n_cells} accepted, {progress.n_cells_failed} failed")
     parts.append(f"{progress.n_jobs} jobs ended" + (f" ({progress.n_cached} cached)" if progress.n_cached else ""))
     if progress.is_over:
         parts.append(verdict(progress))
@@ -353,6 +380,12 @@ def as_table(progress: StudyProgress) -> Table:
             "sites",
             f"[green]{progress.n_done} done[/], {failed}, {progress.n_left} left "
             f"({progress.n_running} running) of {progress.n_sites}",
+        )
+    if progress.n_cells:
+        ended = progress.n_cells_done + progress.n_cells_failed
+        table.add_row("", ProgressBar(total=progress.n_cells, completed=ended, width=40))
+        table.add_row(
+            "cells", f"{progress.n_cells_done} of {progress.n_cells} accepted, {progress.n_cells_failed} failed"
         )
     cached = f", {progress.n_cached} of them from the cache" if progress.n_cached else ""
     table.add_row("jobs", f"{progress.n_jobs} ended{cached}")

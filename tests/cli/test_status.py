@@ -121,3 +121,26 @@ def test_status_of_nothing(aiida_profile, run_cli):
 @pytest.mark.parametrize(("seconds", "text"), [(7.4, "7 s"), (423, "7 min 03 s"), (3900, "1 h 05 min")])
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+def test_cells_of_a_structure_set(run_cli, aiida_localhost):
+    """One accepted, one without an accepted cell, one being quenched, one to come."""
+    root = orm.WorkChainNode()
+    root.process_type = "aiida.workflows:siox.structure_set"
+    root.set_process_state("waiting")
+    items = [[formula, seed] for formula in ("Si8O4", "Si4O8") for seed in (1, 2)]
+    for label, node in (("configurations", orm.List(items)), ("max_concurrent", orm.Int(2))):
+        root.base.links.add_incoming(node.store(), link_type=LinkType.INPUT_WORK, link_label=label)
+    root.store()
+    lane = process("aiida.workflows:siox.structure_lane", root, "lane_0", state="waiting")
+    for (formula, seed), (state, status) in zip(items, (("finished", 0), ("finished", 310)), strict=False):
+        process("aiida.workflows:siox.configuration", lane, f"melt_quench_{formula}_{seed}", state=state, status=status)
+    cell = process("aiida.workflows:siox.configuration", lane, "melt_quench_Si4O8_1", state="waiting")
+    attempt = process("aiida.workflows:siox.melt_quench", cell, "seed_1", state="waiting")
+    process("aiida.calculations:siox.melt_quench", attempt, "iteration_01", state="waiting", job=True)
+    state = study_progress(root)
+    assert (state.n_cells, state.n_cells_done, state.n_cells_failed) == (4, 1, 1)
+    assert state.running == ["LAMMPS melt-quench, Si4O8_1"]
+    assert state.remaining_s is not None
+    assert "cells 1 of 4 accepted, 1 failed" in one_line(state)
+    assert "1 of 4 accepted, 1 failed" in run_cli("status", root.pk).stdout
