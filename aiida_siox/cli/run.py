@@ -401,16 +401,12 @@ def study_builder(
     :raises click.ClickException: for whatever is wrong with them.
     """
     from aiida_siox.cli.codes import study_codes
-    from aiida_siox.science.composition import validate_melt_formula
+    from aiida_siox.cli.structures import requested_formulas
     from aiida_siox.workflows.study import StudyWorkChain
 
-    names = [*formulas, *(word for word in (compositions or "").replace(",", " ").split())]
+    names = requested_formulas(formulas, compositions)
     options = scheduler_options(options_file)
     with user_errors():
-        for name in names:
-            validate_melt_formula(name)
-        if len(set(names)) < len(names):
-            raise ValueError(f"a formula is named twice: {', '.join(names)}. Give more --seeds for more cells of it.")
         StudyWorkChain.get_protocol_inputs(protocol, overrides)
         return StudyWorkChain.get_builder_from_protocol(
             study_codes(computer),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -41,17 +41,12 @@ def launch_structures(
 ) -> None:
     """Build a StructureSetWorkChain from the options of the command line and launch it."""
     from aiida_siox.cli.codes import get_codes
-    from aiida_siox.science.composition import validate_melt_formula
     from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
     from aiida_siox.workflows.structure_set import StructureSetWorkChain
 
-    names = [*formulas, *(word for word in (compositions or "").replace(",", " ").split())]
+    names = requested_formulas(formulas, compositions)
     options = scheduler_options(options_file, "lmp")
     with user_errors():
-        for name in names:
-            validate_melt_formula(name)
-        if len(set(names)) < len(names):
-            raise ValueError(f"a formula is named twice: {', '.join(names)}. Give more --seeds for more cells of it.")
         MeltQuenchWorkChain.get_protocol_inputs(protocol, overrides)
         builder = StructureSetWorkChain.get_builder_from_protocol(
             get_codes(["lmp"], {"lmp": code_label} if code_label else None, computer)["lmp"],
@@ -63,6 +58,22 @@ def launch_structures(
             options=options,
         )
     launch(builder, submit)
+
+
+def requested_formulas(formulas: Sequence[str], compositions: str | None) -> list[str]:
+    """Return the formulas of ``--formula`` and ``--compositions``.
+
+    :raises click.ClickException: for one that cannot be melted, or that is named twice.
+    """
+    from aiida_siox.science.composition import validate_melt_formula
+
+    names = [*formulas, *(word for word in (compositions or "").replace(",", " ").split())]
+    with user_errors():
+        for name in names:
+            validate_melt_formula(name)
+        if len(set(names)) < len(names):
+            raise ValueError(f"a formula is named twice: {', '.join(names)}. Give more --seeds for more cells of it.")
+    return names
 
 
 def set_summary(node: orm.ProcessNode) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, while_
 
 from aiida_siox.calculations.acceptance import count_attempts
+from aiida_siox.calculations.melt_quench import define_potential
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.protocol import SioxProtocolMixin
@@ -52,6 +53,18 @@ def define_attempts(spec: Any) -> None:
         validator=validate_positive,
         help="From the seed of a rejected cell to the next one.",
     )
+
+
+def define_melts(spec: Any) -> None:
+    """Add what the melt-quenches of several formulas need."""
+    spec.input_namespace(
+        "melt_quench",
+        valid_type=orm.Dict,
+        dynamic=True,
+        help="By formula: `starting_cell`, `parameters` and `quality` of MeltQuenchWorkChain.",
+    )
+    define_potential(spec)
+    define_attempts(spec)
 
 
 class ConfigurationWorkChain(SioxProtocolMixin, WorkChain):

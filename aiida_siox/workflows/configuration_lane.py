@@ -7,13 +7,12 @@ from typing import Any
 from aiida import orm
 from aiida.engine import ToContext, WorkChain, if_, while_
 
-from aiida_siox.calculations.melt_quench import define_potential
 from aiida_siox.calculations.tables import record_failure
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.science.structures import validate_structure
 from aiida_siox.workflows.calibration import CalibrationWorkChain
-from aiida_siox.workflows.configuration import ConfigurationWorkChain, define_attempts
+from aiida_siox.workflows.configuration import ConfigurationWorkChain, define_melts
 from aiida_siox.workflows.lanes import failure_node
 from aiida_siox.workflows.site_spectrum import failure_message
 from aiida_siox.workflows.structure_targets import ENGINES as TARGET_ENGINES
@@ -50,14 +49,7 @@ class ConfigurationLaneWorkChain(WorkChain):
         spec.input_namespace("codes", help="Codes by engine.")
         for engine in ("lmp", "pw", "pp", "xspectra", "bader"):
             spec.input(f"codes.{engine}", valid_type=orm.AbstractCode)
-        spec.input_namespace(
-            "melt_quench",
-            valid_type=orm.Dict,
-            dynamic=True,
-            help="By formula: `starting_cell`, `parameters` and `quality` of MeltQuenchWorkChain.",
-        )
-        define_potential(spec)
-        define_attempts(spec)
+        define_melts(spec)
         spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options by engine.")
         spec.expose_inputs(CalibrationWorkChain, exclude=("codes", "options"))
         spec.outline(

@@ -9,13 +9,12 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, append_, while_
 
 from aiida_siox.calculations.acceptance import count_acceptance
-from aiida_siox.calculations.melt_quench import define_potential
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.composition import format_formula, parse_formula
 from aiida_siox.workflows.configuration import (
     BY_FORMULA,
     ConfigurationWorkChain,
-    define_attempts,
+    define_melts,
     stride_of,
     validate_positive,
 )
@@ -41,14 +40,7 @@ def define_configurations(spec: Any) -> None:
     """Add the inputs that lane and set share."""
     spec.input("configurations", valid_type=orm.List, validator=validate_items, help="[formula, seed] of each cell.")
     spec.input("code", valid_type=orm.AbstractCode, help="Code of LAMMPS.")
-    spec.input_namespace(
-        "melt_quench",
-        valid_type=orm.Dict,
-        dynamic=True,
-        help="By formula: `starting_cell`, `parameters` and `quality` of MeltQuenchWorkChain.",
-    )
-    define_potential(spec)
-    define_attempts(spec)
+    define_melts(spec)
     spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options of the jobs.")
     for name, kind in NAMESPACES.items():
         spec.output_namespace(name, valid_type=kind, dynamic=True, help="By Si8O4_1.")
