@@ -22,6 +22,7 @@ TRAVERSAL: dict[str, Any] = {"call_calc_backward": False, "call_work_backward": 
 #: What an import tells the user of: entry points of processes and node types.
 NOTEWORTHY_PROCESSES = {
     "study": "aiida.workflows:siox.study",
+    "structure_set": "aiida.workflows:siox.structure_set",
     "structure_targets": "aiida.workflows:siox.structure_targets",
 }
 NOTEWORTHY_DATA = {"site_table": "site_table", "calibration": "calibration", "dataset": "dataset", "model": "model"}
@@ -33,7 +34,7 @@ NOTEWORTHY_DATA = {"site_table": "site_table", "calibration": "calibration", "da
 @click.option("--force", is_flag=True, help="Write over a file that exists.")
 @with_profile
 def export_archive(identifier: str, path: pathlib.Path, force: bool) -> None:
-    """Write an AiiDA archive of a study, table, data set or model with everything it comes from.
+    """Write an AiiDA archive of a study, structure set, table, data set or model with everything it comes from.
 
     The file holds all nodes and the files the engines gave back, not the scratch folders of the jobs.
     """
@@ -93,7 +94,7 @@ def import_archive(path: pathlib.Path, as_json: bool) -> None:
         if pks:
             click.echo(f"{kind}: {', '.join(named(pk) for pk in pks)}")
     if not any(imported.values()):
-        click.echo("The archive holds no study, site table, data set or model.")
+        click.echo("The archive holds no study, structure set, site table, data set or model.")
         return
     click.echo("Next: " + next_commands(imported))
 

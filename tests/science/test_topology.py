@@ -32,7 +32,7 @@ def test_silica_crystals():
     np.testing.assert_allclose(angles["Si-O-Si"], [180] * 16)
     np.testing.assert_allclose(angles["O-Si-O"], [TETRAHEDRAL] * 48)
     assert rings(cristobalite, CUTOFFS, 14) == {12: 2.0}, "six silicon atoms each"
-    # Marians and Hobbs, J. Non-Cryst. Solids 124 (1990) 242: 6 rings of six and 40 of eight silicon go through each
+    # known of quartz: 6 rings of six and 40 of eight silicon go through each
     assert rings(quartz, CUTOFFS, 16) == {12: 1.0, 16: 5.0}
     assert rings(quartz, CUTOFFS, 15) == {12: 1.0}
     assert rings_of_silicon(quartz, CUTOFFS, 8) == {6: 1.0, 8: 5.0}
