@@ -11,10 +11,11 @@ import click
 import numpy as np
 from aiida import orm
 
-from aiida_siox.cli.common import emit_json, json_option, load_node, number, user_errors, with_profile
+from aiida_siox.cli.common import emit_json, json_option, load_node, number, say, user_errors, with_profile
 from aiida_siox.science import diffraction as sq
 
 FIGURES = (".png", ".svg", ".pdf")
+TABLES = (".csv", ".txt", ".dat")
 
 
 @click.command()
@@ -71,8 +72,17 @@ def diffraction(
     refuse_mixtures(structures)
     if window is not None and not 0 <= window[0] < window[1]:
         raise click.ClickException(f"`--window` {window[0]:g} {window[1]:g} is empty: give the lower q first, in Å⁻¹.")
+    if output is not None and output.suffix.lower() not in (*FIGURES, *TABLES):
+        raise click.ClickException(
+            f"`--output` {output}: the ending must be one of {', '.join((*FIGURES, *TABLES))} (a figure, or columns)."
+        )
     with user_errors():
         parameters = DiffractionProtocol.get_parameters(overrides)
+    if window is not None and window[0] >= parameters["q_max"]:
+        raise click.ClickException(
+            f"`--window` {window[0]:g} {window[1]:g} begins above q_max {parameters['q_max']:g} Å⁻¹ of the computed "
+            "S(q): take a lower one, or a higher q_max in --overrides."
+        )
     points = None
     if measured is not None:
         with user_errors():
@@ -87,6 +97,9 @@ def diffraction(
     if points is not None:
         with user_errors(str(measured)):
             fit = sq.misfit(*points, mean.q, getattr(mean, probe), window)
+    if fit is not None and points is not None:
+        for warning in sq.doubts(*points, (float(mean.q[0]), float(mean.q[-1]))):
+            say(f"Careful: {measured}: {warning}")
     stored = [store_factors(node, parameters) for node in structures] if store else []
     if output is not None:
         write(output, mean, cells, probe, peaks[probe], fit, window)
@@ -100,10 +113,10 @@ def diffraction(
         text = "none between {:g} and {:g}".format(*parameters["first_peak"])
         peak = peaks[kind]
         click.echo(f"{words} S(q): first peak {text if peak is None else number(peak, 3)} Å⁻¹")
-    if fit is not None:
+    if fit is not None and points is not None:
         click.echo(
             f"{measured}: misfit {fit.relative:.3f} (0: agreement, 1: as good as S = 1), rms {fit.rms:.3f}, "
-            f"{len(fit.q)} points from {fit.q[0]:.2f} to {fit.q[-1]:.2f} Å⁻¹, {PROBES[probe]}"
+            f"{len(fit.q)} of {len(points[0])} points, from {fit.q[0]:.2f} to {fit.q[-1]:.2f} Å⁻¹, {PROBES[probe]}"
         )
     if output is not None:
         click.echo(f"Written: {output}")
@@ -125,7 +138,10 @@ def structure_of(node: orm.Node) -> orm.StructureData:
         found = node.outputs.structure
         if isinstance(found, orm.StructureData):
             return found
-    raise click.ClickException(f"node {node.pk} is no structure, and no melt-quench that made one.")
+    raise click.ClickException(
+        f"node {node.pk} is no structure, and no melt-quench that made one. Of a structure set give PKs of the column "
+        "`structure` of `aiida-siox show`."
+    )
 
 
 def refuse_mixtures(structures: list[orm.StructureData]) -> None:

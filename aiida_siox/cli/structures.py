@@ -91,12 +91,13 @@ def set_summary(node: orm.ProcessNode) -> dict[str, Any]:
 
 def print_structure_set(title: str, summary: Mapping[str, Any]) -> None:
     """Print one row a cell, and what was accepted."""
-    columns = ["configuration", "structure", "seed", "g/cm³", "expected", "SiO₀ to SiO₄ / %", "Si neighbours"]
+    columns = ["configuration", "structure", "seed", "g/cm³", "expected", "SiO₀ … SiO₄, more / %", "Si neighbours"]
     columns += ["void / Å", "S(q) peak / Å⁻¹", "eV/atom", "flags"]
     rows = []
     for cell in sorted(summary["cells"], key=lambda entry: (entry["x"], entry["seed"])):
         total = sum(int(n) * count for n, count in cell["coordination_total"].items()) / cell["n_silicon"]
-        shares = [100 * cell["coordination_oxygen"].get(str(n), 0) / cell["n_silicon"] for n in range(5)]
+        counts = [cell["coordination_oxygen"].get(str(n), 0) for n in range(5)]
+        shares = [100 * count / cell["n_silicon"] for count in (*counts, cell["n_silicon"] - sum(counts))]
         rows.append(
             [
                 cell["label"],

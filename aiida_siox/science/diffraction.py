@@ -182,12 +182,14 @@ def first_sharp_peak(q: Array, values: Array, window: Sequence[float]) -> float 
     a highest step it is the middle. Below some 10 Å of edge the position says little.
 
     :param window: lowest and highest q in Å⁻¹.
-    :returns: None when the highest point is at an end of the window: there is no peak.
+    :returns: None when the highest point is at an end of the window, or not above one: there is no peak.
     """
     inside = np.flatnonzero((q >= window[0]) & (q <= window[1]))
     if len(inside) < 3:
         return None
     highest = values[inside].max()
+    if highest <= 1:
+        return None
     level = np.flatnonzero(values[inside] >= highest - 1e-6 * max(1.0, abs(highest)))
     if level[0] == 0 or level[-1] == len(inside) - 1:
         return None
@@ -232,6 +234,29 @@ class Misfit:
     computed: Array
     rms: float
     relative: float
+
+
+def doubts(q: ArrayLike, measured: ArrayLike, computed: tuple[float, float]) -> list[str]:
+    """Return what speaks against a measured curve being an S(q) in Å⁻¹, as sentences.
+
+    :param q: Å⁻¹, shape (n,).
+    :param measured: shape (n,).
+    :param computed: lowest and highest q of the computed S(q), Å⁻¹.
+    """
+    x, values = np.asarray(q, dtype=float), np.asarray(measured, dtype=float)
+    n_inside = int(((x >= computed[0]) & (x <= computed[1])).sum())
+    found = []
+    if n_inside < 0.5 * len(values):
+        found.append(
+            f"only {n_inside} of {len(values)} points lie where S(q) was computed. Is q in Å⁻¹ (not in nm⁻¹, and not "
+            "an angle)?"
+        )
+    tail = float(np.mean(values[-max(3, len(values) // 5) :]))
+    if not 0.8 < tail < 1.2:
+        found.append(f"its last fifth has a mean of {tail:.3g}, where S(q) is 1. Is --form right, is it normalised?")
+    if values.min() < -0.1:
+        found.append(f"its least value is {values.min():.3g}, but S(q) is not negative. Is --form right?")
+    return found
 
 
 def misfit(

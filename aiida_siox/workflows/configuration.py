@@ -11,12 +11,19 @@ from aiida.engine import ExitCode, ToContext, WorkChain, while_
 from aiida_siox.calculations.acceptance import count_attempts
 from aiida_siox.calculations.melt_quench import define_potential
 from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.science.acceptance import NO_RESULT
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.site_spectrum import failure_message
 
 #: Inputs of a melt-quench that depend on the formula.
 BY_FORMULA = ("starting_cell", "parameters", "quality")
+#: What to do when no cell was accepted.
+REMEDIES = {
+    "rejected": "Quench more slowly, allow more attempts (max_attempts) or change the rules (quality.rules).",
+    "blew_up": "The dynamics of all of them blew up: look at the potential (a repulsive core?), the starting density "
+    "and the temperature of the melt.",
+}
 #: Outputs of the melt-quench that are those of the configuration.
 RESULTS = ("structure", "quality", "profiles", "thermo", "starting_structure")
 
@@ -37,7 +44,7 @@ def stride_of(seeds: Sequence[int]) -> int:
 def validate_positive(node: orm.Int | None, _: Any = None) -> str | None:
     """Port validator: one or more."""
     if node is not None and node.value < 1:
-        return f"{node.value} must be 1 or more."
+        return f"{node.value}: it must be 1 or more."
     return None
 
 
@@ -95,8 +102,7 @@ class ConfigurationWorkChain(SioxProtocolMixin, WorkChain):
         spec.exit_code(
             310,
             "ERROR_NONE_ACCEPTED",
-            message="None of {n} cells of {formula} was accepted: {reasons}. Quench more slowly, allow more attempts "
-            "(max_attempts) or change the rules.",
+            message="None of {n} cells of {formula} was accepted: {reasons}. {remedy}",
         )
         spec.exit_code(
             320, "ERROR_MELT_QUENCH_FAILED", message="The melt-quench of {formula}, seed {seed}, failed: {message}"
@@ -188,7 +194,11 @@ class ConfigurationWorkChain(SioxProtocolMixin, WorkChain):
         if self.ctx.accepted is None:
             rejected = self.ctx.attempts["rejected_by"]
             reasons = "; ".join(f"seed {seed}: {', '.join(rules)}" for seed, rules in rejected.items())
+            rules = {rule for broken in rejected.values() for rule in broken}
             return self.exit_codes.ERROR_NONE_ACCEPTED.format(
-                n=len(self.ctx.children), formula=self.inputs.formula.value, reasons=reasons
+                n=len(self.ctx.children),
+                formula=self.inputs.formula.value,
+                reasons=reasons,
+                remedy=REMEDIES["blew_up" if rules == {NO_RESULT} else "rejected"],
             )
         return None

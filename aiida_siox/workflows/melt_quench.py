@@ -187,7 +187,14 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         spec.exit_code(
             410,
             "ERROR_UNSTABLE_DYNAMICS",
-            message="The dynamics blew up, also with a time step of {timestep} fs.",
+            message="The dynamics blew up, also with a time step of {timestep} fs. A potential without a repulsive "
+            "core does not take a random start, or 5000 K: give it one, or begin at a lower density or temperature.",
+        )
+        spec.exit_code(
+            309,
+            "ERROR_LAMMPS",
+            message="LAMMPS refused its input or stopped: {message} If it does not know the pair style, take another "
+            "code (--code); `lmp -h` lists its styles.",
         )
         spec.exit_code(
             420,
@@ -211,6 +218,12 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         overrides = read_overrides(overrides) if isinstance(overrides, pathlib.Path) else dict(overrides or {})
         potential = overrides.pop("potential", None)
         inputs = super().get_protocol_inputs(protocol, overrides)
+        if inputs["quench_rate_K_per_s"] is not None and "quench_time_ps" in overrides.get("parameters", {}):
+            raise ValueError(
+                f"`parameters.quench_time_ps` {overrides['parameters']['quench_time_ps']} and `quench_rate_K_per_s` "
+                f"{inputs['quench_rate_K_per_s']} both say how fast the quench is: give one of them "
+                "(`quench_rate_K_per_s: null` takes the rate of the protocol away)."
+            )
         inputs["potential"] = resolve_potential(inputs["potential"] if potential is None else potential)
         return inputs
 
@@ -385,6 +398,12 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         self._start_afresh()
         self.report("no restart file can be read: starting once more from the beginning")
         return ProcessHandlerReport(True)
+
+    @process_handler(priority=485, exit_codes=[MeltQuenchCalculation.exit_codes.ERROR_PARSER_DETECTED_LAMMPS_RUN_ERROR])
+    def handle_lammps_error(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:
+        """End with what LAMMPS said: the same input would fail again."""
+        message = (calculation.exit_message or "no message").splitlines()[0]
+        return ProcessHandlerReport(True, self.exit_codes.ERROR_LAMMPS.format(message=message))
 
     @process_handler(priority=480, exit_codes=[MeltQuenchCalculation.exit_codes.ERROR_UNSTABLE_DYNAMICS])
     def handle_unstable_dynamics(self, calculation: orm.CalcJobNode) -> ProcessHandlerReport:

@@ -119,7 +119,8 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
         spec.exit_code(
             310,
             "ERROR_COMPOSITION_MISSING",
-            message="No cell of {formulas} was accepted within {max_attempts} attempts each; the others are attached.",
+            message="No cell of {formulas} was accepted within {max_attempts} attempts each; see `failures` for the "
+            "reasons. {n_structures} accepted cells are attached.",
         )
         spec.exit_code(
             401, "WARNING_INCOMPLETE", message="{n} configurations have no accepted cell: {labels}; see `failures`."
@@ -213,7 +214,9 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
         }
         if missing := [formula for formula in dict.fromkeys(formula for formula, _ in items) if formula not in done]:
             return self.exit_codes.ERROR_COMPOSITION_MISSING.format(
-                formulas=", ".join(missing), max_attempts=self.inputs.max_attempts.value
+                formulas=", ".join(missing),
+                max_attempts=self.inputs.max_attempts.value,
+                n_structures=len(self.ctx.found["structures"]),
             )
         if failed := sorted(self.ctx.found["failures"]):
             return self.exit_codes.WARNING_INCOMPLETE.format(n=len(failed), labels=", ".join(failed))

@@ -107,3 +107,27 @@ def test_refused(run_cli, structures, aiida_profile, tmp_path):
     error = run_cli("diffraction", silicon.pk, "--measured", angles, fails=True).stderr
     assert str(angles) in error
     assert "Is q in Å⁻¹" in error
+    wrong = tmp_path / "fit.jpg"
+    error = run_cli("diffraction", silicon.pk, "--output", wrong, fails=True).stderr
+    assert "fit.jpg: the ending must be one of .png" in error
+    assert not wrong.exists()
+    assert "begins above q_max 20" in run_cli("diffraction", silicon.pk, "--window", 50, 60, fails=True).stderr
+
+
+def test_doubtful_measurements_are_told(run_cli, structures, tmp_path):
+    """In nm⁻¹ most points lie beyond what was computed; q [S(q) − 1] goes below zero."""
+    q = np.linspace(0.5, 20, 200)
+    values = 1 + np.exp(-0.2 * q) * np.sin(3 * q)
+    good, nanometres, as_f = (tmp_path / f"{name}.txt" for name in ("good", "nm", "f"))
+    np.savetxt(good, np.column_stack([q, values]))
+    np.savetxt(nanometres, np.column_stack([10 * q, values]))
+    np.savetxt(as_f, np.column_stack([q, q * (values - 1)]))
+
+    def told(path, *arguments):
+        return run_cli("diffraction", structures[0].pk, "--measured", path, *arguments)
+
+    assert "Careful" not in told(good).stderr
+    assert "of 200 points" in told(good).stdout
+    assert "not in nm⁻¹" in told(nanometres).stderr
+    assert "Is --form right?" in told(as_f).stderr
+    assert "Careful" not in told(as_f, "--form", "F").stderr

@@ -57,7 +57,7 @@ def test_builder(run_cli, lmp, captured, tmp_path):
         ({"quality": {"rules": {"void": {"max_radius_angstrom": -1.0}}}}, "`rules.void.max_radius_angstrom` must be"),
         ({"quality": {"diffraction": {"qmax": 10.0}}}, "did you mean `q_max`?"),
         ({"potential": "munetho"}, "did you mean `munetoh`?"),
-        ({"max_attempts": 0}, "0 must be 1 or more"),
+        ({"max_attempts": 0}, "0: it must be 1 or more"),
     ],
 )
 def test_refused_before_anything_starts(run_cli, lmp, monkeypatch, tmp_path, overrides, message):
@@ -114,7 +114,7 @@ def test_show(run_cli, finished_set):
     assert cell["density_g_cm3"] == pytest.approx(2.649, abs=1e-3)
     assert shown["acceptance"]["Si3O6"]["rate"] == 0.5
     text = run_cli("show", finished_set.pk).stdout
-    assert "0 0 0 0 100" in text
+    assert "0 0 0 0 100 0" in text
     assert "50%" in text
     assert "void (1)" in text
     assert "dynamics blew up (2)" in text

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from aiida_siox.science import cells
+from aiida_siox.science import cells, diffraction
 from aiida_siox.science.diffraction import (
     as_structure_factor,
     first_sharp_peak,
@@ -112,7 +112,7 @@ def test_too_small_q_max():
 
 def test_first_sharp_peak():
     q = np.arange(0.5, 4, 0.05)
-    assert first_sharp_peak(q, np.exp(-(((q - 1.513) / 0.3) ** 2)), (1.0, 2.2)) == pytest.approx(1.513, abs=2e-3)
+    assert first_sharp_peak(q, 1.3 * np.exp(-(((q - 1.513) / 0.3) ** 2)), (1.0, 2.2)) == pytest.approx(1.513, abs=2e-3)
     assert first_sharp_peak(q, q, (1.0, 2.2)) is None
     assert first_sharp_peak(q[:12], q[:12], (1.0, 2.2)) is None
 
@@ -194,3 +194,22 @@ def test_misfit_by_hand():
     assert (part.q.min(), part.q.max()) == (2.0, 8.0)
     with pytest.raises(ValueError, match="Is q in Å⁻¹"):
         misfit(10 * q, measured, q, measured, None)
+
+
+def test_doubts():
+    """An S(q) passes; nm⁻¹, counts and q[S(q) − 1] given as S(q) do not."""
+    q = np.linspace(0.5, 20, 200)
+    values = 1 + np.exp(-0.2 * q) * np.sin(3 * q)
+    assert diffraction.doubts(q, values, (0.45, 20.0)) == []
+    (nanometres,) = diffraction.doubts(10 * q, values, (0.45, 20.0))
+    assert "only 16 of 200 points" in nanometres
+    assert "last fifth has a mean of 500" in diffraction.doubts(q, 500 * np.ones(200), (0.45, 20.0))[0]
+    as_f = diffraction.doubts(q, q * (values - 1), (0.45, 20.0))
+    assert "least value is" in as_f[-1]
+
+
+def test_a_shoulder_below_one_is_no_peak():
+    q = np.linspace(1, 2, 101)
+    hill = np.exp(-(((q - 1.5) / 0.1) ** 2))
+    assert diffraction.first_sharp_peak(q, 0.2 + 0.6 * hill, [1.0, 2.0]) is None
+    assert diffraction.first_sharp_peak(q, 0.5 + 0.6 * hill, [1.0, 2.0]) == pytest.approx(1.5, abs=1e-3)

@@ -91,6 +91,7 @@ def test_none_accepted(process, monkeypatch):
     assert exit_code.status == 310
     assert "None of 3 cells of Si8O4" in exit_code.message
     assert "seed 22: void" in exit_code.message
+    assert "change the rules" in exit_code.message
     assert len(process.outputs["rejected"]) == 3
     assert "structure" not in process.outputs
 
@@ -102,6 +103,13 @@ def test_dynamics_that_blew_up_are_an_attempt(process, monkeypatch):
     attempt(process, melt(GOOD), monkeypatch)
     assert process.results() is None
     assert process.outputs["attempts"]["rejected_by"] == {"2": ["no_result"]}
+
+
+def test_remedy_where_all_dynamics_blew_up(process, monkeypatch):
+    status = MeltQuenchWorkChain.exit_codes.ERROR_UNSTABLE_DYNAMICS.status
+    for _ in range(3):
+        attempt(process, melt(exit_status=status), monkeypatch)
+    assert "look at the potential" in process.results().message
 
 
 def test_another_failure_is_not_tried_again(process, monkeypatch):
@@ -116,7 +124,7 @@ def test_another_failure_is_not_tried_again(process, monkeypatch):
 @pytest.mark.parametrize("name", ["max_attempts", "seed_stride"])
 def test_refuses(process, name):
     builder = process.inputs
-    with pytest.raises(ValueError, match="must be 1 or more"):
+    with pytest.raises(ValueError, match="it must be 1 or more"):
         instantiate_process(get_manager().get_runner(), ConfigurationWorkChain, **{**builder, name: orm.Int(0)})
 
 

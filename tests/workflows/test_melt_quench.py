@@ -315,7 +315,7 @@ def test_unstable_dynamics_ends(process, make_job):
 
 @pytest.mark.parametrize(
     ("exit_code", "next_step"),
-    [("ERROR_INTERRUPTED", True), ("ERROR_PARSER_DETECTED_LAMMPS_RUN_ERROR", False), ("ERROR_FINAL_STRUCTURE", False)],
+    [("ERROR_INTERRUPTED", True), ("ERROR_FINAL_STRUCTURE", False)],
 )
 def test_inspection_calls_the_handler_of_the_exit_code(process, make_job, exit_code, next_step):
     job = make_job(EXIT_CODES[exit_code], ["melt_quench.500.restart"])
@@ -333,3 +333,23 @@ def test_inspection_calls_the_handler_of_the_exit_code(process, make_job, exit_c
 def test_defaults_are_an_attribute_dict():
     assert isinstance(MeltQuenchWorkChain.defaults, AttributeDict)
     assert 0 < MeltQuenchWorkChain.defaults.timestep_factor < 1
+
+
+def test_an_error_of_lammps_is_passed_on(process, make_job):
+    job = make_job(EXIT_CODES.ERROR_PARSER_DETECTED_LAMMPS_RUN_ERROR)
+    job.set_exit_message("LAMMPS stopped with an error: Unrecognized pair style 'snap'; its last lines:\nLAMMPS ...")
+    report = process.handle_lammps_error(job)
+    assert report.do_break
+    assert report.exit_code.status == 309
+    assert "Unrecognized pair style 'snap'" in report.exit_code.message
+    assert "\n" not in report.exit_code.message
+
+
+def test_two_ways_to_say_how_fast_are_refused(code):
+    overrides = {"quench_rate_K_per_s": 1e13, "parameters": {"quench_time_ps": 10.0}}
+    with pytest.raises(ValueError, match=r"`parameters.quench_time_ps` 10.0 and `quench_rate_K_per_s`.*give one"):
+        MeltQuenchWorkChain.get_builder_from_protocol(code, "Si8O4", 1, overrides=overrides)
+    with pytest.raises(ValueError, match="both say how fast"):
+        MeltQuenchWorkChain.get_builder_from_protocol(
+            code, "Si216", 1, "shortened", overrides={"parameters": {"quench_time_ps": 10.0}}
+        )

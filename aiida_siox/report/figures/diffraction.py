@@ -31,20 +31,23 @@ def diffraction_figure(
     panels = [figure.add_subplot()] if fit is None else list(figure.subplots(2, 1, sharex=True, height_ratios=[3, 1]))
     upper = panels[0]
     if len(cells) > 1:
-        for each in cells.values():
-            upper.plot(each.q, getattr(each, probe), color=st.ACCENT, lw=0.5, alpha=0.4)
+        for number, each in enumerate(cells.values()):
+            label = "single cells" if number == 0 else None
+            upper.plot(each.q, getattr(each, probe), color=st.ACCENT, lw=0.5, alpha=0.4, label=label)
+    upper.axhline(1, color=st.MUTED, lw=0.7)
     if fit is not None:
         upper.plot(fit.q, fit.measured, ls="", marker="o", ms=2.4, color=st.INK, label="measured", zorder=3)
         panels[1].plot(fit.q, fit.computed - fit.measured, color=st.ACCENT, lw=1.0)
         panels[1].axhline(0, color=st.MUTED, lw=0.7)
-        panels[1].set_ylabel("difference")
+        panels[1].set_ylabel("computed −\nmeasured")
         upper.set_title(f"misfit {fit.relative:.3f} (0: agreement, 1: as good as S = 1)", fontsize=8.5, loc="right")
     label = "computed" if len(cells) == 1 else f"computed, mean of {len(cells)} cells"
     upper.plot(mean.q, getattr(mean, probe), color=st.ACCENT, lw=1.6, label=label)
     if peak is not None:
         upper.axvline(peak, color=st.REFERENCE, lw=0.9, ls="--", label=f"first peak {peak:.2f} Å⁻¹")
     upper.set_ylabel({"neutron": "Neutron S(q)", "xray": "X-ray S(q)"}[probe])
-    upper.legend(loc="upper right")
+    upper.set_title(", ".join(cells) if len(cells) <= 2 else f"{len(cells)} cells", loc="left")
+    upper.legend(loc="upper right", frameon=True, framealpha=0.9, edgecolor="none")
     limits = (0.0, float(mean.q[-1])) if window is None else (float(window[0]), float(window[1]))
     panels[-1].set_xlim(*limits)
     panels[-1].set_xlabel("q (Å⁻¹)")
