@@ -24,7 +24,7 @@ from aiida_siox.cli.common import (
     with_profile,
 )
 from aiida_siox.cli.reference import print_comparison
-from aiida_siox.cli.structures import print_structure_set, set_summary
+from aiida_siox.cli.structures import cells_of, print_cells, print_structure_set, set_summary
 from aiida_siox.data.analysis import analysis_of
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site import SiteData
@@ -34,6 +34,8 @@ from aiida_siox.science.plain import plain
 STUDY = "siox.study"
 REFERENCE = "siox.reference"
 STRUCTURE_SET = "siox.structure_set"
+#: Processes that make amorphous cells one by one.
+CELL_MAKERS = ("siox.melt_quench", "siox.configuration")
 
 
 @click.command()
@@ -56,7 +58,10 @@ def show(identifier: str, energies: bool, as_json: bool) -> None:
     elif summary["type"] == "structure_set":
         print_structure_set(f"{describe(node)} {node.pk}", summary)
     else:
+        cells = summary.pop("cells", [])
         print_mapping(f"{describe(node)} {node.pk}", summary)
+        if cells:
+            print_cells("Cells", cells)
         if isinstance(node, SpectrumData) or (isinstance(node, SiteData) and summary.get("energies")):
             from aiida_siox.cli.energies import print_energies
 
@@ -78,6 +83,8 @@ def summarise(node: orm.Node) -> dict[str, Any]:
         return {**process_summary(node), "type": "reference", **node.outputs.comparison.get_dict()}
     if isinstance(node, orm.ProcessNode) and process_class_name(node) == STRUCTURE_SET:
         return {**process_summary(node), "type": "structure_set", **set_summary(node)}
+    if isinstance(node, orm.ProcessNode) and process_class_name(node) in CELL_MAKERS:
+        return {**process_summary(node), "cells": cells_of(node)}
     if isinstance(node, orm.ProcessNode):
         return process_summary(node)
     if isinstance(node, orm.StructureData):

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from aiida import orm
+from aiida.common.links import LinkType
 
 from aiida_siox.cli.common import launch, named_outputs, number, print_table, scheduler_options, user_errors
 
@@ -86,18 +87,39 @@ def set_summary(node: orm.ProcessNode) -> dict[str, Any]:
         cells.append({"label": label, "structure": pk, "seed": attempts["accepted_seed"], **quality})
     failures = {label: orm.load_node(pk).get_dict()["reason"] for label, pk in outputs.get("failure", {}).items()}
     acceptance = orm.load_node(outputs["acceptance"]).get_dict() if "acceptance" in outputs else {"order": []}
-    return {"cells": cells, "acceptance": acceptance, "failures": failures}
+    query = orm.QueryBuilder().append(orm.ProcessNode, filters={"id": node.pk}, tag="set")
+    query.append(orm.ProcessNode, with_incoming="set", tag="lane")
+    query.append(orm.ProcessNode, with_incoming="lane", edge_project="label", project="id")
+    processes = {label.removeprefix("melt_quench_"): pk for pk, label in query.all()}
+    return {"cells": cells, "acceptance": acceptance, "failures": failures, "configurations": processes}
 
 
-def print_structure_set(title: str, summary: Mapping[str, Any]) -> None:
-    """Print one row a cell, and what was accepted."""
+def cells_of(node: orm.ProcessNode) -> list[dict[str, Any]]:
+    """Return the cell of a melt-quench, or the accepted one and the rejected ones of a configuration."""
+    outputs = node.base.links.get_outgoing(link_type=LinkType.RETURN).nested()
+    if "quality" in outputs:
+        seed = outputs["attempts"]["accepted_seed"] if "attempts" in outputs else node.inputs.seed.value
+        found = [(seed, outputs["structure"], outputs["quality"])]
+    else:
+        found = []
+    for label, quality in outputs.get("rejected_qualities", {}).items():
+        found.append((int(label.removeprefix("seed_")), outputs["rejected"][label], quality))
+    return [
+        {"label": f"{quality['formula']}_{seed}", "structure": structure.pk, "seed": seed, **quality.get_dict()}
+        for seed, structure, quality in found
+    ]
+
+
+def print_cells(title: str, cells: Sequence[Mapping[str, Any]]) -> None:
+    """Print one row a cell."""
     columns = ["configuration", "structure", "seed", "g/cm³", "expected", "SiO₀ … SiO₄, more / %", "Si neighbours"]
-    columns += ["void / Å", "S(q) peak / Å⁻¹", "eV/atom", "flags"]
+    columns += ["void / Å", "S(q) peak / Å⁻¹", "eV/atom", "rejected by", "flags"]
     rows = []
-    for cell in sorted(summary["cells"], key=lambda entry: (entry["x"], entry["seed"])):
+    for cell in sorted(cells, key=lambda entry: (entry["x"], entry["seed"])):
         total = sum(int(n) * count for n, count in cell["coordination_total"].items()) / cell["n_silicon"]
         counts = [cell["coordination_oxygen"].get(str(n), 0) for n in range(5)]
         shares = [100 * count / cell["n_silicon"] for count in (*counts, cell["n_silicon"] - sum(counts))]
+        flags = [flag for flag in cell["flags"] if flag not in cell["rejected_by"]]
         rows.append(
             [
                 cell["label"],
@@ -110,10 +132,15 @@ def print_structure_set(title: str, summary: Mapping[str, Any]) -> None:
                 number(cell["largest_void_angstrom"], 2),
                 number(cell["first_peak_neutron_per_angstrom"], 2),
                 number(cell.get("energy_per_atom_eV"), 3),
-                ", ".join(RULES.get(flag, flag) for flag in cell["flags"]) or "-",
+                *(", ".join(RULES.get(rule, rule) for rule in rules) or "-" for rules in (cell["rejected_by"], flags)),
             ]
         )
     print_table(title, columns, rows)
+
+
+def print_structure_set(title: str, summary: Mapping[str, Any]) -> None:
+    """Print the accepted cells, and how many were accepted by formula."""
+    print_cells(title, summary["cells"])
     counted = summary["acceptance"]
     rows = []
     for formula in counted["order"]:
@@ -128,4 +155,6 @@ def print_structure_set(title: str, summary: Mapping[str, Any]) -> None:
     if summary.get("exit_message"):
         click.echo(summary["exit_message"])
     for label, reason in summary["failures"].items():
-        click.echo(f"{label} failed: {reason}")
+        pk = summary["configurations"].get(label)
+        more = f" All of its cells: aiida-siox show {pk}" if pk else ""
+        click.echo(f"{label} failed: {reason}{more}")

@@ -124,3 +124,27 @@ def test_show(run_cli, finished_set):
 
 def test_every_rule_has_words(aiida_profile):
     assert set(structures.RULES) == {*QUALITY["rules"], "no_result"}
+
+
+def test_show_a_configuration(run_cli, aiida_profile):
+    """The accepted cell and the rejected one, each with what it was rejected by."""
+    quartz = structure_from_atoms(alpha_quartz()).store()
+    parameters = {**QUALITY, "expected_density_g_cm3": 2.65}
+    good = assess_structure(quartz, orm.Dict(parameters), orm.Int(SCIENCE_VERSION))["quality"]
+    parameters["expected_density_g_cm3"] = 2.0
+    bad = assess_structure(quartz, orm.Dict(parameters), orm.Int(SCIENCE_VERSION))["quality"]
+    attempts = attempts_of("Si3O6", [1, 3], {1: bad.get_dict(), 3: good.get_dict()})
+    node = orm.WorkChainNode(process_type="aiida.workflows:siox.configuration")
+    node.store()
+    outputs = {"structure": quartz, "quality": good, "attempts": orm.Dict(attempts).store()}
+    outputs |= {"rejected__seed_1": quartz, "rejected_qualities__seed_1": bad}
+    for label, output in outputs.items():
+        output.base.links.add_incoming(node, link_type=LinkType.RETURN, link_label=label)
+    cells = run_cli("show", node.pk, "--json").json["cells"]
+    assert [(cell["seed"], cell["accepted"], cell["rejected_by"]) for cell in cells] == [
+        (3, True, []),
+        (1, False, ["density"]),
+    ]
+    text = run_cli("show", node.pk).stdout
+    assert "Si3O6_1" in text
+    assert "Si3O6_3" in text
