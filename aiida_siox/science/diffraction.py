@@ -182,14 +182,12 @@ def first_sharp_peak(q: Array, values: Array, window: Sequence[float]) -> float 
     a highest step it is the middle. Below some 10 Å of edge the position says little.
 
     :param window: lowest and highest q in Å⁻¹.
-    :returns: None when the highest point is at an end of the window, or not above one: there is no peak.
+    :returns: None when the highest point is at an end of the window: there is no peak.
     """
     inside = np.flatnonzero((q >= window[0]) & (q <= window[1]))
     if len(inside) < 3:
         return None
     highest = values[inside].max()
-    if highest <= 1:
-        return None
     level = np.flatnonzero(values[inside] >= highest - 1e-6 * max(1.0, abs(highest)))
     if level[0] == 0 or level[-1] == len(inside) - 1:
         return None

@@ -25,6 +25,7 @@ from aiida_siox.workflows.structure_set import StructureSetWorkChain
 FOLDER = pathlib.Path(__file__).parent
 SERIES = FOLDER / "series.yaml"
 EXTRA = "siox_structures"
+SERIES_EXTRA = "siox_structures_series"
 POLL_SECONDS = 5.0
 
 sys.path.insert(0, str(FOLDER.parent / "reference_data"))
@@ -33,7 +34,7 @@ from compute import pack  # noqa: E402  the packing of the other archive
 
 def latest(name: str) -> orm.WorkChainNode | None:
     """Return the newest process of a series."""
-    query = orm.QueryBuilder().append(StructureSetWorkChain, filters={f"extras.{EXTRA}": name}, project="*", tag="set")
+    query = orm.QueryBuilder().append(StructureSetWorkChain, filters={f"extras.{SERIES_EXTRA}": name}, project="*", tag="set")
     query.order_by({"set": {"ctime": "desc"}})
     return next(iter(query.all(flat=True)), None)
 
@@ -52,7 +53,7 @@ def compute(name: str, settings: dict[str, Any], concurrent: int) -> orm.WorkCha
         )
         node = submit(builder)
         node.label = f"structures {name}"
-        node.base.extras.set(EXTRA, name)
+        node.base.extras.set_many({EXTRA: settings["extra"], SERIES_EXTRA: name})
         click.echo(f"{time.strftime('%H:%M:%S')} {name}: StructureSetWorkChain<{node.pk}>")
     while not node.is_terminated:
         time.sleep(POLL_SECONDS)

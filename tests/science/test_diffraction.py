@@ -206,10 +206,3 @@ def test_doubts():
     assert "last fifth has a mean of 500" in diffraction.doubts(q, 500 * np.ones(200), (0.45, 20.0))[0]
     as_f = diffraction.doubts(q, q * (values - 1), (0.45, 20.0))
     assert "least value is" in as_f[-1]
-
-
-def test_a_shoulder_below_one_is_no_peak():
-    q = np.linspace(1, 2, 101)
-    hill = np.exp(-(((q - 1.5) / 0.1) ** 2))
-    assert diffraction.first_sharp_peak(q, 0.2 + 0.6 * hill, [1.0, 2.0]) is None
-    assert diffraction.first_sharp_peak(q, 0.5 + 0.6 * hill, [1.0, 2.0]) == pytest.approx(1.5, abs=1e-3)
