@@ -181,7 +181,8 @@ def test_density_that_is_expected(code):
     assert fixed.quality["expected_density_g_cm3"] == fixed.starting_cell["density_g_cm3"] == 2.45
     free = MeltQuenchWorkChain.get_builder_from_protocol(code, "Si100O100", 1, "shortened")
     assert free.starting_cell["density_g_cm3"] == 2.45
-    assert free.quality["expected_density_g_cm3"] == 2.70
+    assert free.quality["expected_density_g_cm3"] == 2.82
+    assert free.quality["rules"]["density"]["tolerance"] == 0.05
     assert free.parameters["volume_free_below_K"] == 3000.0
     assert "volume_free_below_K" not in fixed.parameters.get_dict()
     paper = MeltQuenchWorkChain.get_builder_from_protocol(code, "Si100O100", 1, "paper")
