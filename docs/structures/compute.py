@@ -34,7 +34,9 @@ from compute import pack  # noqa: E402  the packing of the other archive
 
 def latest(name: str) -> orm.WorkChainNode | None:
     """Return the newest process of a series."""
-    query = orm.QueryBuilder().append(StructureSetWorkChain, filters={f"extras.{SERIES_EXTRA}": name}, project="*", tag="set")
+    query = orm.QueryBuilder().append(
+        StructureSetWorkChain, filters={f"extras.{SERIES_EXTRA}": name}, project="*", tag="set"
+    )
     query.order_by({"set": {"ctime": "desc"}})
     return next(iter(query.all(flat=True)), None)
 
@@ -66,10 +68,10 @@ def collect(names: list[str], packed: pathlib.Path) -> None:
     """Write the processes of the series with all that they made."""
     from aiida.tools.archive import create_archive
 
-    nodes = [node for name in names if (node := latest(name)) is not None]
+    nodes = [node for name in names if (node := latest(name)) is not None and node.is_terminated]
     with tempfile.TemporaryDirectory() as folder:
         archive = pathlib.Path(folder) / packed.stem
-        create_archive(nodes, filename=archive, call_calc_backward=True, call_work_backward=True, return_backward=True)
+        create_archive(nodes, filename=archive, call_calc_backward=False, call_work_backward=False)
         pack(archive, packed)
     click.echo(f"{packed}: {packed.stat().st_size / 1e6:.1f} MB, {len(nodes)} of {len(names)} series")
 
