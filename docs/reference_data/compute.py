@@ -9,12 +9,10 @@ the next call; if it fails again it stays in the archive with its reason.
 from __future__ import annotations
 
 import dataclasses
-import lzma
 import pathlib
-import shutil
+import sys
 import tempfile
 import time
-import zipfile
 from typing import Any
 
 import click
@@ -36,6 +34,9 @@ from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 from aiida_siox.workflows.study import StudyWorkChain
 
 FOLDER = pathlib.Path(__file__).parent
+sys.path.insert(0, str(FOLDER.parent))
+from archives import pack, unpack  # noqa: E402
+
 RECIPE = FOLDER / "recipe.yaml"
 EXTRA = "siox_reference_data"
 POLL_SECONDS = 5.0
@@ -204,25 +205,6 @@ class Campaign:
                 if "site_table" in node.outputs:
                     found.setdefault(item.label, node.outputs.site_table)
         return found
-
-
-def unpack(packed: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
-    """Return the AiiDA archive inside of a file that :func:`pack` wrote."""
-    archive = folder / packed.stem
-    with lzma.open(packed) as source, archive.open("wb") as target:
-        shutil.copyfileobj(source, target)
-    return archive
-
-
-def pack(archive: pathlib.Path, packed: pathlib.Path) -> None:
-    """Compress an AiiDA archive as a whole: outputs of one engine are alike, which a zip file cannot see."""
-    plain = archive.with_suffix(".plain")
-    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(plain, "w", zipfile.ZIP_STORED) as new:
-        for entry in old.infolist():
-            new.writestr(entry, old.read(entry), compress_type=zipfile.ZIP_STORED)
-    with plain.open("rb") as source, lzma.open(packed, "wb", preset=6) as target:
-        shutil.copyfileobj(source, target)
-    plain.unlink()
 
 
 def read(packed: pathlib.Path) -> None:

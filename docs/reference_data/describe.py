@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import pathlib
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +21,14 @@ import numpy as np
 from aiida import orm
 from aiida.manage.configuration import load_profile
 from aiida.storage.sqlite_zip.backend import SqliteZipBackend
-from compute import unpack
 
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site_table import ENERGY_COLUMNS, SiteTableData
 from aiida_siox.report.timing import times_of
 
 FOLDER = pathlib.Path(__file__).parent
+sys.path.insert(0, str(FOLDER.parent))
+from archives import unpack  # noqa: E402
 
 
 @contextmanager

@@ -28,8 +28,8 @@ EXTRA = "siox_structures"
 SERIES_EXTRA = "siox_structures_series"
 POLL_SECONDS = 5.0
 
-sys.path.insert(0, str(FOLDER.parent / "reference_data"))
-from compute import pack  # noqa: E402  the packing of the other archive
+sys.path.insert(0, str(FOLDER.parent))
+from archives import pack  # noqa: E402
 
 
 def latest(name: str) -> orm.WorkChainNode | None:
