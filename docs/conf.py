@@ -15,4 +15,4 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = f"aiida-siox {version}"
-exclude_patterns = ["_build", "validation"]  # the tables of the validation page are included, not pages
+exclude_patterns = ["_build", "validation", "structures"]  # their tables are included, not pages
