@@ -101,7 +101,7 @@ def test_a_model_leads_back_to_the_melt(mock_study, label):
 def blocks():
     """Return the python blocks of the page by the heading they stand under."""
     found = re.findall(r"^## ([^\n]+)\n(?:(?!^## ).)*?^```python\n(.*?)^```", PAGE.read_text(), re.S | re.M)
-    assert len(found) == 3
+    assert len(found) == 4
     return dict(found)
 
 
@@ -147,3 +147,11 @@ def test_documented_query_of_ancestors(blocks, tables):
     spectra = list(tables[0].creator.inputs.spectra.values())
     found = run_block(blocks, "back to its calculations", spectra=spectra)["ancestors"]
     assert {name: len(jobs) for name, jobs in found.items()} == {"siox.xspectra": 1, "quantumespresso.pw": 2}
+
+
+def test_documented_query_of_cells(blocks, mock_study):
+    """The two cells of Si2O4 and what they were rejected by, nothing."""
+    cells = run_block(blocks, "Accepted and rejected")["cells"]
+    assert len(cells) >= 2
+    assert all(density > 2.1 for _, density, _ in cells)
+    assert [rejected for status, _, rejected in cells if status == 0] == [[]] * sum(status == 0 for status, *_ in cells)
