@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "plan": ("plan", "plan", "Say what a study costs before it runs: jobs, core hours, scratch, repository."),
     "status": ("status", "status", "Say what runs, and how many sites are done, failed and left."),
     "show": ("show", "show", "Show a structure, site table, model or study, as text or JSON."),
+    "structures": ("structure_files", "structures", "Write structures into files: extxyz, cif, vasp, lammps-data."),
     "spectrum": ("spectrum", "spectrum", "Broaden finished spectra anew: model, instrument, range; to file or node."),
     "diffraction": ("diffraction", "diffraction", "Structure factors of structures, beside a measured one."),
     "train": ("train", "train", "Train the two networks on a data set."),

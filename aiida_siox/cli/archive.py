@@ -14,7 +14,7 @@ import click
 from aiida import orm
 from aiida.common.exceptions import AiidaException
 
-from aiida_siox.cli.common import describe, emit_json, json_option, load_node, say, user_errors, with_profile
+from aiida_siox.cli.common import describe, emit_json, json_option, load_node, say, size_text, user_errors, with_profile
 
 #: The provenance of a node leads to the jobs that made its inputs, but not on to other studies that called these jobs.
 TRAVERSAL: dict[str, Any] = {"call_calc_backward": False, "call_work_backward": False}
@@ -64,7 +64,7 @@ def export_archive(identifier: str, path: pathlib.Path, force: bool) -> None:
         raise click.ClickException(f"the archive {path} cannot be written: {exception.strerror or exception}")
     finally:
         partial.unlink(missing_ok=True)
-    click.echo(f"{path}: {path.stat().st_size / 1e6:.1f} MB. Elsewhere: aiida-siox import {path.name}")
+    click.echo(f"{path}: {size_text(path.stat().st_size)}. Elsewhere: aiida-siox import {path.name}")
 
 
 @click.command("import")

@@ -148,6 +148,12 @@ def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''}.{decimals}f}"
 
 
+def size_text(n_bytes: float) -> str:
+    """Return bytes in a unit that suits them."""
+    power = min(3, max(1, int(math.log10(max(n_bytes, 1.0)) // 3)))
+    return f"{n_bytes / 1000**power:.3g} {('kB', 'MB', 'GB')[power - 1]}"
+
+
 def named_outputs(node: orm.ProcessNode) -> dict[str, Any]:
     """Return the PKs of the outputs of a process under the labels of the JSON contract.
 
@@ -428,7 +434,8 @@ def launch_options(function: Command) -> Command:
         "--options",
         "options_file",
         type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
-        help="yaml file with scheduler options for each engine, e.g. `pw: {max_wallclock_seconds: 3600}`.",
+        help="yaml file with scheduler options for each engine (lmp, pw, pp, xspectra, …), e.g. "
+        "`pw: {max_wallclock_seconds: 3600}`.",
     )(function)
     function = click.option(
         "--max-concurrent", type=click.IntRange(min=1), help="Engine jobs that may run at the same time."

@@ -11,7 +11,8 @@ import click
 import numpy as np
 from aiida import orm
 
-from aiida_siox.cli.common import emit_json, json_option, load_node, number, say, user_errors, with_profile
+from aiida_siox.cli.common import emit_json, json_option, number, say, user_errors, with_profile
+from aiida_siox.cli.structure_files import chosen_structures
 from aiida_siox.science import diffraction as sq
 
 FIGURES = (".png", ".svg", ".pdf")
@@ -20,10 +21,11 @@ TABLES = (".csv", ".txt", ".dat")
 
 @click.command()
 @click.argument("identifiers", metavar="PK...", nargs=-1, required=True)
+@click.option("--formula", metavar="FORMULA", help="The cells of a structure set or study that count.")
 @click.option(
     "--measured",
     type=click.Path(path_type=pathlib.Path),
-    help="File with two columns, q in Å⁻¹ and what --form says, to compare with.",
+    help="File to compare with: q in Å⁻¹, what --form says and, if you have it, its standard uncertainty.",
 )
 @click.option(
     "--form",
@@ -51,6 +53,7 @@ TABLES = (".csv", ".txt", ".dat")
 @with_profile
 def diffraction(
     identifiers: tuple[str, ...],
+    formula: str | None,
     measured: pathlib.Path | None,
     form: str,
     probe: str,
@@ -62,13 +65,14 @@ def diffraction(
 ) -> None:
     """Print the first peak of S(q) of structures, averaged over them, and the misfit to a measured S(q).
 
-    PK is a structure, or a melt-quench that made one; give several of one composition, such as all seeds.
+    PK is a structure, or a melt-quench, structure set or study that made some; give several of one composition.
     """
     from aiida_siox.calculations.diffraction import structure_factors_of
-    from aiida_siox.science.columns_file import read_columns
+    from aiida_siox.science.columns_file import read_table
     from aiida_siox.workflows.diffraction import DiffractionProtocol
 
-    structures = [structure_of(load_node(identifier, orm.Node)) for identifier in identifiers]
+    found = chosen_structures(identifiers, (formula,) if formula else ())
+    structures = list(found.values())
     refuse_mixtures(structures)
     if window is not None and not 0 <= window[0] < window[1]:
         raise click.ClickException(f"`--window` {window[0]:g} {window[1]:g} is empty: give the lower q first, in Å⁻¹.")
@@ -83,20 +87,22 @@ def diffraction(
             f"`--window` {window[0]:g} {window[1]:g} begins above q_max {parameters['q_max']:g} Å⁻¹ of the computed "
             "S(q): take a lower one, or a higher q_max in --overrides."
         )
-    points = None
+    points, uncertainty = None, None
     if measured is not None:
         with user_errors():
-            q, values = read_columns(measured, f"q in Å⁻¹ and {sq.KINDS[form]}")
+            table = read_table(measured, f"q in Å⁻¹, {sq.KINDS[form]} and its uncertainty if known", (2, 3))
         with user_errors(str(measured)):
-            points = q, sq.as_structure_factor(q, values, form)
+            points = table[:, 0], sq.as_structure_factor(table[:, 0], table[:, 1], form)
+        if table.shape[1] == 3:
+            uncertainty = table[:, 2] / (table[:, 0] if form == "F" else 1)
     with user_errors():
-        cells = {f"{node.get_formula()} ({node.pk})": structure_factors_of(node, parameters) for node in structures}
+        cells = {label: structure_factors_of(node, parameters) for label, node in found.items()}
         mean = sq.mean_structure_factors(list(cells.values()))
     peaks = {kind: sq.first_sharp_peak(mean.q, getattr(mean, kind), parameters["first_peak"]) for kind in PROBES}
     fit = None
     if points is not None:
         with user_errors(str(measured)):
-            fit = sq.misfit(*points, mean.q, getattr(mean, probe), window)
+            fit = sq.misfit(*points, mean.q, getattr(mean, probe), window, uncertainty)
     if fit is not None and points is not None:
         for warning in sq.doubts(*points, (float(mean.q[0]), float(mean.q[-1]))):
             say(f"Careful: {measured}: {warning}")
@@ -107,6 +113,7 @@ def diffraction(
         result: dict[str, Any] = {"structures": [node.pk for node in structures], "first_peak_per_angstrom": peaks}
         if fit is not None:
             result |= {"probe": probe, "n_points": len(fit.q), "rms": fit.rms, "misfit": fit.relative}
+            result |= {} if fit.chi_squared is None else {"chi_squared": fit.chi_squared}
         emit_json({**result, "stored": [node.pk for node in stored]})
         return
     for kind, words in PROBES.items():
@@ -114,9 +121,11 @@ def diffraction(
         peak = peaks[kind]
         click.echo(f"{words} S(q): first peak {text if peak is None else number(peak, 3)} Å⁻¹")
     if fit is not None and points is not None:
+        chi_squared = "" if fit.chi_squared is None else f"mean χ² of a point {fit.chi_squared:.3g}, "
         click.echo(
             f"{measured}: misfit {fit.relative:.3f} (0: agreement, 1: as good as S = 1), rms {fit.rms:.3f}, "
-            f"{len(fit.q)} of {len(points[0])} points, from {fit.q[0]:.2f} to {fit.q[-1]:.2f} Å⁻¹, {PROBES[probe]}"
+            f"{chi_squared}{len(fit.q)} of {len(points[0])} points, from {fit.q[0]:.2f} to {fit.q[-1]:.2f} Å⁻¹, "
+            f"{PROBES[probe]}"
         )
     if output is not None:
         click.echo(f"Written: {output}")
@@ -125,23 +134,6 @@ def diffraction(
 
 
 PROBES = {"neutron": "neutron", "xray": "X-ray"}
-
-
-def structure_of(node: orm.Node) -> orm.StructureData:
-    """Return a structure, or the one that a process made.
-
-    :raises click.ClickException: if the node is neither.
-    """
-    if isinstance(node, orm.StructureData):
-        return node
-    if isinstance(node, orm.ProcessNode) and "structure" in node.outputs:
-        found = node.outputs.structure
-        if isinstance(found, orm.StructureData):
-            return found
-    raise click.ClickException(
-        f"node {node.pk} is no structure, and no melt-quench that made one. Of a structure set give PKs of the column "
-        "`structure` of `aiida-siox show`."
-    )
 
 
 def refuse_mixtures(structures: list[orm.StructureData]) -> None:
@@ -156,7 +148,9 @@ def refuse_mixtures(structures: list[orm.StructureData]) -> None:
         found = {round(composition_x(counts_of(node.get_ase())), 4) for node in structures}
     if len(found) > 1:
         names = ", ".join(f"SiO{x:g}" for x in sorted(found))
-        raise click.ClickException(f"the structures are of several compositions ({names}): give those of one.")
+        raise click.ClickException(
+            f"the structures are of several compositions ({names}): give those of one, or its --formula."
+        )
 
 
 def store_factors(structure: orm.StructureData, parameters: dict[str, Any]) -> orm.ArrayData:

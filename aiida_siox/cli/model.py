@@ -6,7 +6,7 @@ import pathlib
 
 import click
 
-from aiida_siox.cli.common import emit_json, json_option, load_node, user_errors, with_profile
+from aiida_siox.cli.common import emit_json, json_option, load_node, size_text, user_errors, with_profile
 
 
 @click.group()
@@ -39,7 +39,7 @@ def export_model(identifier: str, path: pathlib.Path, force: bool) -> None:
         raise click.ClickException(f"{path} cannot be written: {exception.strerror}.")
     finally:
         partial.unlink(missing_ok=True)
-    click.echo(f"{path}: {len(content) / 1e6:.1f} MB. Elsewhere: aiida-siox model import {path.name}")
+    click.echo(f"{path}: {size_text(len(content))}. Elsewhere: aiida-siox model import {path.name}")
 
 
 @model.command("import")

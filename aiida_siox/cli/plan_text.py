@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from aiida_siox.cli.common import emit_json, print_table, say, scheduler_options, wants_json
+from aiida_siox.cli.common import emit_json, print_table, say, scheduler_options, size_text, wants_json
 from aiida_siox.science.cost import ENGINES, Estimate
 from aiida_siox.workflows.plan import Plan
 
@@ -27,12 +26,6 @@ def hours(seconds: float) -> str:
     """Return seconds as hours with two digits that count."""
     value = seconds / SECONDS_PER_HOUR
     return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
-
-
-def size_text(n_bytes: float) -> str:
-    """Return bytes in a unit that suits them."""
-    power = min(3, max(1, int(math.log10(max(n_bytes, 1.0)) // 3)))
-    return f"{n_bytes / 1000**power:.3g} {('kB', 'MB', 'GB')[power - 1]}"
 
 
 def limits(estimate: Estimate) -> tuple[float, float]:

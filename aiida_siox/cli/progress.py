@@ -346,6 +346,16 @@ def verdict(progress: StudyProgress) -> str:
     return progress.state
 
 
+def counts(progress: StudyProgress) -> str:
+    """Return what is done, failed and left, of sites or of cells, or a dash."""
+    if progress.n_sites:
+        return f"{progress.n_done}/{progress.n_failed}/{progress.n_left} sites"
+    if progress.n_cells:
+        left = progress.n_cells - progress.n_cells_done - progress.n_cells_failed
+        return f"{progress.n_cells_done}/{progress.n_cells_failed}/{left} cells"
+    return "-"
+
+
 def one_line(progress: StudyProgress) -> str:
     """Return the state as one line, for a terminal that cannot be redrawn."""
     parts = [f"elapsed {duration(progress.elapsed_s)}"]

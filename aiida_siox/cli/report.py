@@ -7,7 +7,7 @@ import pathlib
 import click
 from aiida import orm
 
-from aiida_siox.cli.common import describe, load_node, process_class_name, user_errors, with_profile
+from aiida_siox.cli.common import describe, load_node, process_class_name, size_text, user_errors, with_profile
 from aiida_siox.cli.show import STUDY
 
 
@@ -34,4 +34,4 @@ def report(identifier: str, output: pathlib.Path | None) -> None:
             write_report(node, path)
     except OSError as exception:
         raise click.ClickException(f"{path} cannot be written: {exception.strerror}.")
-    click.echo(f"Written: {path} ({path.stat().st_size / 1e6:.1f} MB). Open it in a browser.")
+    click.echo(f"Written: {path} ({size_text(path.stat().st_size)}). Open it in a browser.")

@@ -89,11 +89,14 @@ def summarise(node: orm.Node) -> dict[str, Any]:
         return process_summary(node)
     if isinstance(node, orm.StructureData):
         return structure_summary(node)
+    if isinstance(node, orm.ArrayData):
+        arrays = {name: node.get_array(name).tolist() for name in sorted(node.get_arraynames())}
+        return {"type": "arrays", "uuid": node.uuid, "units": node.base.attributes.get("units", {}), **arrays}
     if isinstance(node, orm.Dict):
         return {"type": "dict", "uuid": node.uuid, **node.get_dict()}
     raise click.ClickException(
         f"node {node.pk} is a {describe(node)}: `show` knows site tables, sites, spectra, calibrations, data sets, "
-        f"models, structures and processes. Try `verdi node show {node.pk}`."
+        f"models, structures, arrays and processes. Try `verdi node show {node.pk}`."
     )
 
 

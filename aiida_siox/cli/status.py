@@ -40,13 +40,13 @@ def status(identifier: str | None, as_json: bool, limit: int) -> None:
             str(state.pk),
             state.kind,
             module.verdict(state),
-            f"{state.n_done}/{state.n_failed}/{state.n_left}" if state.n_sites else "-",
+            module.counts(state),
             module.duration(state.elapsed_s),
             "-" if state.is_over else module.expected_end(state),
         ]
         for state in states
     ]
-    columns = ["PK", "process", "state", "sites done/failed/left", "elapsed", "expected end"]
+    columns = ["PK", "process", "state", "done/failed/left", "elapsed", "expected end"]
     print_table("Latest processes", columns, rows)
     if not all(state.is_over for state in states):
         warn_without_daemon()

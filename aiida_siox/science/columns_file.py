@@ -1,4 +1,4 @@
-"""Reader of measured curves in two-column text files."""
+"""Reader of measured curves in text files of two columns, or three with uncertainties."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _COMMENTS = ("#", "!", "%", "//")
+_DECIMAL_COMMA = re.compile(r"\d,\d")
 
 
 def read_spectrum_file(path: str | pathlib.Path) -> tuple[Array, Array]:
@@ -19,7 +20,16 @@ def read_spectrum_file(path: str | pathlib.Path) -> tuple[Array, Array]:
 
 
 def read_columns(path: str | pathlib.Path, what: str) -> tuple[Array, Array]:
-    """Read a text file with two columns.
+    """Read a text file with two columns, see :func:`read_table`.
+
+    :returns: the columns, each of shape (n,), in the file's order.
+    """
+    table = read_table(path, what)
+    return table[:, 0], table[:, 1]
+
+
+def read_table(path: str | pathlib.Path, what: str, widths: tuple[int, ...] = (2,)) -> Array:
+    """Read a text file of columns of numbers.
 
     Columns are separated by blanks, tabs, commas or semicolons. Empty lines, lines that begin with ``#``, ``!``,
     ``%`` or ``//``, and one line of column titles before the numbers are skipped. The numbers come as they stand:
@@ -27,7 +37,8 @@ def read_columns(path: str | pathlib.Path, what: str) -> tuple[Array, Array]:
 
     :param path: the file.
     :param what: what the columns are, for messages: ``energy in eV and absorption``.
-    :returns: the columns, each of shape (n,), in the file's order.
+    :param widths: how many columns there may be, the same in all lines.
+    :returns: shape (n, width), lines in the file's order.
     :raises ValueError: if the file cannot be read so, naming the line and the remedy.
     """
     path = pathlib.Path(path)
@@ -36,10 +47,11 @@ def read_columns(path: str | pathlib.Path, what: str) -> tuple[Array, Array]:
     except FileNotFoundError:
         raise ValueError(f"there is no file {path}.") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is not a text file: export two columns, {what}.") from None
+        raise ValueError(f"{path} is not a text file: export columns, {what}.") from None
     except OSError as exception:
         raise ValueError(f"{path} cannot be read: {exception.strerror}.") from None
-    rows: list[tuple[float, float]] = []
+    count = " or ".join({2: "two", 3: "three"}[width] for width in widths)
+    rows: list[list[float]] = []
     title_seen = False
     for number, raw in enumerate(text.splitlines(), start=1):
         line = raw.strip()
@@ -52,19 +64,23 @@ def read_columns(path: str | pathlib.Path, what: str) -> tuple[Array, Array]:
             if not rows and not title_seen:
                 title_seen = True
                 continue
-            raise ValueError(f"{path}, line {number}: `{line[:60]}` is not two numbers.") from None
-        if len(values) != 2:
-            hint = ""
-            if len(values) in (3, 4) and len(re.split(r"[\s;]+", line)) == 2:
-                hint = " If the comma is meant as decimal sign, write a point."
+            raise ValueError(f"{path}, line {number}: `{line[:60]}` is not {count} numbers.") from None
+        decimal = ""
+        if _DECIMAL_COMMA.search(line) and len(re.split(r"[\s;]+", line)) > 1 and not re.search(r",\s", line):
+            decimal = " If the comma is meant as decimal sign, write a point."
+        if len(values) not in widths or decimal:
             raise ValueError(
-                f"{path}, line {number}: {len(values)} columns where two are expected, {what}. "
-                f"Keep only those two.{hint}"
+                f"{path}, line {number}: {len(values)} columns where {count} are expected, {what}. "
+                f"Keep only those.{decimal}"
+            )
+        if rows and len(values) != len(rows[0]):
+            raise ValueError(
+                f"{path}, line {number}: {len(values)} columns, but {len(rows[0])} in the lines before. "
+                "Give the same columns in every line."
             )
         if not np.isfinite(values).all():
             raise ValueError(f"{path}, line {number}: `{line[:60]}` is not finite: remove such points.")
-        rows.append((values[0], values[1]))
+        rows.append(values)
     if not rows:
-        raise ValueError(f"{path} holds no numbers: two columns are expected, {what}.")
-    table = np.array(rows)
-    return table[:, 0], table[:, 1]
+        raise ValueError(f"{path} holds no numbers: {count} columns are expected, {what}.")
+    return np.array(rows)

@@ -225,6 +225,8 @@ class Misfit:
     :param computed: shape (n,).
     :param rms: of the differences.
     :param relative: rms over that of S = 1: zero is agreement, one no better than an ideal gas.
+    :param uncertainty: standard uncertainties of the measured points, shape (n,); None where there are none.
+    :param chi_squared: mean of the squared differences over squared uncertainties; None without uncertainties.
     """
 
     q: Array
@@ -232,6 +234,8 @@ class Misfit:
     computed: Array
     rms: float
     relative: float
+    uncertainty: Array | None = None
+    chi_squared: float | None = None
 
 
 def doubts(q: ArrayLike, measured: ArrayLike, computed: tuple[float, float]) -> list[str]:
@@ -258,12 +262,18 @@ def doubts(q: ArrayLike, measured: ArrayLike, computed: tuple[float, float]) -> 
 
 
 def misfit(
-    q: ArrayLike, measured: ArrayLike, q_computed: ArrayLike, computed: ArrayLike, window: tuple[float, float] | None
+    q: ArrayLike,
+    measured: ArrayLike,
+    q_computed: ArrayLike,
+    computed: ArrayLike,
+    window: tuple[float, float] | None,
+    uncertainty: ArrayLike | None = None,
 ) -> Misfit:
     """Compare a measured S(q) with a computed one on the measured points.
 
     :param window: lowest and highest q in Å⁻¹ that count; the common range when None.
-    :raises ValueError: if fewer than ten measured points are in it.
+    :param uncertainty: standard uncertainties of the measured points.
+    :raises ValueError: if fewer than ten measured points are in it, or an uncertainty is not positive.
     """
     x, y = np.asarray(q, dtype=float), np.asarray(measured, dtype=float)
     grid = np.asarray(q_computed, dtype=float)
@@ -275,5 +285,17 @@ def misfit(
             "Is q in Å⁻¹ (not in nm⁻¹, and not an angle)?"
         )
     model = np.interp(x[inside], grid, np.asarray(computed, dtype=float))
-    rms = float(np.sqrt(np.mean((model - y[inside]) ** 2)))
-    return Misfit(x[inside], y[inside], model, rms, rms / float(np.sqrt(np.mean((y[inside] - 1) ** 2))))
+    difference = model - y[inside]
+    rms = float(np.sqrt(np.mean(difference**2)))
+    relative = rms / float(np.sqrt(np.mean((y[inside] - 1) ** 2)))
+    if uncertainty is None:
+        return Misfit(x[inside], y[inside], model, rms, relative)
+    sigma = np.asarray(uncertainty, dtype=float)[inside]
+    if (sigma <= 0).any():
+        first = int(np.flatnonzero(sigma <= 0)[0])
+        raise ValueError(
+            f"the uncertainty in the third column is {sigma[first]:g} at q = {x[inside][first]:g}: it must be "
+            "positive. Leave the column out if it is something else."
+        )
+    chi_squared = float(np.mean((difference / sigma) ** 2))
+    return Misfit(x[inside], y[inside], model, rms, relative, sigma, chi_squared)

@@ -20,7 +20,21 @@ def nearest(word: str, valid: list[str]) -> str:
     return f"{hint}Valid: {', '.join(sorted(valid))}."
 
 
-def check_overrides(overrides: Any, defaults: Mapping[str, Any], path: str = "") -> None:
+def paths_of(key: str, defaults: Mapping[str, Any], path: str = "") -> list[str]:
+    """Return the dotted paths at which a key stands in nested defaults."""
+    found = []
+    for name, value in defaults.items():
+        full = f"{path}.{name}" if path else str(name)
+        if name == key:
+            found.append(full)
+        if isinstance(value, Mapping):
+            found += paths_of(key, value, full)
+    return found
+
+
+def check_overrides(
+    overrides: Any, defaults: Mapping[str, Any], path: str = "", whole: Mapping[str, Any] | None = None
+) -> None:
     """Refuse overrides whose keys or types do not fit the defaults.
 
     A default that is an empty mapping accepts any keys (it stands for free-form inputs such as scheduler options);
@@ -29,20 +43,25 @@ def check_overrides(overrides: Any, defaults: Mapping[str, Any], path: str = "")
     :param overrides: what the user gave.
     :param defaults: the inputs of the protocol, with the same nesting.
     :param path: dotted path of the mapping inside the whole, for the message.
+    :param whole: all defaults of the protocol, in which a misplaced key is looked for; ``defaults`` when None.
     :raises ValueError: naming the key, the value and the nearest valid key.
     """
     if not isinstance(overrides, Mapping):
         raise ValueError(
             f"overrides at `{path or 'top level'}` must be a mapping of keys to values, got {overrides!r}."
         )
+    whole = defaults if whole is None else whole
     for key, value in overrides.items():
         full = f"{path}.{key}" if path else str(key)
         if key not in defaults:
+            if places := paths_of(str(key), whole):
+                names = " or ".join(f"`{place}`" for place in places)
+                raise ValueError(f"unknown override key `{full}`: it stands elsewhere, did you mean {names}?")
             raise ValueError(f"unknown override key `{full}`: {nearest(key, [str(k) for k in defaults])}")
         default = defaults[key]
         if isinstance(default, Mapping):
             if default:
-                check_overrides(value, default, full)
+                check_overrides(value, default, full, whole)
             elif not isinstance(value, Mapping):
                 raise ValueError(f"override `{full}` must be a mapping, got {value!r}.")
         elif isinstance(default, bool):

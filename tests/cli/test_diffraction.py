@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 
 from aiida_siox.calculations.structures import structure_from_atoms
 from aiida_siox.science import cells
@@ -97,7 +98,7 @@ def test_refused(run_cli, structures, aiida_profile, tmp_path):
     error = run_cli("diffraction", structures[0].pk, silicon.pk, fails=True).stderr
     assert "several compositions (SiO0, SiO2)" in error
     number = orm.Int(3).store()
-    assert "is no structure" in run_cli("diffraction", number.pk, fails=True).stderr
+    assert "is no structure and made none" in run_cli("diffraction", number.pk, fails=True).stderr
     assert (
         "there is no file" in run_cli("diffraction", silicon.pk, "--measured", tmp_path / "none.txt", fails=True).stderr
     )
@@ -131,3 +132,42 @@ def test_doubtful_measurements_are_told(run_cli, structures, tmp_path):
     assert "not in nm⁻¹" in told(nanometres).stderr
     assert "Is --form right?" in told(as_f).stderr
     assert "Careful" not in told(as_f, "--form", "F").stderr
+
+
+@pytest.fixture
+def structure_set(structures):
+    """Return a set with two cells of silica and one of silicon."""
+    silicon = structure_from_atoms(cells.diamond_silicon()).store()
+    node = orm.WorkChainNode(process_type="aiida.workflows:siox.structure_set").store()
+    for label, output in {"Si8O16_1": structures[0], "Si8O16_2": structures[1], "Si8_1": silicon}.items():
+        output.base.links.add_incoming(node, link_type=LinkType.RETURN, link_label=f"structures__{label}")
+    return node
+
+
+def test_cells_of_a_set(run_cli, structures, structure_set):
+    assert "give those of one, or its --formula" in run_cli("diffraction", structure_set.pk, fails=True).stderr
+    shown = run_cli("diffraction", structure_set.pk, "--formula", "Si8O16", "--json").json
+    assert set(shown["structures"]) == {node.pk for node in structures}
+    both = run_cli("diffraction", *(node.pk for node in structures), "--json").json
+    assert shown["first_peak_per_angstrom"] == pytest.approx(both["first_peak_per_angstrom"])
+    error = run_cli("diffraction", structure_set.pk, "--formula", "Si8O8", fails=True).stderr
+    assert "`--formula` Si8O8: there is no structure of it. Valid: Si8, Si8O16." in error
+
+
+@pytest.mark.parametrize("form", ["S", "F"])
+def test_uncertainties_count(run_cli, structures, rattled, tmp_path, form):
+    """A curve that is one standard uncertainty off everywhere has χ² = 1."""
+    found = structure_factors(rattled[0], 20.0, 0.02, 0.1)
+    q, values = found.q[50:400], found.neutron[50:400] + 0.05
+    uncertainty = np.full(len(q), 0.05)
+    if form == "F":
+        values, uncertainty = q * (values - 1), q * uncertainty
+    path = tmp_path / "measured.txt"
+    np.savetxt(path, np.column_stack([q, values, uncertainty]))
+    arguments = ("diffraction", structures[0].pk, "--measured", path, "--form", form)
+    figure = tmp_path / "fit.png"
+    assert run_cli(*arguments, "--output", figure, "--json").json["chi_squared"] == pytest.approx(1, abs=1e-6)
+    assert figure.stat().st_size > 5000
+    assert "mean χ² of a point 1," in run_cli(*arguments).stdout
+    np.savetxt(path, np.column_stack([q, values, 0 * q]))
+    assert "it must be positive" in run_cli(*arguments, fails=True).stderr

@@ -126,6 +126,11 @@ def test_every_rule_has_words(aiida_profile):
     assert set(structures.RULES) == {*QUALITY["rules"], "no_result"}
 
 
+def found_profiles(structure, parameters):
+    """Return the stored curves of a cell."""
+    return assess_structure(structure, orm.Dict(parameters), orm.Int(SCIENCE_VERSION))["profiles"]
+
+
 def test_show_a_configuration(run_cli, aiida_profile):
     """The accepted cell and the rejected one, each with what it was rejected by."""
     quartz = structure_from_atoms(alpha_quartz()).store()
@@ -140,6 +145,11 @@ def test_show_a_configuration(run_cli, aiida_profile):
     outputs |= {"rejected__seed_1": quartz, "rejected_qualities__seed_1": bad}
     for label, output in outputs.items():
         output.base.links.add_incoming(node, link_type=LinkType.RETURN, link_label=label)
+    profiles = found_profiles(quartz, parameters)
+    shown = run_cli("show", profiles.pk, "--json").json
+    assert shown["q"] == profiles.get_array("q").tolist()
+    assert shown["units"]["S_neutron"] == "1"
+    assert "values from" in run_cli("show", profiles.pk).stdout
     cells = run_cli("show", node.pk, "--json").json["cells"]
     assert [(cell["seed"], cell["accepted"], cell["rejected_by"]) for cell in cells] == [
         (3, True, []),

@@ -1,11 +1,11 @@
-"""Reader of two-column files."""
+"""Reader of files of two or three columns."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from aiida_siox.science.columns_file import read_columns, read_spectrum_file
+from aiida_siox.science.columns_file import read_columns, read_spectrum_file, read_table
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,30 @@ def test_what_is_expected_is_said(tmp_path):
     path.write_text("1.0 2.0 3.0")
     with pytest.raises(ValueError, match="two are expected, q in Å⁻¹ and S"):
         read_columns(path, "q in Å⁻¹ and S(q)")
+
+
+@pytest.mark.parametrize("text", ["1 2 0.1\n2 3 0.2\n", "q S dS\n1,2,.1\n2, 3, 0.2\n", "1;2;0.1\n2;3;0.2\n"])
+def test_a_third_column(tmp_path, text):
+    path = tmp_path / "s.txt"
+    path.write_text(text)
+    assert read_table(path, "", (2, 3)).tolist() == [[1, 2, 0.1], [2, 3, 0.2]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 2\n2 3 0.2\n", "line 2: 3 columns, but 2 in the lines before"),
+        ("1 2 3 4\n", "4 columns where two or three are expected"),
+        ("1,5 2,3\n", "decimal sign"),
+        ("1,5 2\n", "decimal sign"),
+        ("1,5 2,3 0,1\n", "decimal sign"),
+    ],
+)
+def test_a_third_column_refused(tmp_path, text, message):
+    path = tmp_path / "s.txt"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_table(path, "q", (2, 3))
 
 
 def test_no_file(tmp_path):

@@ -22,6 +22,8 @@ def test_overrides_reach_the_inputs_and_nothing_else(protocol):
         ({"setings": {}}, r"`setings`: did you mean `settings`\?"),
         ({"settings": {"scf": {"ecutwfc": 50}}}, r"`settings.scf.ecutwfc`: did you mean `ecutwfc_Ry`\?"),
         ({"settings": {"scf": {"conv_thr_per_atom_Ry": "1e-8"}}}, "must be a number.*with a dot"),
+        ({"ecutwfc_Ry": 50}, r"`ecutwfc_Ry`: it stands elsewhere, did you mean `settings.scf.ecutwfc_Ry`\?"),
+        ({"settings": {"clean_scratch": True}}, r"`settings.clean_scratch`.* did you mean `clean_scratch`\?"),
         ({"settings": {"scf": 3}}, "at `settings.scf` must be a mapping"),
         ({"clean_scratch": 1}, "must be true or false"),
     ],

@@ -36,7 +36,14 @@ def diffraction_figure(
             upper.plot(each.q, getattr(each, probe), color=st.ACCENT, lw=0.5, alpha=0.4, label=label)
     upper.axhline(1, color=st.MUTED, lw=0.7)
     if fit is not None:
-        upper.plot(fit.q, fit.measured, ls="", marker="o", ms=2.4, color=st.INK, label="measured", zorder=3)
+        upper.errorbar(
+            fit.q, fit.measured, fit.uncertainty, ls="", marker="o", ms=2.4, elinewidth=0.6, color=st.INK,
+            label="measured", zorder=3,
+        )  # fmt: skip
+        if fit.uncertainty is not None:
+            spread = 2 * fit.uncertainty
+            panels[1].fill_between(fit.q, -spread, spread, color=st.MUTED, alpha=0.3, lw=0, label="measured ± 2σ")
+            panels[1].legend(loc="upper right", fontsize=6.5)
         panels[1].plot(fit.q, fit.computed - fit.measured, color=st.ACCENT, lw=1.0)
         panels[1].axhline(0, color=st.MUTED, lw=0.7)
         panels[1].set_ylabel("computed −\nmeasured")
