@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import importlib.util
 import os
 import pathlib
 import subprocess
@@ -12,7 +13,10 @@ import sys
 import numpy as np
 import pytest
 import yaml
+from aiida import orm
+from aiida.common.links import LinkType
 
+from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.learning import metrics, probes
 from aiida_siox.learning.analysis import run_part
 from aiida_siox.learning.novelty import NoveltyReference
@@ -68,6 +72,58 @@ def test_every_configuration_is_one_of_the_recipe_and_whole():
         done, requested = line["sites"].split("/")
         assert len(line["n_oxygen"].split()) == int(done)
         assert int(done) == int(requested), "then the page must say which site failed and why"
+
+
+class TestMeltOfATable:
+    """Seed and quality are those of the melt-quench that made the cell, not of what asked for it."""
+
+    @pytest.fixture(scope="class")
+    def describe(self):
+        """Return docs/reference_data/describe.py as a module."""
+        spec = importlib.util.spec_from_file_location("describe_reference_data", FOLDER / "describe.py")
+        module = importlib.util.module_from_spec(spec)
+        path = list(sys.path)
+        spec.loader.exec_module(module)
+        sys.path[:] = path
+        return module
+
+    @staticmethod
+    def chain(name, label, seed, structure, density):
+        """Store a WorkChain of a seed that returned a structure and its quality."""
+        node = orm.WorkChainNode()
+        node.process_type = f"aiida.workflows:siox.{name}"
+        node.set_process_label(label)
+        node.base.links.add_incoming(orm.Int(seed).store(), LinkType.INPUT_WORK, "seed")
+        node.store()
+        quality = orm.Dict({"density_g_cm3": density}).store()
+        for link, output in (("structure", structure), ("quality", quality)):
+            output.base.links.add_incoming(node, LinkType.RETURN, link)
+        node.seal()
+
+    @pytest.fixture
+    def table(self, aiida_profile):
+        """Return a stored table and its structure."""
+        structure = orm.StructureData(cell=[[5, 0, 0], [0, 5, 0], [0, 0, 5]])
+        structure.append_atom(position=(0, 0, 0), symbols="Si")
+        collect = orm.CalcFunctionNode()
+        collect.base.links.add_incoming(structure.store(), LinkType.INPUT_CALC, "structure")
+        collect.store()
+        table = SiteTableData()
+        table.base.links.add_incoming(collect, LinkType.CREATE, "site_table")
+        return table.store(), structure
+
+    def test_replaced_cell(self, describe, table):
+        node, structure = table
+        self.chain("configuration", "ConfigurationWorkChain", 1, structure, 1.0)
+        self.chain("melt_quench", "MeltQuenchWorkChain", 4, structure, 2.2)
+        assert describe.seed_of(node) == 4
+        assert describe.quality_of(node) == {"density_g_cm3": 2.2}
+
+    def test_before_cells_were_replaced(self, describe, table):
+        node, structure = table
+        self.chain("melt_quench", "MeltQuenchWorkChain", 3, structure, 2.3)
+        assert describe.seed_of(node) == 3
+        assert describe.quality_of(node) == {"density_g_cm3": 2.3}
 
 
 def test_archive_fits_into_the_repository():

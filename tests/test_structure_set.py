@@ -6,8 +6,11 @@ import importlib.util
 import pathlib
 import subprocess
 import sys
+import uuid
 
 import pytest
+from aiida import orm
+from click.testing import CliRunner
 
 FOLDER = pathlib.Path(__file__).parent.parent / "docs" / "structures"
 SCRIPT = """
@@ -89,3 +92,96 @@ def test_what_was_rejected_is_counted(archive):
     tried = [entry for entry in archive["attempts"].values() if entry["formula"] == "Si72O144"]
     assert sum(len(entry["seeds"]) for entry in tried) > len(tried)
     assert {rule for entry in tried for rules in entry["rejected_by"].values() for rule in rules} >= {"density"}
+
+
+class TestCompute:
+    """compute.py: which series it computes again, and what it says about it. Nothing is run."""
+
+    @pytest.fixture
+    def compute(self, monkeypatch, aiida_profile):
+        """Return docs/structures/compute.py as a module; what it submits has ended at once."""
+        monkeypatch.syspath_prepend(str(FOLDER.parent))
+        spec = importlib.util.spec_from_file_location("compute_structures", FOLDER / "compute.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        monkeypatch.setattr(module, "SERIES_EXTRA", f"series_{uuid.uuid4()}")  # not the processes of another test
+        monkeypatch.setattr(module, "POLL_SECONDS", 0.0)
+        monkeypatch.setattr(module, "load_profile", lambda: None)
+        monkeypatch.setattr(module, "ensure_daemon", lambda: None)
+        monkeypatch.setattr(module, "get_codes", lambda names: dict.fromkeys(names))
+        monkeypatch.setattr(module, "collect", lambda *_: None)
+        monkeypatch.setattr(
+            module.StructureSetWorkChain, "get_builder_from_protocol", lambda *arguments, **keywords: keywords
+        )
+        monkeypatch.setattr(module, "submit", lambda builder: process("finished", 0))
+        return module
+
+    def test_settings_are_stored_and_compared(self, compute, capsys):
+        """As they stand in series.yaml: what the database makes of numbers must not look like a change."""
+        for name, settings in compute.SETTINGS.items():
+            node = compute.compute(name, settings, 2)
+            assert compute.compute(name, settings, 2).pk == node.pk
+        assert "again" not in capsys.readouterr().out
+
+    def test_changed_settings(self, compute, capsys):
+        settings = compute.SETTINGS["large silica"]
+        first = compute.compute("large silica", settings, 2)
+        second = compute.compute("large silica", {**settings, "seeds": [1, 2, 3]}, 2)
+        assert second.pk != first.pk
+        assert f"WorkChain<{first.pk}>: its settings in series.yaml have changed" in capsys.readouterr().out
+
+    def test_a_process_of_before_settings_were_stored(self, compute):
+        node = process("finished", 0)
+        node.base.extras.set(compute.SERIES_EXTRA, "paper")
+        assert compute.compute("paper", compute.SETTINGS["paper"], 2).pk == node.pk
+
+    @pytest.mark.parametrize(
+        ("state", "status", "words"),
+        [("finished", 11, "it ended: 11 No cell was accepted."), ("killed", None, "it ended: killed")],
+    )
+    def test_what_did_not_end_well(self, compute, capsys, state, status, words):
+        node = process(state, status)
+        node.base.extras.set(compute.SERIES_EXTRA, "paper")
+        assert compute.compute("paper", compute.SETTINGS["paper"], 2).pk != node.pk
+        assert f"computed again after WorkChain<{node.pk}>: {words}" in capsys.readouterr().out
+
+    def test_a_process_that_goes_on_is_waited_for(self, compute, monkeypatch, capsys):
+        """With the same settings it is taken, however it ends; with others another one follows it."""
+        settings = compute.SETTINGS["paper"]
+        node = process("waiting", None)
+        node.base.extras.set_many({compute.SERIES_EXTRA: "paper", compute.SETTINGS_EXTRA: settings})
+        monkeypatch.setattr(compute.time, "sleep", lambda _: node.set_process_state("finished"))
+        assert compute.compute("paper", settings, 2).pk == node.pk
+        node.set_process_state("waiting")
+        assert compute.compute("paper", {**settings, "seeds": [2]}, 2).pk != node.pk
+        assert node.is_terminated
+        assert f"waits for WorkChain<{node.pk}>" in capsys.readouterr().out
+
+    def test_again(self, compute):
+        """Two series that are done: one is asked for again, the other is left alone."""
+        runner = CliRunner()
+        assert runner.invoke(compute.main, ["--only", "set", "--only", "paper"]).exit_code == 0
+        first = {name: compute.latest(name).pk for name in ("set", "paper")}
+        done = runner.invoke(compute.main, ["--only", "set", "--again", "paper"])
+        assert done.exit_code == 0, done.output
+        assert f"paper: computed again after WorkChain<{first['paper']}>: asked for with --again" in done.output
+        assert compute.latest("set").pk == first["set"]
+        assert compute.latest("paper").pk > first["paper"]
+
+    @pytest.mark.parametrize("option", ["--only", "--again"])
+    def test_unknown_series(self, compute, option):
+        done = CliRunner().invoke(compute.main, [option, "papers"])
+        assert done.exit_code == 2
+        assert "'papers' is not one of 'set', 'set of silica'" in done.output
+
+
+def process(state, status):
+    """Store a StructureSetWorkChain that ended so, or goes on."""
+    node = orm.WorkChainNode()
+    node.process_type = "aiida.workflows:siox.structure_set"
+    node.set_process_state(state)
+    if status is not None:
+        node.set_exit_status(status)
+        if status:
+            node.set_exit_message("No cell was accepted.")
+    return node.store()

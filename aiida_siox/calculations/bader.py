@@ -13,7 +13,6 @@ from aiida.engine import CalcJob, CalcJobProcessSpec
 from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 from aiida_quantumespresso.calculations.pw import PwCalculation
 
-from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.bader import METHODS
 
 
@@ -61,8 +60,8 @@ class BaderCalculation(CalcJob):
     Henkelman's ``bader``) partitions them. The cube files stay on the computer and are deleted at the end of the job.
     """
 
-    #: Raise the second number whenever the same inputs shall run differently, or AiiDA's cache serves the old results.
-    CACHE_VERSION = 100 * SCIENCE_VERSION + 3
+    #: Raise it whenever the same inputs shall run differently, or AiiDA's cache serves the old results.
+    CACHE_VERSION = 203
 
     #: (name, plot_num of pp.x): the density that is counted and the density that has the basins.
     DENSITIES = (("charge", 0), ("reference", 21))

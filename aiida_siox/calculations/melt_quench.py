@@ -12,7 +12,6 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec, ProcessSpec
 from aiida_lammps.calculations.raw import LammpsRawCalculation
 
-from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science import melt_quench as science
 from aiida_siox.science.potentials import Potential, species_of_tersoff
 
@@ -107,7 +106,8 @@ class MeltQuenchCalculation(LammpsRawCalculation):
     folder.
     """
 
-    CACHE_VERSION = SCIENCE_VERSION
+    #: Raise it whenever the same inputs shall run differently, or AiiDA's cache serves the old results.
+    CACHE_VERSION = 3
 
     _walltime_fraction: ClassVar[float] = 0.95
     """Part of max_wallclock_seconds after which LAMMPS stops by itself and writes a restart file."""
@@ -197,6 +197,9 @@ class MeltQuenchCalculation(LammpsRawCalculation):
             try:
                 if "definition" in value.get("potential", {}):
                     potential_of(value["potential"]).check_species(sorted(structure.get_symbols_set()))
+            except ValueError as exception:
+                return f"`potential`: {exception}"
+            try:
                 science.data_file(structure.get_ase())
             except ValueError as exception:
                 return f"`structure`: {exception}"

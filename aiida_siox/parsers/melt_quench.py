@@ -11,7 +11,6 @@ from aiida.engine import ExitCode
 from aiida.parsers.parser import Parser
 
 from aiida_siox.parsers.raw import lammps
-from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science import melt_quench as science
 from aiida_siox.science.composition import format_formula
 
@@ -21,7 +20,7 @@ NOT_CONVERGED = ("max iterations", "max force evaluations")
 class MeltQuenchParser(Parser):
     """Final cell, thermodynamic series and results of a melt-quench; demands the normal end."""
 
-    CACHE_VERSION = SCIENCE_VERSION
+    CACHE_VERSION = 3
 
     def parse(self, **kwargs: Any) -> ExitCode | None:
         """Parse the retrieved files.

@@ -19,8 +19,13 @@ from aiida_siox.report.query import batches
 from aiida_siox.report.timing import HOLE_KIND
 from aiida_siox.science.composition import format_formula
 
-#: Inputs that are worth showing though nothing in the graph made them.
-TELLING_INPUTS = ("formula", "seed", "potential")
+#: Inputs that are worth showing though nothing in the graph made them: what the drawing calls a link, by its label.
+TELLING_INPUTS = {
+    "formula": "formula",
+    "seed": "seed",
+    "potential__definition": "potential",
+    "potential": "potential",  # a file, in studies made before a potential had a definition
+}
 
 _BOX = {
     "fontname": "Helvetica,Arial,sans-serif",
@@ -168,6 +173,8 @@ def node_words(node: orm.Node) -> str:
         return str(node.value)
     if isinstance(node, orm.SinglefileData) and type(node) is orm.SinglefileData:
         return node.filename
+    if isinstance(node, orm.Dict) and "pair_style" in node:
+        return f"potential {node['name']}"
     names = {
         "SpectrumData": "spectrum",
         "ArrayData": "arrays",
@@ -210,7 +217,7 @@ def draw(links: list[tuple[int, int, str, str]], nodes: dict[int, orm.Node]) -> 
     for source, target, kind, label in links:
         plain = {"color": "#8b95a1", "arrowsize": "0.6", "fontsize": "8", "fontcolor": MUTED, "fontname": "Helvetica"}
         if label in TELLING_INPUTS:
-            plain |= {"label": f" {label}", "style": "dashed"}
+            plain |= {"label": f" {TELLING_INPUTS[label]}", "style": "dashed"}
         graph.add_edge(nodes[source], nodes[target], link_pair=LinkPair(LinkType(kind), label), style=plain)
     return graph.graphviz
 

@@ -64,6 +64,8 @@ class Configuration:
     :param quality: density, coordination histograms and flags, or {}.
     :param table: spectra and targets of its sites, or None.
     :param failure: what the study recorded when it has no table (``reason``), or {}.
+    :param accepted_seed: seed that the cell was made with, which is not that of the label when the first cell was
+        rejected; None where the study does not say.
     """
 
     label: str
@@ -71,6 +73,7 @@ class Configuration:
     quality: dict[str, Any] = dataclasses.field(default_factory=dict)
     table: SiteTableData | None = None
     failure: dict[str, Any] = dataclasses.field(default_factory=dict)
+    accepted_seed: int | None = None
 
     @property
     def formula(self) -> str:
@@ -79,7 +82,9 @@ class Configuration:
 
     @property
     def seed(self) -> str:
-        """Seed of the label."""
+        """Seed that the cell was made with, that of the label where the study does not say."""
+        if self.accepted_seed is not None:
+            return str(self.accepted_seed)
         return self.label.rsplit("_", 1)[-1] if "_" in self.label else ""
 
     @property
@@ -221,6 +226,7 @@ def read_study(node: orm.WorkChainNode) -> Study:
     configurations = []
     for label in labels:
         quality, failure = outputs.get(f"qualities.{label}"), outputs.get(f"failures.{label}")
+        attempts = outputs.get(f"attempts.{label}")
         configurations.append(
             Configuration(
                 label,
@@ -228,6 +234,7 @@ def read_study(node: orm.WorkChainNode) -> Study:
                 quality=quality.get_dict() if isinstance(quality, orm.Dict) else {},
                 table=outputs.get(f"site_tables.{label}"),
                 failure=failure.get_dict() if isinstance(failure, orm.Dict) else {},
+                accepted_seed=attempts.get("accepted_seed") if isinstance(attempts, orm.Dict) else None,
             )
         )
     configurations.sort(key=lambda entry: (entry.x, entry.formula, entry.seed.zfill(9)))

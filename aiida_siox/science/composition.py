@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 SPECIES = ("Si", "O")
 
@@ -83,3 +85,19 @@ def validate_melt_formula(formula: str) -> dict[str, int]:
             f"formula `{formula}` has fewer than 4 atoms, too few to melt: take a multiple such as {larger}."
         )
     return counts
+
+
+def at_composition(points: Sequence[Sequence[float]], x: float, what: str) -> float:
+    """Return a value at a composition, linear between given points and constant outside.
+
+    :param points: ``[x, value]`` with rising x.
+    :param what: the value is, for messages: ``density in g/cm³``.
+    :raises ValueError: if the points are not such pairs of numbers.
+    """
+    try:
+        table = np.array(points, dtype=float)
+    except (TypeError, ValueError):
+        table = np.zeros(0)
+    if table.ndim != 2 or table.shape[1] != 2 or not np.isfinite(table).all() or (np.diff(table[:, 0]) <= 0).any():
+        raise ValueError(f"it must be pairs [x, {what}] with rising x, got {points!r}.")
+    return float(np.interp(x, table[:, 0], table[:, 1]))

@@ -14,8 +14,9 @@ from typing import Any
 
 from .composition import SPECIES
 
-#: Words of a ``pair_coeff`` line that name no file although they have a point in them: numbers.
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
+#: Signs of formulas and assignments of LAMMPS, which stand in no name of a file.
+_SIGNS = frozenset("*()=:,")
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
@@ -31,7 +32,8 @@ class Potential:
     :param species: elements that it knows.
     :param pair_style: the words after ``pair_style``.
     :param pair_coeff: the words after each ``pair_coeff``.
-    :param files: names of the files that the lines refer to.
+    :param files: names of the files that the lines refer to, and of files beside one of them whose names begin with
+        its name (``gap.xml.sparseX.GAP1`` beside ``gap.xml``).
     :param charges: in e by species; of all species or of none.
     :param commands: further lines, such as ``kspace_style pppm 1.0e-4``.
     """
@@ -89,26 +91,32 @@ class Potential:
 
     def _check_lines(self) -> None:
         """Refuse lines that name a file which is not given, files that no line names, and unknown placeholders."""
-        lines = (*self.pair_coeff, *self.commands)
-        words = {word for line in (self.pair_style, *lines) for word in line.split()}
+        lines = (self.pair_style, *self.pair_coeff, *self.commands)
         for line in lines:
             if "\n" in line or "&" in line:
                 raise ValueError(f"a line of a potential must be one command of LAMMPS, got {line!r}.")
+        for line in lines[1:]:
             for placeholder in _PLACEHOLDER.findall(line):
                 if placeholder != "species" and placeholder not in self.species:
                     valid = ", ".join(f"{{{word}}}" for word in ("species", *self.species))
                     raise ValueError(f"`{{{placeholder}}}` in `{line}` stands for nothing. Valid: {valid}.")
+        words = {word: line for line in lines for word in _words(line)}
+        named = tuple(name for name in self.files if name in words)
         for name in self.files:
-            if name not in words:
+            if not name.startswith(named):
                 raise ValueError(
-                    f"the file {name} of the potential stands in none of its lines: name it in pair_coeff."
+                    f"the file {name} of the potential stands in none of its lines: name it in pair_style, pair_coeff "
+                    "or commands, or take it out of `files`. Only a file beside one that is named needs no line, if "
+                    "its name begins with that name, as gap.xml.sparseX.GAP1 beside gap.xml."
                 )
             if pathlib.PurePath(name).name != name:
                 raise ValueError(f"`files` of a potential must be names without folders, got {name}.")
-        for line in self.pair_coeff:
-            for word in line.split():
-                if "." in word and not _NUMBER.match(word) and word not in self.files:
-                    raise ValueError(f"`{word}` in `{line}` looks like a file: add it to `files` of the potential.")
+        for word, line in words.items():
+            if _looks_like_file(word) and word not in self.files:
+                raise ValueError(
+                    f"`{word}` in `{line}` looks like a file: add it to `files` of the potential, or, if LAMMPS is to "
+                    "write it, name it without a point."
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that :meth:`from_dict` reads."""
@@ -144,6 +152,17 @@ class Potential:
                 if set(_PLACEHOLDER.findall(entry)) <= set(values):
                     lines.append(command + _PLACEHOLDER.sub(lambda match: values[match.group(1)], entry))
         return lines
+
+
+def _words(line: str) -> list[str]:
+    """Return the words of a line without quotes."""
+    return [word.strip("\"'") for word in line.split()]
+
+
+def _looks_like_file(word: str) -> bool:
+    """Return whether a word with a point and letters is neither a number (``1.0e-4``) nor a formula (``2.0*PI``)."""
+    letters = any(sign.isalpha() for sign in word)
+    return "." in word and letters and not _NUMBER.match(word) and not _SIGNS & set(word)
 
 
 def potential_folders() -> list[pathlib.Path]:

@@ -13,7 +13,7 @@ from ase import Atoms
 from numpy.typing import NDArray
 
 from .cells import density_g_cm3
-from .composition import composition_x, format_formula
+from .composition import at_composition, composition_x, format_formula
 from .diffraction import first_sharp_peak, shortest_reciprocal_vector, structure_factors
 from .neighbours import (
     coordination,
@@ -22,9 +22,10 @@ from .neighbours import (
     pair_distributions,
     shortest_distances,
 )
+from .published import density_deviations
 from .rdf import site_rdf
 from .structures import counts_of
-from .topology import bond_angles, bond_lengths, largest_void, rings, rings_of_silicon
+from .topology import bond_angles, bond_lengths, largest_void, rings, rings_of_silicon, void_fraction
 
 Array = NDArray[np.float64]
 
@@ -62,6 +63,7 @@ SCHEMA: dict[str, Any] = {
     "cutoff_si_si_angstrom": _LENGTH,
     "cutoff_o_o_angstrom": _LENGTH,
     "distinct_tolerance": _Number(0, 10),
+    "void_distance_angstrom": _Number(0.5, 10),
     "longest_ring": _Number(3, 24, integer=True),
     "rdf": {
         "r_max_angstrom": _Number(0, 50, open_low=True),
@@ -81,7 +83,8 @@ SCHEMA: dict[str, Any] = {
         "density": {"tolerance": _Number(0, 10, open_low=True)},
         "coordination": {"lowest": _COUNT, "highest": _COUNT, "max_fraction": _FRACTION},
         "dangling_bonds": {"max_fraction": _FRACTION},
-        "void": {"max_radius_angstrom": _Number(0, 100, open_low=True)},
+        "oxygen_coordination": {"max_fraction": _FRACTION},
+        "void": {"max_radius_angstrom": _Number(0, 100, open_low=True), "max_fraction": None},
         "identical_sites": {},
         "silica_network": {"min_fraction": _FRACTION},
         "not_relaxed": {},
@@ -110,6 +113,15 @@ def validate_parameters(parameters: Mapping[str, Any]) -> None:
         )
     if window[0] >= window[1]:
         raise ValueError(f"`diffraction.first_peak` must have its lowest q first, got {window!r}.")
+    if window[1] > parameters["diffraction"]["q_max"]:
+        raise ValueError(
+            f"`diffraction.first_peak` {window!r} ends above `diffraction.q_max` {parameters['diffraction']['q_max']}: "
+            "take a lower window, or a higher q_max."
+        )
+    try:
+        at_composition(parameters["rules"]["void"]["max_fraction"], 0, "part of the volume")
+    except ValueError as exception:
+        raise ValueError(f"`rules.void.max_fraction`: {exception}") from None
     expected = parameters["expected_density_g_cm3"]
     if expected is not None and (error := _DENSITY.error(expected)):
         raise ValueError(f"`expected_density_g_cm3` {error[:-1]}; None when there is none to compare with.")
@@ -184,14 +196,16 @@ def assess(atoms: Atoms, parameters: Mapping[str, Any], results: Mapping[str, An
         as text: ``coordination_oxygen`` (O around Si, the [SiSi₄₋ₙOₙ] units), ``coordination_total`` (Si and O around
         Si), ``n_silicon_of_oxygen`` (Si around O). ``bond_lengths`` (Å, by pair) and ``bond_angles`` (degrees, by
         triple, the centre in the middle) have mean, standard deviation and count of each, bonds and angles counted
-        once. ``rings_by_atoms`` and ``rings_per_silicon`` are shortest-path rings per Si atom, keyed by the number of
+        once. ``rings_by_atoms`` and ``rings_by_silicon`` are shortest-path rings per Si atom, keyed by the number of
         atoms and by the number of Si in the ring; the latter are the n-membered rings of the literature on silica,
         half as many as atoms at x = 2 in a perfect network (six-membered: 12 atoms). They go to ``longest_ring`` atoms
         and to ``longest_ring // 2`` Si, which is complete at every x.
-        ``largest_void_angstrom`` is the radius of the largest empty sphere between the centres of atoms,
-        ``first_peak_…`` where the first sharp peak of S(q) is, which cells whose ``q_min_per_angstrom`` is near it
-        cannot tell. ``flags`` are the rules that were broken, ``rejected_by`` those of them whose action is reject,
-        ``accepted`` whether there is none.
+        ``density_deviations`` are relative to published densities at this x, by source: the paper's cells and measured
+        ones. ``void_fraction`` is the part of the volume farther than ``void_distance_angstrom`` from all atoms,
+        ``largest_void_angstrom`` the radius of the largest empty sphere between the centres of atoms,
+        ``first_peak_…`` where the highest peak of S(q) in the window ``first_peak`` is, which cells whose
+        ``q_min_per_angstrom`` is near it cannot tell. ``flags`` are the rules that were broken, ``rejected_by`` those
+        of them whose action is reject, ``accepted`` whether there is none.
     :raises ValueError: for impossible parameters, or a cell without Si.
     """
     return analyse(atoms, parameters, results)[0]
@@ -242,9 +256,10 @@ def broken_rules(quality: Mapping[str, Any], rules: Mapping[str, Any], converged
     ``oxygen_bond``: more O–O bonds than ``max_bonds``. ``density``: relatively farther from the expected one than
     ``tolerance``, if there is one. ``coordination``: more than ``max_fraction`` of the Si with fewer neighbours than
     ``lowest`` or more than ``highest``. ``dangling_bonds``: more than ``max_fraction`` of the Si with fewer than four.
-    ``void``: an empty sphere above ``max_radius_angstrom``. ``identical_sites``: four Si or more, and all alike: a
-    crystal. ``silica_network``: at x = 2, less than ``min_fraction`` of the Si with four O. ``not_relaxed``: the last
-    minimisation did not converge.
+    ``oxygen_coordination``: more than ``max_fraction`` of the O without exactly two Si. ``void``: an empty sphere above
+    ``max_radius_angstrom``, or a ``void_fraction`` above ``max_fraction``, which is given by x. ``identical_sites``:
+    four Si or more, and all alike: a crystal. ``silica_network``: at x = 2, less than ``min_fraction`` of the Si with
+    four O. ``not_relaxed``: the last minimisation did not converge.
 
     :param quality: numbers of :func:`assess`.
     """
@@ -255,13 +270,19 @@ def broken_rules(quality: Mapping[str, Any], rules: Mapping[str, Any], converged
     odd = sum(count for n, count in total.items() if not lowest <= n <= highest) / n_silicon
     dangling = sum(count for n, count in total.items() if n < 4) / n_silicon
     tetrahedra = quality["coordination_oxygen"].get("4", 0) / n_silicon
+    around_oxygen = {int(n): count for n, count in quality["n_silicon_of_oxygen"].items()}
+    n_oxygen = sum(around_oxygen.values())
+    bridging = around_oxygen.get(2, 0) / n_oxygen if n_oxygen else 1.0
+    empty = at_composition(rules["void"]["max_fraction"], quality["x"], "part of the volume")
     broken = {
         "oxygen_bond": quality["n_oxygen_bonds"] > rules["oxygen_bond"]["max_bonds"],
         "density": expected is not None
         and abs(quality["density_g_cm3"] / expected - 1) > rules["density"]["tolerance"],
         "coordination": odd > rules["coordination"]["max_fraction"],
         "dangling_bonds": dangling > rules["dangling_bonds"]["max_fraction"],
-        "void": quality["largest_void_angstrom"] > rules["void"]["max_radius_angstrom"],
+        "oxygen_coordination": 1 - bridging > rules["oxygen_coordination"]["max_fraction"],
+        "void": quality["largest_void_angstrom"] > rules["void"]["max_radius_angstrom"]
+        or quality["void_fraction"] > empty,
         "identical_sites": n_silicon >= 4 and quality["n_distinct_sites"] == 1,
         "silica_network": math.isclose(quality["x"], 2) and tetrahedra < rules["silica_network"]["min_fraction"],
         "not_relaxed": not converged,
@@ -291,6 +312,7 @@ def _assess(
         "n_silicon": counts["Si"],
         "density_g_cm3": density_g_cm3(atoms),
         "expected_density_g_cm3": None if expected is None else float(expected),
+        "density_deviations": density_deviations(round(x, 6), density_g_cm3(atoms)),
         "volume_A3": float(atoms.get_volume()),
         "coordination_oxygen": by_oxygen,
         "coordination_total": total,
@@ -302,8 +324,9 @@ def _assess(
         "bond_lengths": {name: _summary(values) for name, values in bond_lengths(atoms, cutoffs).items()},
         "bond_angles": {name: _summary(values) for name, values in bond_angles(atoms, cutoffs).items()},
         "rings_by_atoms": {str(n): count for n, count in rings(atoms, cutoffs, longest).items()},
-        "rings_per_silicon": {str(n): count for n, count in rings_of_silicon(atoms, cutoffs, longest // 2).items()},
+        "rings_by_silicon": {str(n): count for n, count in rings_of_silicon(atoms, cutoffs, longest // 2).items()},
         "largest_void_angstrom": largest_void(atoms),
+        "void_fraction": void_fraction(atoms, float(parameters["void_distance_angstrom"])),
         "first_peak_neutron_per_angstrom": peaks["neutron"],
         "first_peak_xray_per_angstrom": peaks["xray"],
         "q_min_per_angstrom": shortest_reciprocal_vector(atoms.cell.array),

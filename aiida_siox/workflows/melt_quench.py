@@ -6,7 +6,6 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import yaml
 from aiida import orm
 from aiida.common import AttributeDict
@@ -32,7 +31,7 @@ from aiida_siox.calculations.melt_quench import (
 from aiida_siox.calculations.structures import assess_structure, join_thermo, make_starting_cell
 from aiida_siox.science import SCIENCE_VERSION, quality
 from aiida_siox.science.cells import starting_cell
-from aiida_siox.science.composition import composition_x, validate_melt_formula
+from aiida_siox.science.composition import at_composition, composition_x, validate_melt_formula
 from aiida_siox.science.melt_quench import FREE_BELOW, quench_time
 from aiida_siox.science.potentials import Potential, find_potential_file
 from aiida_siox.workflows.diffraction import DiffractionProtocol
@@ -40,15 +39,19 @@ from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, SioxProtocolMixin, ne
 from aiida_siox.workflows.utils import clean_scratch, job_metadata
 
 
-def density_at(densities: list[list[float]], x: float) -> float:
-    """Return the density in g/cm³ at a composition, linear between the given points ``[x, density]``.
+def density_at(inputs: Mapping[str, Any], key: str, x: float) -> float:
+    """Return the density in g/cm³ at a composition from points of a protocol.
 
-    :raises ValueError: if the points are not pairs with rising x.
+    :param key: ``densities`` or ``expected_densities``.
+    :raises ValueError: naming the key, if the points are not pairs with rising x or a density is not positive.
     """
-    points = np.asarray(densities, dtype=float)
-    if points.ndim != 2 or points.shape[1] != 2 or (np.diff(points[:, 0]) <= 0).any():
-        raise ValueError(f"densities must be pairs [x, density in g/cm³] with rising x, got {densities}.")
-    return float(np.interp(x, points[:, 0], points[:, 1]))
+    try:
+        density = at_composition(inputs[key], x, "density in g/cm³")
+    except ValueError as exception:
+        raise ValueError(f"`{key}`: {exception}") from None
+    if density <= 0:
+        raise ValueError(f"`{key}`: the density at x = {x:g} is {density:g} g/cm³, it must be positive.")
+    return density
 
 
 def resolve_potential(choice: Any) -> dict[str, Any]:
@@ -69,13 +72,14 @@ def resolve_potential(choice: Any) -> dict[str, Any]:
     return dict(choice)
 
 
-def load_potential(content: Mapping[str, Any]) -> dict[str, Any]:
+def load_potential(choice: Any) -> dict[str, Any]:
     """Return the input namespace of a potential, with stored files where there are some of the same content.
 
-    :param content: plain values as in the protocol; files are names in the LAMMPS installation, or paths.
-    :raises ValueError: if the definition is wrong.
+    :param choice: see :func:`resolve_potential`; files are names in the LAMMPS installation, or paths.
+    :raises ValueError: for an unknown name, or a wrong definition.
     :raises FileNotFoundError: if a file is not found.
     """
+    content = resolve_potential(choice)
     paths = [find_potential_file(name) for name in content.get("files") or []]
     potential = Potential.from_dict({**content, "files": [path.name for path in paths]})
     files = {f"file_{number}": stored_file(path) for number, path in enumerate(paths)}
@@ -138,6 +142,7 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
     """Random starting cell → melt → quench → relaxed amorphous cell with its quality; goes on after a walltime."""
 
     _protocol_name = "melt_quench"
+    _protocol_open_keys = ("potential",)
     _process_class = MeltQuenchCalculation
 
     defaults = AttributeDict(
@@ -211,12 +216,12 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
 
     @classmethod
     def get_protocol_inputs(cls, protocol: str | None = None, overrides: Any = None) -> dict[str, Any]:
-        """Return the inputs of a protocol; ``potential`` comes as the mapping that defines it.
+        """Return the inputs of a protocol; ``potential`` is a name, or the mapping that defines it.
 
-        :raises ValueError: for an unknown protocol, potential, key or value.
+        :raises ValueError: for an unknown protocol, potential, key or value, and for overrides that contradict each
+            other or have no effect.
         """
         overrides = read_overrides(overrides) if isinstance(overrides, pathlib.Path) else dict(overrides or {})
-        potential = overrides.pop("potential", None)
         inputs = super().get_protocol_inputs(protocol, overrides)
         if inputs["quench_rate_K_per_s"] is not None and "quench_time_ps" in overrides.get("parameters", {}):
             raise ValueError(
@@ -224,7 +229,12 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
                 f"{inputs['quench_rate_K_per_s']} both say how fast the quench is: give one of them "
                 "(`quench_rate_K_per_s: null` takes the rate of the protocol away)."
             )
-        inputs["potential"] = resolve_potential(inputs["potential"] if potential is None else potential)
+        if inputs["parameters"]["fixed_volume"] and FREE_BELOW in overrides.get("parameters", {}):
+            raise ValueError(
+                f"`parameters.{FREE_BELOW}` {overrides['parameters'][FREE_BELOW]} has no effect, since "
+                "`parameters.fixed_volume` is true: set that to false, too, or leave it out."
+            )
+        resolve_potential(inputs["potential"])
         return inputs
 
     @classmethod
@@ -242,7 +252,7 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         :param code: of LAMMPS.
         :param formula: counts of the cell, such as ``Si8O4``.
         :param seed: of starting cell and velocities.
-        :param protocol: ``fast``, ``balanced`` or ``paper``; the default of the yaml file when None.
+        :param protocol: ``fast``, ``balanced``, ``shortened`` or ``paper``; the default of the yaml file when None.
         :param overrides: nested mapping over the protocol's inputs, or the path of a yaml file with one; ``potential``
             is the name of one of ``protocols/potentials.yaml``, or a mapping that defines another.
         :param options: scheduler options of the jobs.
@@ -259,8 +269,12 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
             parameters.pop(FREE_BELOW)
         cell = dict(inputs["starting_cell"])
         if cell["density_g_cm3"] is None:
-            cell["density_g_cm3"] = density_at(inputs["densities"], x)
-        expected = cell["density_g_cm3"] if parameters["fixed_volume"] else density_at(inputs["expected_densities"], x)
+            cell["density_g_cm3"] = density_at(inputs, "densities", x)
+        if isinstance(cell["density_g_cm3"], bool) or not isinstance(cell["density_g_cm3"], int | float):
+            raise ValueError(f"`starting_cell.density_g_cm3` must be a number of g/cm³, got {cell['density_g_cm3']!r}.")
+        starting_cell(formula.value, cell["density_g_cm3"], 0, cell["crystal"])  # refused here, not as another input
+        by_composition = density_at(inputs, "expected_densities", x)
+        expected = cell["density_g_cm3"] if parameters["fixed_volume"] else by_composition
         builder = cls.get_builder()
         builder.code = code
         builder.formula = formula

@@ -269,7 +269,7 @@ def study_parts(inputs: Mapping[str, Any]) -> list[Part]:
         if formula in melts:
             starting, parameters = (melts[formula][key].get_dict() for key in ("starting_cell", "parameters"))
         else:
-            density = density_at(protocol["densities"], composition_x(parse_formula(formula)))
+            density = density_at(protocol, "densities", composition_x(parse_formula(formula)))
             starting, parameters = {**protocol["starting_cell"], "density_g_cm3": density}, protocol["parameters"]
         parts.append(formula_part(formula, seed, settings, starting, parameters))
     if "calibration" not in inputs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 import yaml
@@ -33,7 +33,11 @@ def paths_of(key: str, defaults: Mapping[str, Any], path: str = "") -> list[str]
 
 
 def check_overrides(
-    overrides: Any, defaults: Mapping[str, Any], path: str = "", whole: Mapping[str, Any] | None = None
+    overrides: Any,
+    defaults: Mapping[str, Any],
+    path: str = "",
+    whole: Mapping[str, Any] | None = None,
+    open_keys: Collection[str] = (),
 ) -> None:
     """Refuse overrides whose keys or types do not fit the defaults.
 
@@ -43,6 +47,7 @@ def check_overrides(
     :param overrides: what the user gave.
     :param defaults: the inputs of the protocol, with the same nesting.
     :param path: dotted path of the mapping inside the whole, for the message.
+    :param open_keys: names of keys whose values somebody else checks: a name or a mapping, for instance.
     :param whole: all defaults of the protocol, in which a misplaced key is looked for; ``defaults`` when None.
     :raises ValueError: naming the key, the value and the nearest valid key.
     """
@@ -59,9 +64,11 @@ def check_overrides(
                 raise ValueError(f"unknown override key `{full}`: it stands elsewhere, did you mean {names}?")
             raise ValueError(f"unknown override key `{full}`: {nearest(key, [str(k) for k in defaults])}")
         default = defaults[key]
+        if key in open_keys:
+            continue
         if isinstance(default, Mapping):
             if default:
-                check_overrides(value, default, full, whole)
+                check_overrides(value, default, full, whole, open_keys)
             elif not isinstance(value, Mapping):
                 raise ValueError(f"override `{full}` must be a mapping, got {value!r}.")
         elif isinstance(default, bool):
@@ -99,10 +106,17 @@ class SioxProtocolMixin(ProtocolMixin):
 
     ``_protocol_name`` is the stem of the file in ``protocols/``; ``_protocol_children`` maps a namespace of the inputs
     to the WorkChain whose protocol fills it, so that overrides of a child are checked by the child's own keys.
+    ``_protocol_open_keys`` may hold anything, which the class checks when it builds its inputs.
     """
 
     _protocol_name: ClassVar[str]
     _protocol_children: ClassVar[dict[str, type[SioxProtocolMixin]]] = {}
+    _protocol_open_keys: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def open_keys(cls) -> set[str]:
+        """Return the keys whose values this class, or a child, checks by itself."""
+        return set(cls._protocol_open_keys).union(*(child.open_keys() for child in cls._protocol_children.values()))
 
     @classmethod
     def get_protocol_filepath(cls) -> pathlib.Path:
@@ -128,5 +142,5 @@ class SioxProtocolMixin(ProtocolMixin):
         overrides = dict(overrides or {})
         for namespace, child in cls._protocol_children.items():
             inputs[namespace] = child.get_protocol_inputs(name, recursive_merge(inputs.get(namespace) or {}, {}))
-        check_overrides(overrides, inputs)
+        check_overrides(overrides, inputs, open_keys=cls.open_keys())
         return recursive_merge(inputs, overrides)

@@ -25,6 +25,7 @@ from aiida.storage.sqlite_zip.backend import SqliteZipBackend
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site_table import ENERGY_COLUMNS, SiteTableData
 from aiida_siox.report.timing import times_of
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 
 FOLDER = pathlib.Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
@@ -40,11 +41,19 @@ def opened(archive: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def seed_of(table: SiteTableData) -> int | None:
-    """Return the seed of the melt-quench that a table comes from."""
+def melt_of(table: SiteTableData) -> orm.QueryBuilder:
+    """Return a query for the melt-quench (``melt``) of a table, to be gone on with.
+
+    ConfigurationWorkChain returns the same cell, but its seed is the one that was asked for.
+    """
     query = orm.QueryBuilder().append(SiteTableData, filters={"uuid": table.uuid}, tag="table")
     query.append(orm.StructureData, with_descendants="table", tag="structure")
-    query.append(orm.WorkChainNode, with_outgoing="structure", tag="melt")
+    return query.append(MeltQuenchWorkChain, with_outgoing="structure", tag="melt")
+
+
+def seed_of(table: SiteTableData) -> int | None:
+    """Return the seed that the cell of a table was made with."""
+    query = melt_of(table)
     query.append(orm.Int, with_outgoing="melt", edge_filters={"label": "seed"}, project="attributes.value")
     found = query.first(flat=True)
     return None if found is None else int(found)
@@ -52,9 +61,7 @@ def seed_of(table: SiteTableData) -> int | None:
 
 def quality_of(table: SiteTableData) -> dict[str, Any]:
     """Return the quality that the melt-quench of a table reported."""
-    query = orm.QueryBuilder().append(SiteTableData, filters={"uuid": table.uuid}, tag="table")
-    query.append(orm.StructureData, with_descendants="table", tag="structure")
-    query.append(orm.WorkChainNode, with_outgoing="structure", tag="melt")
+    query = melt_of(table)
     query.append(orm.Dict, with_incoming="melt", edge_filters={"label": "quality"}, project="*")
     found = query.first(flat=True)
     return {} if found is None else found.get_dict()

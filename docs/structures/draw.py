@@ -2,7 +2,8 @@
 
 ``python docs/structures/draw.py [--archive FILE | --profile]`` writes ``figures/*.png``, ``tables/*.csv`` and, for the
 page to include, ``tables/*.md``. Processes are found by the extra ``siox_structures`` of StructureSetWorkChains:
-``set``, ``rate/2.5e+12`` (K/s), and ``protocol/free``, ``protocol/free_below_3000`` or ``protocol/fixed``. Figures and
+``set``, ``large``, ``rate/2.5e+12`` (K/s), and ``protocol/free``, ``protocol/paper``, ``protocol/free_below_3000`` or
+``protocol/fixed``; another name is told. Figures and
 tables of a series that is not in the archive are left out, and the command says so.
 """
 
@@ -19,13 +20,17 @@ from typing import Any
 import click
 import numpy as np
 from aiida import orm
+from ase import Atoms
 from matplotlib.figure import Figure
 from PIL import Image
 
 from aiida_siox.report.figures import structure_set as figures
 from aiida_siox.report.figures.style import style
+from aiida_siox.science import diffraction
 from aiida_siox.science.acceptance import count_acceptance
+from aiida_siox.science.published import MEASURED_DENSITIES, PAPER_DENSITIES
 from aiida_siox.workflows.configuration_lane import configuration_label
+from aiida_siox.workflows.diffraction import DiffractionProtocol
 
 FOLDER = pathlib.Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent / "reference_data"))
@@ -56,11 +61,23 @@ HEADINGS = {
     "Si_Si_angstrom": "Si–Si",
     "Si_O_Si_degrees": "Si–O–Si",
     "O_Si_O_degrees": "O–Si–O",
+    "O_with_three_Si_percent": "O with three Si",
+    "void_percent": "void volume",
     "fourfold_Si_percent": "four-fold Si",
     "first_peak_neutron_per_angstrom": "first peak, neutrons",
     "first_peak_xray_per_angstrom": "first peak, X-rays",
 }
-PROTOCOLS = ("free", "free_below_3000", "fixed")
+PROTOCOLS = ("free", "paper", "free_below_3000", "fixed")
+#: Of the series whose mean S(q) is read at x = 2: words for the table.
+LARGE = "large"
+
+
+@dataclasses.dataclass
+class Cell:
+    """Numbers and atoms of a cell."""
+
+    quality: dict[str, Any]
+    atoms: Atoms
 
 
 @dataclasses.dataclass
@@ -77,7 +94,7 @@ class Series:
     profiles: dict[str, dict[str, np.ndarray]] = dataclasses.field(default_factory=dict)
     structures: dict[str, Any] = dataclasses.field(default_factory=dict)
     attempts: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    rejected: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
+    rejected: dict[str, list[Cell]] = dataclasses.field(default_factory=dict)
     rate: float | None = None
 
     @property
@@ -88,7 +105,13 @@ class Series:
     @property
     def all_qualities(self) -> list[dict[str, Any]]:
         """Qualities of accepted and of rejected cells."""
-        return [*self.qualities.values(), *(quality for each in self.rejected.values() for quality in each)]
+        return [cell.quality for cell in self.cells]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Accepted and rejected cells."""
+        accepted = [Cell(quality, self.structures[label]) for label, quality in self.qualities.items()]
+        return [*accepted, *(cell for each in self.rejected.values() for cell in each)]
 
     def add(self, node: orm.WorkChainNode) -> None:
         """Add the outputs of a StructureSetWorkChain."""
@@ -103,8 +126,8 @@ class Series:
         self.structures |= {label: each.get_ase() for label, each in outputs(node, "structures", orm.StructureData)}
         for label, each in outputs(node, "profiles", orm.ArrayData):
             self.profiles[label] = {name: each.get_array(name) for name in each.get_arraynames()}
-        for label, quality in rejected_of(node):
-            self.rejected.setdefault(label, []).append(quality)
+        for label, cell in rejected_of(node):
+            self.rejected.setdefault(label, []).append(cell)
 
 
 def configurations_of(node: orm.WorkChainNode) -> list[list[Any]]:
@@ -140,15 +163,25 @@ def outputs(node: orm.WorkChainNode, namespace: str, kind: type) -> list[tuple[s
     return [(link.removeprefix(f"{namespace}__"), found) for found, link in query.all()]
 
 
-def rejected_of(node: orm.WorkChainNode) -> list[tuple[str, dict[str, Any]]]:
-    """Return label and quality of the cells that ConfigurationWorkChains under a set have rejected."""
-    query = orm.QueryBuilder().append(orm.WorkChainNode, filters={"uuid": node.uuid}, tag="set")
-    query.append(orm.WorkChainNode, with_incoming="set", tag="lane")
-    query.append(orm.WorkChainNode, with_incoming="lane", edge_project="label", tag="configuration")
-    query.append(
-        orm.Dict, with_incoming="configuration", edge_filters={"label": {"like": "rejected_qualities__%"}}, project="*"
-    )
-    return [(label.removeprefix("melt_quench_"), quality.get_dict()) for quality, label in query.all()]
+def rejected_of(node: orm.WorkChainNode) -> list[tuple[str, Cell]]:
+    """Return label and cell of what ConfigurationWorkChains under a set have rejected."""
+    found: dict[str, dict[tuple[str, str], Any]] = {}
+    for namespace, kind in (("rejected_qualities", orm.Dict), ("rejected", orm.StructureData)):
+        query = orm.QueryBuilder().append(orm.WorkChainNode, filters={"uuid": node.uuid}, tag="set")
+        query.append(orm.WorkChainNode, with_incoming="set", tag="lane")
+        query.append(orm.WorkChainNode, with_incoming="lane", edge_project="label", tag="configuration")
+        query.append(
+            kind,
+            with_incoming="configuration",
+            edge_filters={"label": {"like": f"{namespace}\\_\\_%"}},
+            edge_project="label",
+            project="*",
+        )
+        found[namespace] = {(label, link.removeprefix(f"{namespace}__")): each for each, label, link in query.all()}
+    return [
+        (key[0].removeprefix("melt_quench_"), Cell(quality.get_dict(), found["rejected"][key].get_ase()))
+        for key, quality in found["rejected_qualities"].items()
+    ]
 
 
 def read() -> dict[str, Series]:
@@ -175,9 +208,15 @@ def deviation(value: float, reference: float | None) -> str:
     return "" if reference is None else f"{100 * (value / reference - 1):+.1f}"
 
 
+def three_silicon_percent(quality: dict[str, Any]) -> float | None:
+    """Return the share of O with three Si; None without O."""
+    share = figures.three_silicon_share(quality)
+    return None if share is None else 100 * share
+
+
 def configuration_rows(series: Series) -> list[dict[str, Any]]:
     """Return one line for each accepted cell."""
-    measured = {x: value for x, value, *_ in reversed(figures.MEASURED_DENSITIES)}
+    measured = {x: value for x, value, *_ in reversed(MEASURED_DENSITIES)}
     highest = max(len(figures.unit_shares(quality)) for quality in series.qualities.values())
     lines = []
     for label in series.labels:
@@ -194,7 +233,7 @@ def configuration_rows(series: Series) -> list[dict[str, Any]]:
                 "seed": series.requested[label][1] if accepted is None else accepted,
                 "x": number(x, 2),
                 "density_g_cm3": number(density, 3),
-                "from_paper_percent": deviation(density, figures.PAPER_DENSITIES.get(x)),
+                "from_paper_percent": deviation(density, PAPER_DENSITIES.get(x)),
                 "from_measured_percent": deviation(density, measured.get(x)),
                 **{f"SiO{n}_percent": number(100 * share, 1) for n, share in enumerate(shares)},
                 "neighbours_of_Si": number(sum(n * count for n, count in total.items()) / sum(total.values()), 2),
@@ -203,6 +242,8 @@ def configuration_rows(series: Series) -> list[dict[str, Any]]:
                 "Si_Si_angstrom": number(lengths.get("Si-Si", {}).get("mean"), 3),
                 "Si_O_Si_degrees": number(angles.get("Si-O-Si", {}).get("mean"), 1),
                 "O_Si_O_degrees": number(angles.get("O-Si-O", {}).get("mean"), 1),
+                "O_with_three_Si_percent": number(three_silicon_percent(quality), 0),
+                "void_percent": number(100 * quality["void_fraction"], 2),
                 "largest_void_angstrom": number(quality["largest_void_angstrom"], 2),
                 "first_peak_neutron_per_angstrom": number(quality.get("first_peak_neutron_per_angstrom"), 2),
                 "first_peak_xray_per_angstrom": number(quality.get("first_peak_xray_per_angstrom"), 2),
@@ -247,7 +288,8 @@ def series_rows(column: str, series: dict[str, list[dict[str, Any]]]) -> list[di
             "rejected": sum(not cell.get("accepted", True) for cell in cells),
             "density_g_cm3": spread([cell["density_g_cm3"] for cell in cells], 3),
             "fourfold_Si_percent": spread([100 * figures.fourfold_share(cell) for cell in cells], 1),
-            "largest_void_angstrom": spread([cell["largest_void_angstrom"] for cell in cells], 2),
+            "O_with_three_Si_percent": spread([three_silicon_percent(cell) for cell in cells], 0),
+            "void_percent": spread([100 * cell["void_fraction"] for cell in cells], 1),
             "energy_eV_per_atom": spread([cell.get("energy_per_atom_eV") for cell in cells], 4),
         }
         for name, qualities in series.items()
@@ -314,6 +356,45 @@ def draw_set(folder: pathlib.Path, series: Series) -> None:
     table(folder, "configurations", lines, fragments)
 
 
+def peak_rows(found: dict[str, Series]) -> list[dict[str, Any]]:
+    """Return the first sharp peak of the mean neutron S(q) of silica, of accepted and of all cells of a series.
+
+    The error is that of the jackknife over cells; the height is S(q) at the peak.
+    """
+    numbers = DiffractionProtocol.get_parameters()
+    lines = []
+    for name, only_accepted in (("set", True), ("set", False), (LARGE, False)):
+        if name not in found:
+            continue
+        chosen = [each for each in found[name].cells if round(each.quality["x"], 6) == 2]
+        chosen = [each for each in chosen if each.quality["accepted"] or not only_accepted]
+        if not chosen:
+            continue
+        grid = [numbers[key] for key in ("q_max", "q_step", "q_width")]
+        factors = [diffraction.structure_factors(each.atoms, *grid) for each in chosen]
+
+        def peak(some: list[diffraction.StructureFactors]) -> tuple[float | None, float]:
+            mean = diffraction.mean_structure_factors(some)
+            place = diffraction.first_sharp_peak(mean.q, mean.neutron, numbers["first_peak"])
+            return place, float(np.interp(place or np.nan, mean.q, mean.neutron))
+
+        place, height = peak(factors)
+        without = [peak([*factors[:i], *factors[i + 1 :]])[0] for i in range(len(factors))] if len(factors) > 1 else []
+        known = np.array([value for value in without if value is not None])
+        error = np.sqrt((len(known) - 1) * np.mean((known - known.mean()) ** 2)) if len(known) > 1 else None
+        lines.append(
+            {
+                "cells of silica": f"{name}, {'accepted' if only_accepted else 'all'}",
+                "cells": len(chosen),
+                "atoms": "/".join(sorted({str(len(each.atoms)) for each in chosen})),
+                "density_g_cm3": f"{np.mean([each.quality['density_g_cm3'] for each in chosen]):.3f}",
+                "first_peak_neutron_per_angstrom": number(place, 2) + ("" if error is None else f" ± {error:.2f}"),
+                "S at the peak": number(height, 2),
+            }
+        )
+    return lines
+
+
 def rates_of(found: dict[str, Series]) -> dict[float, list[dict[str, Any]]]:
     """Return the qualities by quench rate, those of the set among them where it has the same compositions."""
     rates = {
@@ -348,6 +429,11 @@ def draw(folder: pathlib.Path) -> None:
         click.echo(f"rates: {', '.join(f'{rate:g}' for rate in rates)} K/s.")
     else:
         click.echo("No cells of `rate/…`: figure and table of quench rates are left out.")
+    if lines := peak_rows(found):
+        table(folder, "peaks", lines)
+    if others := [name for name in found if name not in ("set", LARGE) and name.partition("/")[0] != "rate"
+                  and name not in {f"protocol/{each}" for each in PROTOCOLS}]:  # fmt: skip
+        click.echo(f"Not drawn, since no figure is for them: {', '.join(others)}.")
     protocols = {
         name: found[f"protocol/{name}"].all_qualities
         for name in PROTOCOLS

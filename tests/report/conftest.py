@@ -86,6 +86,10 @@ class StudyMaker:
             node = orm.SinglefileData(io.BytesIO(f'<PP_HEADER z_valence="{z:.1f}"/>'.encode()), f"{kind}.UPF")
             node.base.attributes.set("md5", f"digest of {kind}")
             self.pseudos[kind] = node.store()
+        self.potential = {
+            "potential__definition": orm.Dict({"name": "Munetoh 2007", "pair_style": "tersoff"}).store(),
+            "potential__files__file_0": orm.SinglefileData(io.BytesIO(b"# Si O"), "SiO.tersoff").store(),
+        }
         self.core = orm.SinglefileData(io.BytesIO(b"# r, r psi(1s)\n0.0 0.0\n"), "core.wfc").store()
         self.outputs: dict[str, orm.Data] = {}
 
@@ -144,7 +148,10 @@ class StudyMaker:
             finish(chain, 410, "The dynamics blew up, also with a time step of 0.1 fs.")
             return
         start = structure_from_atoms(starting_cell(formula, 2.3, seed))
-        job = self.job("siox.melt_quench", "MeltQuenchCalculation", chain, 30.0, structure=start, seed=orm.Int(seed))
+        job = self.job(
+            "siox.melt_quench", "MeltQuenchCalculation", chain, 30.0,
+            structure=start, seed=orm.Int(seed), **self.potential,
+        )  # fmt: skip
         structure = self.give(job, "structure", structure_from_atoms(starting_cell(formula, 2.3, seed)))
         job.seal()
         self.outputs[f"structures__{label}"] = structure

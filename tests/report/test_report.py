@@ -7,7 +7,8 @@ import html.parser
 import pytest
 from aiida import orm
 
-from aiida_siox.report import write_report
+from aiida_siox.report import graph, write_report
+from aiida_siox.report.query import read_study
 
 
 class Addresses(html.parser.HTMLParser):
@@ -158,6 +159,41 @@ def test_the_provenance_is_that_of_one_site(text):
     section = text.split('id="provenance"')[1].split("</section>")[0]
     assert "data:image/svg+xml" in section
     assert "site 0 of Si4" in section
+
+
+def test_the_provenance_names_the_potential(whole_study):
+    table = whole_study.outputs.site_tables["Si4_1"]
+    site, spectrum = graph.pick_site(table)
+    links, _ = graph.thread(site, spectrum)
+    nodes = {pk: orm.load_node(pk) for link in links for pk in link[:2]}
+    lines = graph.text_tree(links, nodes, site.pk).splitlines()
+    assert sum("potential Munetoh 2007" in line for line in lines) == 1
+    assert not any("SiO.tersoff" in line for line in lines)
+    drawn = graph.draw(links, nodes).source
+    assert "potential Munetoh 2007" in drawn
+    assert '" potential"' in drawn
+    assert "potential__" not in drawn
+
+
+def test_seed_of_a_replaced_cell(study_maker, tmp_path):
+    """Si4O8_2 was made with seed 4, since the cell of seed 2 was rejected; of Si4O2_2 none was accepted."""
+    maker = study_maker()
+    maker.begin([["Si4O8", 2], ["Si4O8", 3], ["Si4O2", 2], ["Si4O6", 2]])
+    for formula, seed in (("Si4O8", 2), ("Si4O8", 3), ("Si4O6", 2)):
+        maker.melt(formula, seed)
+    for label, accepted in (("Si4O8_2", 4), ("Si4O8_3", 3), ("Si4O2_2", None)):
+        node = orm.Dict({"formula": label[:-2], "seeds": [int(label[-1]), 4], "accepted_seed": accepted})
+        maker.outputs[f"attempts__{label}"] = node.store()
+    study = maker.end()
+    configurations = read_study(study).configurations
+    assert [(entry.label, entry.formula, entry.seed) for entry in configurations] == [
+        ("Si4O2_2", "Si4O2", "2"),
+        ("Si4O6_2", "Si4O6", "2"),  # a study of before there were attempts
+        ("Si4O8_3", "Si4O8", "3"),
+        ("Si4O8_2", "Si4O8", "4"),
+    ]
+    text = write_report(study, tmp_path / "report.html").read_text()
+    assert [card.split(",")[0] for card in text.split('<span class="muted">seed ')[1:]] == ["2", "3", "4"]
 
 
 def test_what_was_changed_is_named(study_maker, tmp_path):

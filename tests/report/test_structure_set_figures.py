@@ -35,6 +35,8 @@ def quality(x=1.0, density=2.4, oxygen=None, total=None, **others):
         "bond_lengths": {"Si-O": {"mean": 1.65, "std": 0.02, "count": 8}, "O-O": {"mean": None, "count": 0}},
         "bond_angles": {"O-Si-O": {"mean": 109.4, "std": 9.0, "count": 6}},
         "largest_void_angstrom": 3.0,
+        "void_fraction": 0.01,
+        "n_silicon_of_oxygen": {"1": 0, "2": 6, "3": 2},
         "first_peak_neutron_per_angstrom": 1.9,
         "first_peak_xray_per_angstrom": None,
         "energy_per_atom_eV": -5.5,
@@ -150,7 +152,7 @@ def test_first_peaks_and_published_ones_are_marked():
     for axes in (neutron, xray):
         ticks = [line.get_xdata()[0] for line in axes.lines if line.get_color() == style.INK]
         assert ticks == pytest.approx([2.0, 1.52])
-    assert {"a-Si 2.0", "v-SiO$_2$ 1.52"} <= set(written(figure))
+    assert {"a-Si 2.0", "v-SiO₂ 1.52"} <= set(written(figure))
 
 
 def test_densities_stand_beside_those_of_the_paper_and_measured_ones():
@@ -172,7 +174,8 @@ def test_rates_show_density_fourfold_silicon_and_energy_above_the_slowest():
             2e12: [quality(energy_per_atom_eV=-5.50), quality(energy_per_atom_eV=-5.48), quality(x=0.5)],
         }
     )
-    density, fourfold, energy = figure.axes
+    density, energy, fourfold, threefold = figure.axes
+    assert points(threefold, "o")[:, 1] == pytest.approx([25, 25, 25])
     assert points(density, "o") == pytest.approx(np.array([[2, 2.4], [2, 2.4], [50, 2.6]])), "x = 0.5 is not drawn"
     assert points(fourfold, "o")[:, 1] == pytest.approx([60, 60, 60])
     assert points(energy, "o") == pytest.approx(np.array([[2, -10], [2, 10], [50, 50]]))
@@ -188,8 +191,8 @@ def test_rates_show_density_fourfold_silicon_and_energy_above_the_slowest():
 def test_protocols_show_density_and_voids_side_by_side():
     figure = structure_set.protocol_figure(
         {
-            "fixed": [quality(1.5, 2.5, largest_void_angstrom=3.1)],
-            "free": [quality(1.5, 2.1, largest_void_angstrom=5.0, accepted=False)],
+            "fixed": [quality(1.5, 2.5, void_fraction=0.02)],
+            "free": [quality(1.5, 2.1, void_fraction=0.05, accepted=False)],
         }
     )
     density, void = figure.axes
@@ -274,6 +277,7 @@ def store_set(extra, cells, rejected=(), quench_time_ps=2000.0):
             one.store()
             for i, other in enumerate(thrown):
                 give(one, f"rejected_qualities__seed_{100 + i}", orm.Dict(other))
+                give(one, f"rejected__seed_{100 + i}", structure_from_atoms(atoms))
 
 
 def chain(label):

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from aiida_siox.science.composition import composition_x, format_formula, parse_formula, validate_melt_formula
+from aiida_siox.science.composition import (
+    at_composition,
+    composition_x,
+    format_formula,
+    parse_formula,
+    validate_melt_formula,
+)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +67,11 @@ def test_composition_x():
 def test_melt_formula_refuses_with_a_remedy(formula, words):
     with pytest.raises(ValueError, match=words):
         validate_melt_formula(formula)
+
+
+def test_values_at_a_composition():
+    points = [[0.0, 2.0], [1.0, 3.0]]
+    assert [at_composition(points, x, "density") for x in (-1, 0, 0.25, 1, 2)] == [2, 2, 2.25, 3, 3]
+    for wrong in ([], [[0.0]], [1.0, 2.0], [[1.0, 2.0], [0.0, 3.0]], [["a", 1]], [[0, float("nan")]], 3, None):
+        with pytest.raises(ValueError, match=r"pairs \[x, density\] with rising x, got"):
+            at_composition(wrong, 0.5, "density")

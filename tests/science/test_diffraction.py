@@ -36,16 +36,22 @@ def test_every_vector_of_the_lattice_once():
     grid = np.stack(np.meshgrid(*[np.arange(-9, 10)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
     lengths = np.sort(np.linalg.norm(grid @ basis, axis=1))
     wanted = lengths[(lengths > 0) & (lengths <= 2.5)]
-    found = reciprocal_vectors(TRICLINIC, 2.5)
+    found, stands_for = reciprocal_vectors(TRICLINIC, 2.5)
     np.testing.assert_allclose(np.repeat(np.linalg.norm(found, axis=1), 2), wanted)
     assert not np.isclose(found[:, None], -found[None]).all(axis=2).any(), "a vector and its opposite count once"
+    np.testing.assert_array_equal(stands_for, 1)
 
 
 def test_thinned_shells_reach_as_far():
-    found = np.linalg.norm(reciprocal_vectors(3 * TRICLINIC, 12.0), axis=1)
+    points, stands_for = reciprocal_vectors(3 * TRICLINIC, 12.0)
+    found = np.linalg.norm(points, axis=1)
     assert found.max() > 11.99
     assert len(found) < 60 * 12 / 0.02 + 60
-    np.testing.assert_array_equal(reciprocal_vectors(3 * TRICLINIC, 12.0), reciprocal_vectors(3 * TRICLINIC, 12.0))
+    np.testing.assert_array_equal(points, reciprocal_vectors(3 * TRICLINIC, 12.0)[0])
+    volume = abs(np.linalg.det(3 * TRICLINIC))
+    everything = volume / (2 * np.pi) ** 3 * 4 / 3 * np.pi * 12**3 / 2
+    assert stands_for.sum() == pytest.approx(everything, rel=0.01)
+    assert stands_for.max() > 3
 
 
 def test_bragg_peak_of_silicon_by_hand():
@@ -147,15 +153,27 @@ def test_narrow_gaussians_between_far_vectors():
 
 
 def test_weights_are_those_of_all_vectors():
-    """The mean over the vectors near each q is that over all."""
+    """The mean over the vectors near each q, each with 1/q², is that over all."""
     cell = random_cell(5, 9, 6.0)
     found = structure_factors(cell, q_max=5.0, q_step=0.1, width=0.06)
-    points = reciprocal_vectors(cell.cell.array, 5.0 + 4 * 0.06)
+    points, _ = reciprocal_vectors(cell.cell.array, 5.0 + 4 * 0.06)
     silicon = cell.positions[cell.numbers == 14]
     intensity = abs(np.exp(1j * points @ silicon.T).sum(axis=1)) ** 2 / 14 / (5 / 14) ** 2
-    weights = np.exp(-0.5 * ((found.q[:, None] - np.linalg.norm(points, axis=1)) / 0.06) ** 2)
+    lengths = np.linalg.norm(points, axis=1)
+    weights = np.exp(-0.5 * ((found.q[:, None] - lengths) / 0.06) ** 2) / lengths**2
     expected = 1 - 14 / 5 + weights @ intensity / weights.sum(axis=1)
     np.testing.assert_allclose(found.partial["Si-Si"], expected, rtol=1e-8)
+
+
+def test_a_peak_stays_where_it_is():
+    """A peak as that of silica glass, read on the vectors of a cell of 15 Å; thinned shells change nothing."""
+    q = np.arange(0.5, 4.0, 0.01)
+    for edge, error in ((15.0, 0.012), (40.0, 0.001)):
+        points, stands_for = reciprocal_vectors(np.eye(3) * edge + np.diag([0.3, 0.1], 1), 5.0)
+        lengths = np.linalg.norm(points, axis=1)
+        values = 1 / (1 + ((lengths - 1.52) / 0.3) ** 2)
+        smooth = diffraction._smoothed(q, lengths, stands_for / lengths**2, values[None], 0.1)[0]
+        assert first_sharp_peak(q, smooth, (1.0, 2.2)) == pytest.approx(1.52, abs=error)
 
 
 def test_mean_over_cells():

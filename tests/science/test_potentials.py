@@ -91,8 +91,46 @@ def test_commands():
     ]
 
 
+#: Of QUIP: the xml file names the sparse points that lie beside it, LAMMPS does not.
+GAP = {
+    **TERSOFF,
+    "pair_style": "quip",
+    "pair_coeff": ['* * gap.xml "Potential xml_label=GAP_2017.6" 14 8'],
+    "files": ["gap.xml", "gap.xml.sparseX.GAP1"],
+}
+MLIAP = {
+    **TERSOFF,
+    "pair_style": "mliap model linear X.mliap.model descriptor sna X.mliap.descriptor",
+    "pair_coeff": ["* * {species}"],
+    "files": ["X.mliap.model", "X.mliap.descriptor"],
+}
+
+
+def test_files_beside_a_named_one():
+    assert potentials.Potential.from_dict(GAP).files == ("gap.xml", "gap.xml.sparseX.GAP1")
+    with pytest.raises(ValueError, match=r"GAP1 of the potential stands in none .* begins with that name, as gap\.xml"):
+        potentials.Potential.from_dict({**GAP, "files": ["gap.xml", "other.xml.sparseX.GAP1"]})
+    with pytest.raises(ValueError, match=r"gap\.xml of the potential stands in none"):
+        potentials.Potential.from_dict({**MLIAP, "files": [*MLIAP["files"], "gap.xml", "gap.xml.sparseX.GAP1"]})
+
+
+def test_files_in_the_pair_style():
+    assert potentials.Potential.from_dict(MLIAP).files == ("X.mliap.model", "X.mliap.descriptor")
+
+
+def test_what_has_a_point_and_is_no_file():
+    commands = [
+        "kspace_style pppm 1.0e-4",
+        "special_bonds lj/coul 0.0 .5 1.",
+        "variable cut equal 2.0*PI*exp(-1.5)",
+        "variable eps equal 1.5/2.0",
+    ]
+    content = {**BKS, "pair_style": "hybrid/overlay buck/coul/long 10.0 zbl 1.2 +2.0E+0", "commands": commands}
+    assert potentials.Potential.from_dict(content).commands == tuple(commands)
+
+
 def test_round_trip():
-    for content in (BKS, TERSOFF):
+    for content in (BKS, TERSOFF, GAP, MLIAP):
         potential = potentials.Potential.from_dict(content)
         assert potentials.Potential.from_dict(potential.to_dict()) == potential
 
@@ -117,6 +155,11 @@ def test_species_that_a_potential_does_not_know():
         ({"files": ["SiO.tersoff", "b.sw"]}, "b.sw of the potential stands in none of its lines"),
         ({"pair_coeff": ["* * SiO.tersoff {elements}"]}, r"`\{elements\}` in .* stands for nothing"),
         ({"commands": ["run 1\nshell rm"]}, "must be one command of LAMMPS"),
+        ({"pair_style": "tersoff\nshell rm"}, r"must be one command of LAMMPS, got 'tersoff\\nshell rm'"),
+        ({"pair_style": "tersoff &"}, "must be one command of LAMMPS"),
+        ({"pair_style": "mliap model linear X.mliap.model"}, "`X.mliap.model` in `mliap .*` looks like a file"),
+        ({"pair_coeff": ["* * 'a.yace' SiO.tersoff"]}, "`a.yace` in .* looks like a file: add it to `files`"),
+        ({"commands": ["include more.in"]}, "`more.in` in `include more.in` looks like a file.* without a point"),
     ],
 )
 def test_wrong_definitions(changes, words):

@@ -28,6 +28,7 @@ PARAMETERS: dict[str, Any] = {
     "cutoff_si_si_angstrom": 2.8,
     "cutoff_o_o_angstrom": 1.8,
     "distinct_tolerance": 0.05,
+    "void_distance_angstrom": 2.5,
     "longest_ring": 16,
     "rdf": {"r_max_angstrom": 8.0, "n_bins": 400, "sigma_angstrom": 0.05},
     "angles": {"n_bins": 90},
@@ -38,7 +39,8 @@ PARAMETERS: dict[str, Any] = {
         "density": {"action": "reject", "tolerance": 0.15},
         "coordination": {"action": "reject", "lowest": 3, "highest": 5, "max_fraction": 0.1},
         "dangling_bonds": {"action": "flag", "max_fraction": 0.35},
-        "void": {"action": "reject", "max_radius_angstrom": 4.5},
+        "oxygen_coordination": {"action": "flag", "max_fraction": 0.25},
+        "void": {"action": "reject", "max_radius_angstrom": 4.5, "max_fraction": [[0.0, 0.02], [2.0, 0.2]]},
         "identical_sites": {"action": "reject"},
         "silica_network": {"action": "flag", "min_fraction": 0.75},
         "not_relaxed": {"action": "reject"},
@@ -76,6 +78,7 @@ def test_quartz():
     assert (quality["formula"], quality["x"], quality["n_atoms"], quality["n_silicon"]) == ("Si3O6", 2, 9, 3)
     assert quality["density_g_cm3"] == pytest.approx(2.649, abs=1e-3)
     assert quality["expected_density_g_cm3"] == 2.65
+    assert quality["density_deviations"] == pytest.approx({"paper": 0.152, "Brückner 1970": 0.204}, abs=1e-3)
     assert quality["volume_A3"] == pytest.approx(113.0, abs=0.1)
     assert quality["coordination_oxygen"] == quality["coordination_total"] == {"0": 0, "1": 0, "2": 0, "3": 0, "4": 3}
     assert quality["n_silicon_of_oxygen"] == {"0": 0, "1": 0, "2": 6, "3": 0}
@@ -90,9 +93,9 @@ def test_quartz():
     assert quality["bond_angles"]["O-Si-O"]["mean"] == pytest.approx(109.5, abs=0.05)
     assert quality["bond_angles"]["O-Si-O"]["count"] == 3 * 6
     assert quality["rings_by_atoms"] == {"12": 1.0, "16": 5.0}
-    assert quality["rings_per_silicon"] == {"6": 1.0, "8": 5.0}
+    assert quality["rings_by_silicon"] == {"6": 1.0, "8": 5.0}
     shorter = assess(alpha_quartz(), with_value("longest_ring", 14))
-    assert (shorter["rings_by_atoms"], shorter["rings_per_silicon"]) == ({"12": 1.0}, {"6": 1.0})
+    assert (shorter["rings_by_atoms"], shorter["rings_by_silicon"]) == ({"12": 1.0}, {"6": 1.0})
     assert quality["q_min_per_angstrom"] == pytest.approx(2 * np.pi / 5.4052)
     assert quality["energy_per_atom_eV"] == pytest.approx(-60 / 9)
     assert quality["pressure_bar"] == 5.0
@@ -105,7 +108,7 @@ def test_silicon():
     assert (bond["mean"], bond["count"]) == (pytest.approx(2.352, abs=1e-3), 16)
     assert bond["std"] == pytest.approx(0, abs=1e-6)
     assert quality["bond_angles"]["Si-Si-Si"]["mean"] == pytest.approx(TETRAHEDRAL)
-    assert quality["rings_by_atoms"] == quality["rings_per_silicon"] == {"6": 2.0}
+    assert quality["rings_by_atoms"] == quality["rings_by_silicon"] == {"6": 2.0}
     assert quality["largest_void_angstrom"] == pytest.approx(2.352, abs=1e-3)
     assert quality["n_silicon_of_oxygen"] == {"0": 0, "1": 0, "2": 0, "3": 0}
     assert quality["bond_lengths"]["Si-O"]["count"] == 0
@@ -214,7 +217,11 @@ DENSITY = 2.174  # of this cristobalite, 8 SiO2 in (7.16 Å)³
         ("dangling_bonds", with_vacancies(("O", 2)), {}, None,
          with_vacancies(("O", 2)), {"rules.dangling_bonds.max_fraction": 0.5}, None),
         ("dangling_bonds", with_vacancies(("O", 2)), {}, None, with_vacancies(("O", 1)), {}, None),
-        ("void", hollow(), {}, None, silica(), {}, None),
+        ("void", hollow(), {"rules.void.max_fraction": [[0, 1.0]]}, None, silica(), {}, None),
+        ("void", silica(), {"rules.void.max_fraction": [[1.5, 0.5], [2, 0.01]]}, None,
+         silica(), {"rules.void.max_fraction": [[1.5, 0.01], [2, 0.2]]}, None),
+        ("oxygen_coordination", with_vacancies(("Si", 1)), {"rules.oxygen_coordination.max_fraction": 0.2}, None,
+         with_vacancies(("Si", 1)), {}, None),  # four O of sixteen lose an Si
         ("identical_sites", diamond_silicon(), {}, None, rattled(diamond_silicon()), {}, None),
         ("identical_sites", diamond_silicon(), {}, None, alpha_quartz(), {}, None),  # three Si may be alike
         ("silica_network", silica(), {"cutoff_si_o_angstrom": 1.5}, None, silica(), {}, None),
@@ -259,11 +266,18 @@ def test_a_gas_is_refused_by_many_rules():
     gas = Atoms("Si4O2", positions=np.arange(18).reshape(6, 3) * 1.0, cell=[40] * 3, pbc=True)
     gas.positions[5] = gas.positions[4] + [1.2, 0, 0]
     quality = assess(gas, {**PARAMETERS, "expected_density_g_cm3": 2.3, "diffraction": cheap()["diffraction"]})
-    assert set(quality["flags"]) == {"oxygen_bond", "density", "coordination", "dangling_bonds", "void"}
+    assert set(quality["flags"]) == {
+        "oxygen_bond",
+        "density",
+        "coordination",
+        "dangling_bonds",
+        "void",
+        "oxygen_coordination",
+    }
     assert set(quality["rejected_by"]) == {"oxygen_bond", "density", "coordination", "void"}
     assert quality["accepted"] is False
     assert quality["bond_angles"] == {}
-    assert quality["rings_by_atoms"] == quality["rings_per_silicon"] == {}
+    assert quality["rings_by_atoms"] == quality["rings_by_silicon"] == {}
     json.dumps(quality, allow_nan=False)
 
 
@@ -321,6 +335,9 @@ def test_valid_parameters():
         (with_value("diffraction.first_peak", [2.2, 1.0]), r"`diffraction\.first_peak` must have its lowest q first"),
         (with_value("diffraction.first_peak", [1.0]), r"`diffraction\.first_peak` must be the lowest and highest q"),
         (with_value("diffraction.first_peak", ["a", 2]), r"`diffraction\.first_peak` must be the lowest and highest q"),
+        (with_value("diffraction.q_max", 2.0), r"first_peak` \[1\.0, 2\.2\] ends above `diffraction\.q_max` 2\.0"),
+        (with_value("rules.void.max_fraction", 0.1), r"`rules\.void\.max_fraction`: it must be pairs \[x, part of"),
+        (with_value("rules.void.max_fraction", [[2, 0.1], [1, 0.1]]), r"with rising x, got \[\[2, 0\.1\]"),
         (with_value("expected_density_g_cm3", 2300.0), r"`expected_density_g_cm3` must be a number from 0\.1 to 10"),
         (with_value("expected_density_g_cm3", "2.3"), r"`expected_density_g_cm3` .* None when there is none"),
     ],

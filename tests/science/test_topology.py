@@ -8,7 +8,15 @@ from ase import Atoms
 from matscipy.ffi import distances_on_graph, find_sp_rings
 
 from aiida_siox.science import cells
-from aiida_siox.science.topology import bond_angles, bond_lengths, bonds, largest_void, rings, rings_of_silicon
+from aiida_siox.science.topology import (
+    bond_angles,
+    bond_lengths,
+    bonds,
+    largest_void,
+    rings,
+    rings_of_silicon,
+    void_fraction,
+)
 
 CUTOFFS = {"Si-O": 2.0, "Si-Si": 2.8, "O-O": 1.8}
 TETRAHEDRAL = np.degrees(np.arccos(-1 / 3))
@@ -108,3 +116,26 @@ def test_small_rings_by_hand():
     assert rings(chain, CUTOFFS, 16) == {}
     with pytest.raises(ValueError, match="no Si"):
         rings(molecule("O2", [[0, 0, 0], [1.2, 0, 0]]), CUTOFFS, 8)
+
+
+@pytest.mark.parametrize("distance", [0.8, 1.1])
+def test_void_fraction_of_a_simple_cell(distance):
+    """One atom in a cube, spheres that do not overlap: 1 − 4π d³/3 / a³; in a larger cell the same."""
+    cell = Atoms("Si", positions=[[0.4, 1.0, 2.0]], cell=[2.4] * 3, pbc=True)
+    expected = 1 - 4 / 3 * np.pi * distance**3 / 2.4**3
+    assert void_fraction(cell, distance) == pytest.approx(expected, abs=0.03)
+    assert void_fraction(cell.repeat((4, 3, 5)), distance) == pytest.approx(expected, abs=0.02)
+
+
+def test_void_fraction_does_not_depend_on_the_vectors_of_the_cell():
+    """Nor on where the origin is; far beyond the cell's own length it is none."""
+    atoms = cells.alpha_quartz()
+    skewed = atoms.copy()
+    skewed.set_cell([atoms.cell[0], atoms.cell[1] + 2 * atoms.cell[0], atoms.cell[2]])
+    moved = atoms.copy()
+    moved.translate([0.37, 0.11, 0.23])
+    found = [void_fraction(each.repeat((2, 2, 2)), 1.7) for each in (atoms, skewed, moved)]
+    assert found == pytest.approx([found[0]] * 3, rel=0.03)
+    assert 0 < found[0] < 1
+    assert void_fraction(atoms, largest_void(atoms) + 0.01) == 0
+    assert void_fraction(atoms, largest_void(atoms) - 0.3) > 0

@@ -137,9 +137,14 @@ def test_paper_protocol():
 
 
 def test_density():
-    assert density_at([[0.0, 2.0], [1.0, 3.0]], 0.25) == 2.25
-    with pytest.raises(ValueError, match="rising x"):
-        density_at([[1.0, 2.0], [0.0, 3.0]], 0.5)
+    assert density_at({"densities": [[0.0, 2.0], [1.0, 3.0]]}, "densities", 0.25) == 2.25
+    for wrong, words in (
+        ([[1.0, 2.0], [0.0, 3.0]], "`densities`: it must be pairs .* rising x"),
+        ([["a", 2.0]], "`densities`: it must be pairs"),
+        ([[0.0, -2.0]], "`densities`: the density at x = 0.5 is -2 g/cm³"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            density_at({"densities": wrong}, "densities", 0.5)
 
 
 def test_potential_is_stored_once(aiida_profile):
@@ -198,6 +203,16 @@ def test_density_that_is_expected(code):
         ({"protocol": "slow"}, "unknown protocol `slow`"),
         ({"overrides": {"parameters": {"melt_tme_ps": 1.0}}}, "did you mean `melt_time_ps`"),
         ({"overrides": {"parameters": {"melt_time_ps": "1"}}}, "must be a number"),
+        (
+            {"overrides": {"parameters": {"volume_free_below_K": 2000.0}}},
+            r"`parameters\.volume_free_below_K` 2000\.0 has no effect, since `parameters\.fixed_volume` is true",
+        ),
+        ({"overrides": {"starting_cell": {"density_g_cm3": -2.0}}}, r"density -2\.0 g/cm³ is impossible"),
+        (
+            {"overrides": {"starting_cell": {"density_g_cm3": "2,2"}}},
+            r"density_g_cm3` must be a number of g/cm³, got '2,2'",
+        ),
+        ({"overrides": {"expected_densities": [["a", 1]]}}, "`expected_densities`: it must be pairs"),
     ],
 )
 def test_builder_refuses(code, arguments, words):

@@ -45,6 +45,14 @@ def test_a_study_checks_the_overrides_of_its_parts():
         StudyWorkChain.get_protocol_inputs("fast", {"structure_targets": {"settings": {"treatmant": "xch"}}})
 
 
+@pytest.mark.parametrize("potential", ["vashishta", {"name": "mine", "charges": {"Si": 2.4, "O": -1.2}}])
+def test_a_study_takes_another_potential_by_name_or_definition(potential):
+    inputs = StudyWorkChain.get_protocol_inputs("fast", {"melt_quench": {"potential": potential}})
+    assert inputs["melt_quench"]["potential"] == potential
+    with pytest.raises(ValueError, match=r"`melt_quench.potentail`: did you mean `potential`\?"):
+        StudyWorkChain.get_protocol_inputs("fast", {"melt_quench": {"potentail": potential}})
+
+
 def test_free_form_mappings_accept_any_key_and_none_accepts_any_value():
     check_overrides({"free": {"anything": 1}, "open": [1, 2]}, {"free": {}, "open": None})
     with pytest.raises(ValueError, match="`free` must be a mapping"):

@@ -274,3 +274,10 @@ def test_builder(serialize, data_regression, mock_engines, protocol):
         mock_engines.codes, protocol, options={"lmp": {"queue_name": "short"}}
     )
     data_regression.check(serialize(builder))
+
+
+def test_builder_with_another_potential(mock_engines):
+    builder = StudyWorkChain.get_builder_from_protocol(
+        mock_engines.codes, "fast", {"melt_quench": {"potential": "vashishta"}}
+    )
+    assert builder.potential.definition["pair_style"] == "vashishta"

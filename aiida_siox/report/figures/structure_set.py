@@ -22,25 +22,12 @@ from aiida_siox.report.figures import style as st
 from aiida_siox.report.figures.structures import ATOM_COLOURS, draw_cell
 from aiida_siox.science.cells import density_g_cm3
 from aiida_siox.science.composition import composition_x
+from aiida_siox.science.published import MEASURED_DENSITIES, MEASURED_PEAKS, PAPER_DENSITIES, PAPER_RATE
 from aiida_siox.science.structures import counts_of
 
 Array = NDArray[np.float64]
 Quality = Mapping[str, Any]
 Curves = Mapping[str, Array]
-
-#: g/cm³ by x: the cells of Phys. Chem. Chem. Phys. 2026, 28, 3682.
-PAPER_DENSITIES = {0.0: 2.25, 2.0: 2.30}
-#: x, g/cm³, what, and where from. The first of each x is the one to compare with.
-MEASURED_DENSITIES = (
-    (0.0, 2.285, "a-Si", "Custer 1994"),
-    (1.0, 2.13, "SiO", "handbook"),
-    (1.0, 2.17, "SiO film", "Fernández-Perea 2009"),
-    (2.0, 2.20, "v-SiO$_2$", "Brückner 1970"),
-)
-#: Å⁻¹ by x, and the material: the first peak of measured structure factors.
-MEASURED_PEAKS = {0.0: (2.0, "a-Si"), 2.0: (1.52, "v-SiO$_2$")}
-#: K/s: 5000 K in 3 ns.
-PAPER_RATE = 1.67e12
 
 PAIRS = ("Si_O", "Si_Si", "O_O")
 #: Up to this distance in Å the Si–O pair distribution, whose bonds are ten times and more its other peaks, is scaled.
@@ -50,6 +37,7 @@ _MODEL: Mapping[str, Any] = {"ls": "", "marker": "D", "ms": 4.2, "mfc": "white",
 _PROBES = {"neutron": "Neutron S(q)", "xray": "X-ray S(q)"}
 _PROTOCOLS = {
     "free": ("free from 5000 K", "#d1495b", "s"),
+    "paper": ("free from 5000 K, the paper's times", "#7b5ea7", "D"),
     "free_below_3000": ("free below 3000 K", st.ACCENT, "o"),
     "fixed": ("fixed volume", "#3b6fb6", "^"),
 }
@@ -58,7 +46,7 @@ _PROTOCOLS = {
 def random_bonding(x: float) -> Array:
     """Return the shares of [SiSi₄₋ₙOₙ], n = 0 to 4, when the four bonds of Si go to O at random.
 
-    The random bonding model of Philipp, J. Non-Cryst. Solids 8–10 (1972) 627: each of four bonds is one to O with
+    The random bonding model of Philipp, J. Phys. Chem. Solids 32 (1971) 1935: each of four bonds is one to O with
     probability x / 2.
 
     :raises ValueError: if x is not from 0 to 2.
@@ -77,6 +65,13 @@ def unit_shares(quality: Quality) -> Array:
 def fourfold_share(quality: Quality) -> float:
     """Return the share of Si with four neighbours, Si and O together."""
     return float(_shares(quality["coordination_total"])[4])
+
+
+def three_silicon_share(quality: Quality) -> float | None:
+    """Return the share of O with three Si; None without O. Every O of a perfect network has two."""
+    counts = {int(n): count for n, count in quality["n_silicon_of_oxygen"].items()}
+    total = sum(counts.values())
+    return counts.get(3, 0) / total if total else None
 
 
 def _shares(histogram: Mapping[str, int]) -> Array:
@@ -341,7 +336,7 @@ def _line(axes: Axes, values: Mapping[float, Sequence[float]], colour: Any, mark
 
 
 def rate_figure(series: Mapping[float, Sequence[Quality]], compositions: Sequence[float] = (0.0, 1.0, 2.0)) -> Figure:
-    """Draw how density, four-fold silicon and energy depend on the rate of the quench.
+    """Draw how density, coordination of Si and O, and energy depend on the rate of the quench.
 
     Energies are relative to the mean at the slowest rate of the composition; open points are cells that the rules
     reject.
@@ -349,14 +344,20 @@ def rate_figure(series: Mapping[float, Sequence[Quality]], compositions: Sequenc
     :param series: qualities by rate in K/s.
     :param compositions: x that are drawn.
     """
-    figure = st.new_figure(8.6, 3.3)
-    panels = figure.subplots(1, 3)
-    names = ("density (g/cm³)", "Si with four neighbours (%)", "energy above that of the\nslowest quench (meV/atom)")
+    figure = st.new_figure(7.4, 5.6)
+    panels = figure.subplots(2, 2).ravel()
+    names = (
+        "density (g/cm³)",
+        "energy above that of the\nslowest quench (meV/atom)",
+        "Si with four neighbours (%)",
+        "O with three Si (%)",
+    )
     unit = 1e12
     properties: tuple[Callable[[Quality], float | None], ...] = (
         lambda quality: quality["density_g_cm3"],
-        lambda quality: 100 * fourfold_share(quality),
         lambda quality: quality.get("energy_per_atom_eV"),
+        lambda quality: 100 * fourfold_share(quality),
+        lambda quality: None if (share := three_silicon_share(quality)) is None else 100 * share,
     )
     for axes, name, read in zip(panels, names, properties, strict=True):
         for x in compositions:
@@ -367,7 +368,7 @@ def rate_figure(series: Mapping[float, Sequence[Quality]], compositions: Sequenc
             found = {rate: values for rate, values in found.items() if values}
             if not found:
                 continue
-            if read is properties[2]:
+            if read is properties[1]:
                 zero = float(np.mean([value for value, _ in found[min(found)]]))
                 found = {rate: [(1000 * (v - zero), ok) for v, ok in values] for rate, values in found.items()}
             _points(axes, found, st.composition_colour(x), "o", st.composition_name(x))
@@ -413,9 +414,9 @@ def _legend(figure: Figure, axes: Axes) -> None:
 
 
 def protocol_figure(series: Mapping[str, Sequence[Quality]]) -> Figure:
-    """Draw density and largest void against x for protocols of the pressure; open points are cells that were rejected.
+    """Draw density and empty volume against x for protocols of the pressure; open points are cells that were rejected.
 
-    :param series: qualities by ``free``, ``free_below_3000`` and ``fixed``, those that there are.
+    :param series: qualities by ``free``, ``paper``, ``free_below_3000`` and ``fixed``, those that there are.
     :raises ValueError: for another name.
     """
     if unknown := sorted(set(series) - set(_PROTOCOLS)):
@@ -423,17 +424,18 @@ def protocol_figure(series: Mapping[str, Sequence[Quality]]) -> Figure:
     figure = st.new_figure(7.4, 3.4)
     panels = figure.subplots(1, 2)
     present = [name for name in _PROTOCOLS if series.get(name)]
-    for axes, key, name in zip(
+    for axes, key, scale, name in zip(
         panels,
-        ("density_g_cm3", "largest_void_angstrom"),
-        ("density (g/cm³)", "radius of the largest void (Å)"),
+        ("density_g_cm3", "void_fraction"),
+        (1, 100),
+        ("density (g/cm³)", "void volume (%)"),
         strict=True,
     ):
         for place, protocol in enumerate(present):
             label, colour, marker = _PROTOCOLS[protocol]
             apart = 0.02 * (place - (len(present) - 1) / 2)
             found = {
-                x + apart: [(q[key], bool(q.get("accepted", True))) for q in cells]
+                x + apart: [(scale * q[key], bool(q.get("accepted", True))) for q in cells]
                 for x, cells in by_composition(series[protocol]).items()
             }
             _points(axes, found, colour, marker, label)
