@@ -356,43 +356,55 @@ def draw_set(folder: pathlib.Path, series: Series) -> None:
     table(folder, "configurations", lines, fragments)
 
 
-def peak_rows(found: dict[str, Series]) -> list[dict[str, Any]]:
+def silica_peaks(found: dict[str, Series]) -> list[dict[str, Any]]:
     """Return the first sharp peak of the mean neutron S(q) of silica, of accepted and of all cells of a series.
 
-    The error is that of the jackknife over cells; the height is S(q) at the peak.
+    ``error`` is that of the jackknife over cells, ``height`` is S(q) at the peak; both peaks are in Å⁻¹.
     """
     numbers = DiffractionProtocol.get_parameters()
-    lines = []
+    grid = [numbers[key] for key in ("q_max", "q_step", "q_width")]
+
+    def peak(some: Sequence[diffraction.StructureFactors]) -> tuple[float, float]:
+        mean = diffraction.mean_structure_factors(some)
+        place = diffraction.first_sharp_peak(mean.q, mean.neutron, numbers["first_peak"])
+        return (np.nan, np.nan) if place is None else (place, float(np.interp(place, mean.q, mean.neutron)))
+
+    peaks = []
     for name, only_accepted in (("set", True), ("set", False), (LARGE, False)):
-        if name not in found:
+        cells = [cell for cell in found.get(name, Series()).cells if round(cell.quality["x"], 6) == 2]
+        cells = [cell for cell in cells if cell.quality["accepted"] or not only_accepted]
+        if not cells:
             continue
-        chosen = [each for each in found[name].cells if round(each.quality["x"], 6) == 2]
-        chosen = [each for each in chosen if each.quality["accepted"] or not only_accepted]
-        if not chosen:
-            continue
-        grid = [numbers[key] for key in ("q_max", "q_step", "q_width")]
-        factors = [diffraction.structure_factors(each.atoms, *grid) for each in chosen]
-
-        def peak(some: list[diffraction.StructureFactors]) -> tuple[float | None, float]:
-            mean = diffraction.mean_structure_factors(some)
-            place = diffraction.first_sharp_peak(mean.q, mean.neutron, numbers["first_peak"])
-            return place, float(np.interp(place or np.nan, mean.q, mean.neutron))
-
+        factors = [diffraction.structure_factors(cell.atoms, *grid) for cell in cells]
         place, height = peak(factors)
-        without = [peak([*factors[:i], *factors[i + 1 :]])[0] for i in range(len(factors))] if len(factors) > 1 else []
-        known = np.array([value for value in without if value is not None])
-        error = np.sqrt((len(known) - 1) * np.mean((known - known.mean()) ** 2)) if len(known) > 1 else None
-        lines.append(
+        n = len(factors)
+        without = np.array([peak([*factors[:i], *factors[i + 1 :]])[0] for i in range(n)] if n > 1 else [np.nan])
+        peaks.append(
             {
-                "cells of silica": f"{name}, {'accepted' if only_accepted else 'all'}",
-                "cells": len(chosen),
-                "atoms": "/".join(sorted({str(len(each.atoms)) for each in chosen})),
-                "density_g_cm3": f"{np.mean([each.quality['density_g_cm3'] for each in chosen]):.3f}",
-                "first_peak_neutron_per_angstrom": number(place, 2) + ("" if error is None else f" ± {error:.2f}"),
-                "S at the peak": number(height, 2),
+                "series": name,
+                "only_accepted": only_accepted,
+                "qualities": [cell.quality for cell in cells],
+                "peak": place,
+                "error": float(np.sqrt((n - 1) * np.mean((without - without.mean()) ** 2))),
+                "height": height,
             }
         )
-    return lines
+    return peaks
+
+
+def peak_rows(peaks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the table of :func:`silica_peaks`."""
+    return [
+        {
+            "cells of silica": f"{entry['series']}, {'accepted' if entry['only_accepted'] else 'all'}",
+            "cells": len(entry["qualities"]),
+            "atoms of each": "/".join(sorted({str(quality["n_atoms"]) for quality in entry["qualities"]})),
+            "density_g_cm3": f"{np.mean([quality['density_g_cm3'] for quality in entry['qualities']]):.3f}",
+            "first_peak_neutron_per_angstrom": f"{entry['peak']:.2f} ± {entry['error']:.2f}",
+            "S(q) at the peak": f"{entry['height']:.2f}",
+        }
+        for entry in peaks
+    ]
 
 
 def rates_of(found: dict[str, Series]) -> dict[float, list[dict[str, Any]]]:
@@ -429,8 +441,8 @@ def draw(folder: pathlib.Path) -> None:
         click.echo(f"rates: {', '.join(f'{rate:g}' for rate in rates)} K/s.")
     else:
         click.echo("No cells of `rate/…`: figure and table of quench rates are left out.")
-    if lines := peak_rows(found):
-        table(folder, "peaks", lines)
+    if peaks := silica_peaks(found):
+        table(folder, "peaks", peak_rows(peaks))
     if others := [name for name in found if name not in ("set", LARGE) and name.partition("/")[0] != "rate"
                   and name not in {f"protocol/{each}" for each in PROTOCOLS}]:  # fmt: skip
         click.echo(f"Not drawn, since no figure is for them: {', '.join(others)}.")

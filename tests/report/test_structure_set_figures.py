@@ -27,6 +27,7 @@ def quality(x=1.0, density=2.4, oxygen=None, total=None, **others):
     """Return the numbers of a cell as `science.quality.assess` does, those that figures and tables read."""
     return {
         "formula": "Si4O4",
+        "n_atoms": 8,
         "x": x,
         "density_g_cm3": density,
         "coordination_oxygen": oxygen or {"0": 1, "1": 2, "2": 4, "3": 2, "4": 1},
@@ -338,6 +339,11 @@ def test_page_is_drawn_from_the_processes_of_a_profile(draw, tmp_path, capsys):
         ("1", "1", "–"),
         ("1", "2", "density (1), void (1)"),
     ]
+    accepted_only, everything = rows(tmp_path, "peaks")
+    assert (accepted_only["cells of silica"], accepted_only["cells"]) == ("set, accepted", "1")
+    assert (everything["cells of silica"], everything["cells"], everything["density_g_cm3"]) == (
+        "set, all", "2", "2.005",
+    )  # fmt: skip
     own, rate = rows(tmp_path, "rates")
     assert (own["rate_K_per_s"], own["x"]) == ("2.5e+12", "2.00"), "the set, without silicon: no other rate has it"
     assert (rate["rate_K_per_s"], rate["cells"], rate["rejected"]) == ("1e+13", "2", "1")
