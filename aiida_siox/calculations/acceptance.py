@@ -9,14 +9,17 @@ from aiida_siox.science import acceptance
 
 
 @calcfunction
-def count_attempts(formula: orm.Str, seeds: orm.List, version: orm.Int, **qualities: orm.Dict) -> orm.Dict:
+def count_attempts(
+    formula: orm.Str, seeds: orm.List, failed: orm.List, version: orm.Int, **qualities: orm.Dict
+) -> orm.Dict:
     """Return what came of the seeds that were tried for one configuration.
 
-    :param qualities: by ``seed_7``; a seed without one gave no cell.
+    :param failed: seeds whose job failed.
+    :param qualities: by ``seed_7``; of a seed that is neither here nor in ``failed`` the dynamics blew up.
     :param version: SCIENCE_VERSION, so that the cache notices when science/ changed.
     """
     found = {int(label.removeprefix("seed_")): node.get_dict() for label, node in qualities.items()}
-    return orm.Dict(acceptance.attempts_of(formula.value, seeds.get_list(), found))
+    return orm.Dict(acceptance.attempts_of(formula.value, seeds.get_list(), found, failed.get_list()))
 
 
 @calcfunction

@@ -24,7 +24,14 @@ from aiida_siox.cli.common import (
     with_profile,
 )
 from aiida_siox.cli.reference import print_comparison
-from aiida_siox.cli.structures import cells_of, print_cells, print_structure_set, set_summary
+from aiida_siox.cli.structures import (
+    acceptance_of,
+    cells_of,
+    print_acceptance,
+    print_cells,
+    print_structure_set,
+    set_summary,
+)
 from aiida_siox.data.analysis import analysis_of
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site import SiteData
@@ -140,7 +147,7 @@ def structure_summary(node: orm.StructureData) -> dict[str, Any]:
 
 
 def study_summary(node: orm.WorkChainNode) -> dict[str, Any]:
-    """Return tables, data set, models, timings and failures of a study."""
+    """Return tables, acceptance of the cells, data set, models, timings and failures of a study."""
     from aiida_siox.report.query import read_study
     from aiida_siox.report.timing import engine_summary, study_times
 
@@ -154,6 +161,7 @@ def study_summary(node: orm.WorkChainNode) -> dict[str, Any]:
         "tables": outputs.get("site_table", {}),
         "structures": outputs.get("structure", {}),
         "qualities": outputs.get("quality", {}),
+        "acceptance": acceptance_of(outputs),
         "calibration": outputs.get("calibration"),
         "dataset": outputs.get("dataset"),
         "models": {name: outputs[f"{name}_model"] for name in ("charge", "rdf") if f"{name}_model" in outputs},
@@ -215,7 +223,7 @@ def white_line_of(energy: np.ndarray, spectrum: np.ndarray) -> float:
 
 
 def print_study(node: orm.Node, summary: dict[str, Any]) -> None:
-    """Print the tables, models, timings and failures of a study."""
+    """Print the tables, acceptance of the cells, models, timings and failures of a study."""
     state = summary["state"] if summary["exit_status"] is None else f"exit status {summary['exit_status']}"
     rows = []
     for label, pk in summary["tables"].items():
@@ -227,6 +235,7 @@ def print_study(node: orm.Node, summary: dict[str, Any]) -> None:
         ["configuration", "sites done", "structure", "site table"],
         rows,
     )
+    print_acceptance(summary["acceptance"])
     if summary["exit_message"]:
         click.echo(summary["exit_message"])
     if summary["exit_status"] is None and summary["state"] not in ("excepted", "killed"):

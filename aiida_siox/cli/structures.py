@@ -18,11 +18,13 @@ RULES = {
     "density": "density",
     "coordination": "coordination",
     "dangling_bonds": "dangling bonds",
+    "oxygen_coordination": "O without 2 Si",
     "void": "void",
     "identical_sites": "identical sites",
     "silica_network": "few SiO₄",
     "not_relaxed": "not relaxed",
-    "no_result": "dynamics blew up",
+    "dynamics_blew_up": "dynamics blew up",
+    "failed": "job failed",
 }
 
 
@@ -86,12 +88,11 @@ def set_summary(node: orm.ProcessNode) -> dict[str, Any]:
         attempts = orm.load_node(outputs["attempts"][label]).get_dict()
         cells.append({"label": label, "structure": pk, "seed": attempts["accepted_seed"], **quality})
     failures = {label: orm.load_node(pk).get_dict()["reason"] for label, pk in outputs.get("failure", {}).items()}
-    acceptance = orm.load_node(outputs["acceptance"]).get_dict() if "acceptance" in outputs else {"order": []}
     query = orm.QueryBuilder().append(orm.ProcessNode, filters={"id": node.pk}, tag="set")
     query.append(orm.ProcessNode, with_incoming="set", tag="lane")
     query.append(orm.ProcessNode, with_incoming="lane", edge_project="label", project="id")
     processes = {label.removeprefix("melt_quench_"): pk for pk, label in query.all()}
-    return {"cells": cells, "acceptance": acceptance, "failures": failures, "configurations": processes}
+    return {"cells": cells, "acceptance": acceptance_of(outputs), "failures": failures, "configurations": processes}
 
 
 def cells_of(node: orm.ProcessNode) -> list[dict[str, Any]]:
@@ -113,7 +114,7 @@ def cells_of(node: orm.ProcessNode) -> list[dict[str, Any]]:
 def print_cells(title: str, cells: Sequence[Mapping[str, Any]]) -> None:
     """Print one row a cell."""
     columns = ["configuration", "structure", "seed", "g/cm³", "expected", "SiO₀ … SiO₄, more / %", "Si neighbours"]
-    columns += ["void / Å", "S(q) peak / Å⁻¹", "eV/atom", "rejected by", "flags"]
+    columns += ["O₁ O₂ O₃ / %", "void / %", "S(q) peak / Å⁻¹", "eV/atom", "rejected by", "flags"]
     rows = []
     for cell in sorted(cells, key=lambda entry: (entry["x"], entry["seed"])):
         total = sum(int(n) * count for n, count in cell["coordination_total"].items()) / cell["n_silicon"]
@@ -129,7 +130,8 @@ def print_cells(title: str, cells: Sequence[Mapping[str, Any]]) -> None:
                 number(cell["expected_density_g_cm3"], 2),
                 " ".join(f"{share:.0f}" for share in shares),
                 number(total, 2),
-                number(cell["largest_void_angstrom"], 2),
+                oxygen_shares(cell),
+                number(100 * cell["void_fraction"] if "void_fraction" in cell else None, 1),
                 number(cell["first_peak_neutron_per_angstrom"], 2),
                 number(cell.get("energy_per_atom_eV"), 3),
                 *(", ".join(RULES.get(rule, rule) for rule in rules) or "-" for rules in (cell["rejected_by"], flags)),
@@ -138,10 +140,35 @@ def print_cells(title: str, cells: Sequence[Mapping[str, Any]]) -> None:
     print_table(title, columns, rows)
 
 
+def oxygen_shares(cell: Mapping[str, Any]) -> str:
+    """Return the percentages of O with one, two and three Si, a dash without O."""
+    counts = {int(n): count for n, count in cell["n_silicon_of_oxygen"].items()}
+    total = sum(counts.values())
+    return " ".join(f"{100 * counts.get(n, 0) / total:.0f}" for n in (1, 2, 3)) if total else "-"
+
+
 def print_structure_set(title: str, summary: Mapping[str, Any]) -> None:
     """Print the accepted cells, and how many were accepted by formula."""
     print_cells(title, summary["cells"])
-    counted = summary["acceptance"]
+    print_acceptance(summary["acceptance"])
+    if summary.get("exit_message"):
+        click.echo(summary["exit_message"])
+    for label, reason in summary["failures"].items():
+        pk = summary["configurations"].get(label)
+        more = f" All of its cells: aiida-siox show {pk}" if pk else ""
+        click.echo(f"{label} failed: {reason}{more}")
+
+
+def acceptance_of(outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the acceptance by formula of a set or study, without formulas where it is not counted yet.
+
+    :param outputs: of :func:`aiida_siox.cli.common.named_outputs`.
+    """
+    return orm.load_node(outputs["acceptance"]).get_dict() if "acceptance" in outputs else {"order": []}
+
+
+def print_acceptance(counted: Mapping[str, Any]) -> None:
+    """Print one row a formula: cells that were asked for, accepted and made, and what the others came to."""
     rows = []
     for formula in counted["order"]:
         entry = counted[formula]
@@ -150,11 +177,5 @@ def print_structure_set(title: str, summary: Mapping[str, Any]) -> None:
         rate = "-" if entry["rate"] is None else f"{entry['rate']:.0%}"
         rows.append([formula, number(entry["x"], 2), *numbers, rate, reasons or "-"])
     if rows:
-        columns = ["formula", "x", "requested", "accepted", "cells made", "accepted / made", "rejected by"]
+        columns = ["formula", "x", "requested", "accepted", "cells made", "accepted / made", "not accepted: why"]
         print_table("Acceptance", columns, rows)
-    if summary.get("exit_message"):
-        click.echo(summary["exit_message"])
-    for label, reason in summary["failures"].items():
-        pk = summary["configurations"].get(label)
-        more = f" All of its cells: aiida-siox show {pk}" if pk else ""
-        click.echo(f"{label} failed: {reason}{more}")

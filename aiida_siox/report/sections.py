@@ -57,7 +57,20 @@ class Sections(Frame):
                 structures.coordination_figure(rows, self.note) if rows else None, "coordination of silicon", caption
             ),
             "table": [self.quality_row(entry) for entry in self.study.configurations if entry.quality],
+            "acceptance": self.acceptance_rows(),
         }
+
+    def acceptance_rows(self) -> list[dict[str, str]]:
+        """Return for each formula the cells asked for, accepted and made, and what the others came to, as text."""
+        outputs = self.study.node.outputs
+        counted = outputs.acceptance.get_dict() if "acceptance" in outputs else {"order": []}
+        rows = []
+        for formula in counted["order"]:
+            entry = counted[formula]
+            reasons = [f"{rule.replace('_', ' ')} ({n})" for rule, n in entry["reasons"].items()]
+            numbers = {key: str(entry[key]) for key in ("requested", "accepted", "attempts")}
+            rows.append({"formula": formula, "x": f"{entry['x']:.3g}", **numbers, "reasons": ", ".join(reasons)})
+        return rows
 
     def quality_row(self, entry: Configuration) -> dict[str, Any]:
         """Return density, coordination and flags of a configuration as text."""

@@ -7,14 +7,19 @@ from typing import Any
 
 from .composition import composition_x, parse_formula
 
-NO_RESULT = "no_result"
-"""Stands for the rules where the dynamics gave no cell."""
+DYNAMICS_BLEW_UP = "dynamics_blew_up"
+"""Stands for the rules where there is no cell because the dynamics ran away."""
+FAILED = "failed"
+"""Stands for the rules where there is no cell because the job failed: an error of the engine, a walltime."""
 
 
-def attempts_of(formula: str, seeds: Sequence[int], qualities: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+def attempts_of(
+    formula: str, seeds: Sequence[int], qualities: Mapping[int, Mapping[str, Any]], failed: Sequence[int] = ()
+) -> dict[str, Any]:
     """Return what came of the seeds that were tried for one configuration.
 
     :param qualities: of :func:`aiida_siox.science.quality.assess` by seed; a seed without one gave no cell.
+    :param failed: seeds without a cell whose job failed; the dynamics of the other ones blew up.
     :returns: ``formula``, ``seeds`` in their order, ``accepted_seed`` or None, ``rejected_by`` with the rules by seed.
     """
     rejected: dict[str, list[str]] = {}
@@ -24,7 +29,8 @@ def attempts_of(formula: str, seeds: Sequence[int], qualities: Mapping[int, Mapp
         if quality is not None and quality["accepted"]:
             accepted = seed
         else:
-            rejected[str(seed)] = [NO_RESULT] if quality is None else list(quality["rejected_by"])
+            no_cell = FAILED if seed in failed else DYNAMICS_BLEW_UP
+            rejected[str(seed)] = [no_cell] if quality is None else list(quality["rejected_by"])
     return {"formula": formula, "seeds": list(seeds), "accepted_seed": accepted, "rejected_by": rejected}
 
 
@@ -34,7 +40,8 @@ def count_acceptance(formulas: Sequence[str], attempts: Sequence[Mapping[str, An
     :param formulas: one for each configuration that was requested.
     :param attempts: of :func:`attempts_of`, those that there are.
     :returns: by formula ``x``, ``requested``, ``accepted``, ``attempts``, ``rate`` (accepted / attempts, None without
-        attempts) and ``reasons`` (number of rejected cells by rule); in the order of the formulas under ``order``.
+        attempts) and ``reasons`` (number of rejected cells by rule, and of attempts without a cell by what
+        stands for the rules); in the order of the formulas under ``order``.
     """
     order = list(dict.fromkeys(formulas))
     counted: dict[str, Any] = {"order": order}
@@ -56,3 +63,20 @@ def count_acceptance(formulas: Sequence[str], attempts: Sequence[Mapping[str, An
             "reasons": reasons,
         }
     return counted
+
+
+def none_accepted(formula: str, allowed: int, attempts: Sequence[Mapping[str, Any]]) -> str:
+    """Return a formula without an accepted cell and what its attempts came to, in words.
+
+    ``Si8O4 (3 of 5 attempts made: 2 rejected, 1 failed)``
+
+    :param allowed: attempts that its configurations may have made together.
+    :param attempts: of :func:`attempts_of`, those that there are.
+    """
+    tried = [rules for entry in attempts if entry["formula"] == formula for rules in entry["rejected_by"].values()]
+    if not tried:
+        return f"{formula} (none of {allowed} attempts came to an end)"
+    blew_up, failed = tried.count([DYNAMICS_BLEW_UP]), tried.count([FAILED])
+    counts = {"rejected": len(tried) - blew_up - failed, "blew up": blew_up, "failed": failed}
+    words = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+    return f"{formula} ({len(tried)} of {allowed} attempts made: {words})"

@@ -11,18 +11,22 @@ from aiida.engine import ExitCode, ToContext, WorkChain, while_
 from aiida_siox.calculations.acceptance import count_attempts
 from aiida_siox.calculations.melt_quench import define_potential
 from aiida_siox.science import SCIENCE_VERSION
-from aiida_siox.science.acceptance import NO_RESULT
+from aiida_siox.science.acceptance import DYNAMICS_BLEW_UP, none_accepted
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.site_spectrum import failure_message
 
 #: Inputs of a melt-quench that depend on the formula.
 BY_FORMULA = ("starting_cell", "parameters", "quality")
+#: Inputs of a set or study that are those of every configuration.
+SHARED = ("potential", "max_attempts", "seed_stride")
+#: Outputs of a configuration by the namespaces of sets and studies.
+CELL = {"structures": "structure", "qualities": "quality", "profiles": "profiles"}
 #: What to do when no cell was accepted.
 REMEDIES = {
     "rejected": "Quench more slowly, allow more attempts (max_attempts) or change the rules (quality.rules).",
-    "blew_up": "The dynamics of all of them blew up: look at the potential (a repulsive core?), the starting density "
-    "and the temperature of the melt.",
+    DYNAMICS_BLEW_UP: "The dynamics of all of them blew up: look at the potential (a repulsive core?), the starting "
+    "density and the temperature of the melt.",
 }
 #: Outputs of the melt-quench that are those of the configuration.
 RESULTS = ("structure", "quality", "profiles", "thermo", "starting_structure")
@@ -72,6 +76,61 @@ def define_melts(spec: Any) -> None:
     )
     define_potential(spec)
     define_attempts(spec)
+
+
+def configuration_inputs(formula: str, seed: int, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs of a configuration, without code and options.
+
+    :param inputs: of a set, a study, or a lane.
+    """
+    shared = {name: inputs[name] for name in SHARED if name in inputs}
+    return {"formula": orm.Str(formula), "seed": orm.Int(seed), **shared, **inputs["melt_quench"][formula]}
+
+
+def validate_melts(inputs: Mapping[str, Any], _: Any = None) -> str | None:
+    """Refuse what the configurations of a set or study would refuse one by one, hours later.
+
+    Each formula is checked with its first seed.
+    """
+    if not all(key in inputs for key in ("configurations", "melt_quench")):
+        return None
+    items = [item for item in inputs["configurations"].get_list() if len(item) == 2]
+    if missing := sorted({formula for formula, _ in items} - set(inputs["melt_quench"])):
+        return f"`melt_quench` has no parameters for {', '.join(missing)}: add them, or take these formulas out."
+    ports = ConfigurationWorkChain.spec().inputs
+    code = inputs["code"] if "code" in inputs else inputs["codes"]["lmp"]
+    first_seeds: dict[str, int] = {}
+    for formula, seed in items:
+        first_seeds.setdefault(formula, seed)
+    for formula, seed in first_seeds.items():
+        given = {"code": code, **configuration_inputs(formula, seed, inputs)}
+        if error := ports.validate(given):
+            where, text = error.port.removeprefix("inputs").removeprefix("."), error.message
+            named = not where or text.startswith(f"`{where}`")
+            return f"{formula} cannot be melted: {'' if named else f'`{where}`: '}{text}"
+    return None
+
+
+def keep_cell(found: Mapping[str, dict[str, orm.Data]], label: str, configuration: orm.ProcessNode) -> None:
+    """Add what a configuration gave to those namespaces of a set or study that there are."""
+    if "attempts" in configuration.outputs:
+        found["attempts"][label] = configuration.outputs.attempts
+    if configuration.is_finished_ok:
+        for name, output in CELL.items():
+            if name in found:
+                found[name][label] = configuration.outputs[output]
+
+
+def without_cell(formulas: Sequence[str], inputs: Mapping[str, Any], attempts: Mapping[str, orm.Dict]) -> str:
+    """Return formulas without an accepted cell, each with what its attempts came to, in words.
+
+    :param inputs: of the set or study.
+    :param attempts: outputs of its configurations, those that there are.
+    """
+    requested = [formula for formula, _ in inputs["configurations"].get_list()]
+    allowed = {formula: requested.count(formula) * inputs["max_attempts"].value for formula in formulas}
+    tried = [node.get_dict() for node in attempts.values()]
+    return ", ".join(none_accepted(formula, allowed[formula], tried) for formula in formulas)
 
 
 class ConfigurationWorkChain(SioxProtocolMixin, WorkChain):
@@ -134,6 +193,7 @@ class ConfigurationWorkChain(SioxProtocolMixin, WorkChain):
     def setup(self) -> None:
         """Begin with the seed that was asked for."""
         self.ctx.children = {}
+        self.ctx.failed = []
         self.ctx.accepted = None
 
     def should_try(self) -> bool:
@@ -157,6 +217,7 @@ class ConfigurationWorkChain(SioxProtocolMixin, WorkChain):
             if node.exit_status == MeltQuenchWorkChain.exit_codes.ERROR_UNSTABLE_DYNAMICS.status:
                 self.report(f"seed {seed}: {node.exit_message}")
                 return None
+            self.ctx.failed.append(seed)
             self.attach()
             return self.exit_codes.ERROR_MELT_QUENCH_FAILED.format(
                 formula=self.inputs.formula.value, seed=seed, message=failure_message(node)
@@ -174,6 +235,7 @@ class ConfigurationWorkChain(SioxProtocolMixin, WorkChain):
         self.ctx.attempts = count_attempts(
             formula=self.inputs.formula,
             seeds=orm.List(list(children)),
+            failed=orm.List(list(self.ctx.failed)),
             version=orm.Int(SCIENCE_VERSION),
             **{seed_label(s): node.outputs.quality for s, node in children.items() if "quality" in node.outputs},
         )
@@ -199,6 +261,6 @@ class ConfigurationWorkChain(SioxProtocolMixin, WorkChain):
                 n=len(self.ctx.children),
                 formula=self.inputs.formula.value,
                 reasons=reasons,
-                remedy=REMEDIES["blew_up" if rules == {NO_RESULT} else "rejected"],
+                remedy=REMEDIES[DYNAMICS_BLEW_UP if rules == {DYNAMICS_BLEW_UP} else "rejected"],
             )
         return None

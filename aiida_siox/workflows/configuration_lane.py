@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiida import orm
+from aiida.common.links import LinkType
 from aiida.engine import ToContext, WorkChain, if_, while_
 
 from aiida_siox.calculations.tables import record_failure
@@ -12,7 +13,13 @@ from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.science.structures import validate_structure
 from aiida_siox.workflows.calibration import CalibrationWorkChain
-from aiida_siox.workflows.configuration import ConfigurationWorkChain, define_melts
+from aiida_siox.workflows.configuration import (
+    ConfigurationWorkChain,
+    configuration_inputs,
+    define_melts,
+    keep_cell,
+    validate_melts,
+)
 from aiida_siox.workflows.lanes import failure_node
 from aiida_siox.workflows.site_spectrum import failure_message
 from aiida_siox.workflows.structure_targets import ENGINES as TARGET_ENGINES
@@ -36,6 +43,25 @@ def configuration_label(formula: str, seed: int) -> str:
     return f"{formula}_{seed}"
 
 
+def melt_label(label: str) -> str:
+    """Return the label of the link to a configuration, ``melt_quench_Si8O4_1``."""
+    return f"melt_quench_{label}"
+
+
+def targets_label(label: str) -> str:
+    """Return the label of the link to the spectra of a configuration, ``targets_Si8O4_1``."""
+    return f"targets_{label}"
+
+
+def ended_children(lane: orm.ProcessNode) -> dict[str, orm.ProcessNode]:
+    """Return the children of a lane that came to an end of their own, by the label of their link.
+
+    A lane that excepted or was killed has attached nothing of what they made.
+    """
+    links = lane.base.links.get_outgoing(link_type=LinkType.CALL_WORK).all()
+    return {link.link_label: link.node for link in links if link.node.is_finished or link.node.is_excepted}
+
+
 class ConfigurationLaneWorkChain(WorkChain):
     """Configurations one after another: melt-quench, then targets; the calibration may be one of the items."""
 
@@ -52,6 +78,7 @@ class ConfigurationLaneWorkChain(WorkChain):
         define_melts(spec)
         spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options by engine.")
         spec.expose_inputs(CalibrationWorkChain, exclude=("codes", "options"))
+        spec.inputs.validator = validate_melts
         spec.outline(
             cls.setup,
             while_(cls.has_next)(
@@ -89,32 +116,24 @@ class ConfigurationLaneWorkChain(WorkChain):
         formula, seed = item
         self.ctx.label = configuration_label(formula, seed)
         inputs = {
+            **configuration_inputs(formula, seed, self.inputs),
             "code": self.inputs.codes.lmp,
-            "formula": orm.Str(formula),
-            "seed": orm.Int(seed),
-            **{name: self.inputs[name] for name in ("potential", "max_attempts", "seed_stride")},
-            **self.inputs.melt_quench[formula],
             "options": dict(self.inputs.options.get("lmp", {})),
-            "metadata": {"call_link_label": f"melt_quench_{self.ctx.label}"},
+            "metadata": {"call_link_label": melt_label(self.ctx.label)},
         }
         return ToContext(first=self.submit(ConfigurationWorkChain, **inputs))
 
     def inspect_first_part(self) -> None:
         """Keep the structure or the shift, or the reason why there is none."""
         first, label = self.ctx.first, self.ctx.label
-        if "attempts" in first.outputs:
-            self.ctx.attempts[label] = first.outputs.attempts
-        if label == CALIBRATION:
-            if first.is_finished_ok:
-                self.ctx.calibration = first
-            else:
-                self.fail(label, first)
-        elif first.is_finished_ok:
-            self.ctx.structure = first.outputs.structure
-            self.ctx.structures[label] = first.outputs.structure
-            self.ctx.qualities[label] = first.outputs.quality
-        else:
+        if label != CALIBRATION:
+            keep_cell(self.ctx, label, first)
+        if not first.is_finished_ok:
             self.fail(label, first)
+        elif label == CALIBRATION:
+            self.ctx.calibration = first
+        else:
+            self.ctx.structure = first.outputs.structure
 
     def fail(self, label: str, process: orm.ProcessNode) -> None:
         """Record why a configuration has no structure or no table."""
@@ -146,7 +165,7 @@ class ConfigurationLaneWorkChain(WorkChain):
 
     def run_targets(self) -> ToContext:
         """Submit spectra and charges of the structure."""
-        inputs = self.target_inputs(f"targets_{self.ctx.label}")
+        inputs = self.target_inputs(targets_label(self.ctx.label))
         return ToContext(targets=self.submit(StructureTargetsWorkChain, structure=self.ctx.structure, **inputs))
 
     def inspect_targets(self) -> None:

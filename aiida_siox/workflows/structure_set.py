@@ -13,17 +13,22 @@ from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.composition import format_formula, parse_formula
 from aiida_siox.workflows.configuration import (
     BY_FORMULA,
+    SHARED,
     ConfigurationWorkChain,
+    configuration_inputs,
     define_melts,
+    keep_cell,
     stride_of,
+    validate_melts,
     validate_positive,
+    without_cell,
 )
-from aiida_siox.workflows.configuration_lane import configuration_label
+from aiida_siox.workflows.configuration_lane import configuration_label, ended_children, melt_label
 from aiida_siox.workflows.lanes import deal, divide, failure_node
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.site_spectrum import failure_message
-from aiida_siox.workflows.study import validate_formulas, validate_items
+from aiida_siox.workflows.study import validate_items
 from aiida_siox.workflows.utils import output_namespace
 
 #: Namespaces of a lane and of the set, all by Si8O4_1.
@@ -42,6 +47,7 @@ def define_configurations(spec: Any) -> None:
     spec.input("code", valid_type=orm.AbstractCode, help="Code of LAMMPS.")
     define_melts(spec)
     spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options of the jobs.")
+    spec.inputs.validator = validate_melts
     for name, kind in NAMESPACES.items():
         spec.output_namespace(name, valid_type=kind, dynamic=True, help="By Si8O4_1.")
 
@@ -70,28 +76,18 @@ class StructureLaneWorkChain(WorkChain):
         formula, seed = self.ctx.todo.pop(0)
         self.ctx.label = configuration_label(formula, seed)
         inputs = {
+            **configuration_inputs(formula, seed, self.inputs),
             "code": self.inputs.code,
-            "formula": orm.Str(formula),
-            "seed": orm.Int(seed),
-            "potential": self.inputs.potential,
-            "max_attempts": self.inputs.max_attempts,
-            "seed_stride": self.inputs.seed_stride,
             "options": dict(self.inputs.options),
-            **self.inputs.melt_quench[formula],
-            "metadata": {"call_link_label": f"melt_quench_{self.ctx.label}"},
+            "metadata": {"call_link_label": melt_label(self.ctx.label)},
         }
         return ToContext(last=self.submit(ConfigurationWorkChain, **inputs))
 
     def inspect_last(self) -> None:
         """Keep the cell, or the reason why there is none."""
         node, label, found = self.ctx.last, self.ctx.label, self.ctx.found
-        if "attempts" in node.outputs:
-            found["attempts"][label] = node.outputs.attempts
-        if node.is_finished_ok:
-            found["structures"][label] = node.outputs.structure
-            found["qualities"][label] = node.outputs.quality
-            found["profiles"][label] = node.outputs.profiles
-        else:
+        keep_cell(found, label, node)
+        if not node.is_finished_ok:
             self.report(f"{label} failed: {failure_message(node)}")
             found["failures"][label] = failure_node(-1, node)
 
@@ -113,14 +109,13 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
         super().define(spec)
         define_configurations(spec)
         spec.input("max_concurrent", valid_type=orm.Int, validator=validate_positive, help="LAMMPS jobs at one time.")
-        spec.inputs.validator = validate_formulas
         spec.outline(cls.run_lanes, cls.gather, cls.results)
         spec.output("acceptance", valid_type=orm.Dict, help="Requested, accepted, attempts and reasons by formula.")
         spec.exit_code(
             310,
             "ERROR_COMPOSITION_MISSING",
-            message="No cell of {formulas} was accepted within {max_attempts} attempts each; see `failures` for the "
-            "reasons. {n_structures} accepted cells are attached.",
+            message="No cell was accepted of {formulas}; see `failures` for the reasons. {n_structures} accepted cells "
+            "are attached.",
         )
         spec.exit_code(
             401, "WARNING_INCOMPLETE", message="{n} configurations have no accepted cell: {labels}; see `failures`."
@@ -178,7 +173,7 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
                 "metadata": {"call_link_label": f"lane_{i}"},
                 "melt_quench": {formula: self.inputs.melt_quench[formula] for formula, _ in lane},
                 "options": dict(self.inputs.options),
-                **{name: self.inputs[name] for name in ("code", "potential", "max_attempts", "seed_stride")},
+                **{name: self.inputs[name] for name in ("code", *SHARED)},
             }
             self.to_context(lanes=append_(self.submit(StructureLaneWorkChain, **inputs)))
 
@@ -188,11 +183,9 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
             name: {key: node for lane in self.ctx.lanes for key, node in output_namespace(lane, name).items()}
             for name in NAMESPACES
         }
-        for lane in self.ctx.lanes:  # a lane that stopped has said nothing of the rest of its list
-            for item in lane.inputs.configurations.get_list():
-                label = configuration_label(*item)
-                if not (lane.is_finished_ok or label in found["structures"] or label in found["failures"]):
-                    found["failures"][label] = failure_node(-1, lane)
+        for lane in self.ctx.lanes:
+            if not lane.is_finished_ok:  # it has attached nothing, of what it made neither
+                self.gather_stopped(lane, found)
         for name, nodes in found.items():
             if nodes:
                 self.out(name, nodes)
@@ -206,6 +199,17 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
             ),
         )
 
+    def gather_stopped(self, lane: orm.ProcessNode, found: dict[str, dict[str, Any]]) -> None:
+        """Add what the configurations of a lane gave that excepted or was killed, and why there is nothing else."""
+        children = ended_children(lane)
+        for item in lane.inputs.configurations.get_list():
+            label = configuration_label(*item)
+            child = children.get(melt_label(label), lane)
+            if child is not lane:
+                keep_cell(found, label, child)
+            if label not in found["structures"] and label not in found["failures"]:
+                found["failures"][label] = failure_node(-1, child)
+
     def results(self) -> ExitCode | None:
         """Say what is missing."""
         items = self.inputs.configurations.get_list()
@@ -214,8 +218,7 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
         }
         if missing := [formula for formula in dict.fromkeys(formula for formula, _ in items) if formula not in done]:
             return self.exit_codes.ERROR_COMPOSITION_MISSING.format(
-                formulas=", ".join(missing),
-                max_attempts=self.inputs.max_attempts.value,
+                formulas=without_cell(missing, self.inputs, self.ctx.found["attempts"]),
                 n_structures=len(self.ctx.found["structures"]),
             )
         if failed := sorted(self.ctx.found["failures"]):

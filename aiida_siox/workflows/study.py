@@ -20,12 +20,15 @@ from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.composition import format_formula, parse_formula, validate_melt_formula
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain
 from aiida_siox.workflows.calibration import CalibrationWorkChain
-from aiida_siox.workflows.configuration import BY_FORMULA, stride_of
+from aiida_siox.workflows.configuration import BY_FORMULA, keep_cell, stride_of, validate_melts, without_cell
 from aiida_siox.workflows.configuration_lane import (
     CALIBRATION,
     NAMESPACES,
     ConfigurationLaneWorkChain,
     configuration_label,
+    ended_children,
+    melt_label,
+    targets_label,
 )
 from aiida_siox.workflows.lanes import deal, divide, failure_node
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
@@ -73,16 +76,6 @@ def validate_items(node: orm.List, _: Any = None) -> str | None:
     return None
 
 
-def validate_formulas(inputs: Mapping[str, Any], _: Any = None) -> str | None:
-    """Refuse configurations whose melt-quench has no parameters."""
-    if not all(key in inputs for key in ("configurations", "melt_quench")):
-        return None
-    missing = sorted({formula for formula, _ in inputs["configurations"].get_list()} - set(inputs["melt_quench"]))
-    if missing:
-        return f"`melt_quench` has no parameters for {', '.join(missing)}: add them, or take these formulas out."
-    return None
-
-
 def validate_window(node: orm.Dict, _: Any = None) -> str | None:
     """Port validator: limits and number of points of the grid of the data set."""
     values = node.get_dict()
@@ -94,8 +87,8 @@ def validate_window(node: orm.Dict, _: Any = None) -> str | None:
 
 
 def validate_inputs(inputs: Mapping[str, Any], _: Any = None) -> str | None:
-    """Refuse what the parts would refuse later: formulas without parameters, a data set wider than its spectra."""
-    if message := validate_formulas(inputs):
+    """Refuse what the parts would refuse later: what cannot be melted, a data set wider than its spectra."""
+    if message := validate_melts(inputs):
         return message
     if not all(key in inputs for key in ("window", "settings")):
         return None
@@ -326,17 +319,16 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
 
     def gather(self) -> ExitCode | None:
         """Attach everything the lanes have made, before anything can go wrong with it."""
+        self.ctx.calibration = self.inputs.get("calibration")
         for name in NAMESPACES:
-            found: dict[str, Any] = {}
+            self.ctx[name] = {}
             for lane in self.ctx.lanes:
-                found.update(output_namespace(lane, name))
-            self.ctx[name] = found
-        for lane in self.ctx.lanes:  # a lane that stopped has said nothing of the rest of its list
-            for item in lane.inputs.configurations.get_list():
-                label = item[0] if item[0] == CALIBRATION else configuration_label(*item)
-                told = lane.is_finished_ok or label in self.ctx.site_tables or label in self.ctx.failures
-                if not told:
-                    self.ctx.failures[label] = failure_node(-1, lane)
+                self.ctx[name].update(output_namespace(lane, name))
+        for lane in self.ctx.lanes:
+            if not lane.is_finished_ok:  # it has attached nothing, of what it made neither
+                self.gather_stopped(lane)
+            elif "calibration" in lane.outputs:
+                self.take_calibration(lane.outputs.calibration, lane.outputs.calibration_table)
         for name in NAMESPACES:
             if self.ctx[name]:
                 self.out(name, self.ctx[name])
@@ -345,11 +337,6 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
             configurations=items, version=orm.Int(SCIENCE_VERSION), **self.ctx.attempts
         )
         self.out("acceptance", self.ctx.acceptance)
-        self.ctx.calibration = self.inputs.get("calibration")
-        for lane in self.ctx.lanes:
-            if "calibration" in lane.outputs:
-                self.ctx.calibration = lane.outputs.calibration
-                self.out("calibration_table", lane.outputs.calibration_table)
         if not self.ctx.site_tables:
             return self.exit_codes.ERROR_NO_SITES
         if self.ctx.calibration is None:
@@ -358,6 +345,27 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
             return self.exit_codes.ERROR_CALIBRATION_FAILED.format(message=reason)
         self.out("calibration", self.ctx.calibration)
         return None
+
+    def gather_stopped(self, lane: orm.ProcessNode) -> None:
+        """Add what the children of a lane gave that excepted or was killed, and why there is nothing else."""
+        children = ended_children(lane)
+        for item in lane.inputs.configurations.get_list():
+            label = CALIBRATION if item[0] == CALIBRATION else configuration_label(*item)
+            first = children.get(label if label == CALIBRATION else melt_label(label), lane)
+            targets = children.get(targets_label(label), lane)
+            if label != CALIBRATION and first is not lane:
+                keep_cell(self.ctx, label, first)
+            if label == CALIBRATION and first.is_finished_ok:
+                self.take_calibration(first.outputs.calibration, first.outputs.site_table)
+            elif "site_table" in targets.outputs:
+                self.ctx.site_tables[label] = targets.outputs.site_table
+            elif label not in self.ctx.failures:
+                self.ctx.failures[label] = failure_node(-1, targets if first.is_finished_ok else first)
+
+    def take_calibration(self, calibration: CalibrationData, table: SiteTableData) -> None:
+        """Keep the calibration for the data set, and attach the table of the quartz site."""
+        self.ctx.calibration = calibration
+        self.out("calibration_table", table)
 
     def assemble(self) -> ExitCode | None:
         """Stack the tables on the calibrated grid."""
@@ -420,7 +428,8 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         if n_sites or n_configurations:
             counted = self.ctx.acceptance
             none = [formula for formula in counted["order"] if not counted[formula]["accepted"]]
-            missing = f" No cell of {', '.join(none)} was accepted." if none else ""
+            words = without_cell(none, self.inputs, self.ctx.attempts)
+            missing = f" No cell was accepted of {words}." if none else ""
             return self.exit_codes.WARNING_INCOMPLETE.format(
                 n_sites=n_sites, n_configurations=n_configurations, missing=missing
             )

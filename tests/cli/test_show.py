@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from aiida import orm
+from aiida.common.links import LinkType
 
 from aiida_siox.calculations.tables import collect
 from aiida_siox.data.calibration import CalibrationData
+from aiida_siox.science.acceptance import attempts_of, count_acceptance
 from tests.calculations import test_tables
 from tests.cli.conftest import SHIFT, make_table, quartz_like
 from tests.quartz import quartz_spectrum
@@ -179,6 +181,23 @@ def test_study_text(run_cli, hand_made_study):
     text = run_cli("show", hand_made_study.study.pk).stdout
     assert "3/4" in text
     assert "Failures" in text
+
+
+def test_acceptance_of_a_study(run_cli, aiida_profile):
+    """As that of a set; a study that has not counted yet has none."""
+    study = orm.WorkChainNode(process_type="aiida.workflows:siox.study")
+    study.set_process_label("StudyWorkChain")
+    study.base.links.add_incoming(orm.List([["Si8O4", 1]]).store(), LinkType.INPUT_WORK, "configurations")
+    study.store()
+    assert run_cli("show", study.pk, "--json").json["acceptance"] == {"order": []}
+    assert "Acceptance" not in run_cli("show", study.pk).stdout
+    rejected = {"accepted": False, "rejected_by": ["void"]}
+    attempts = attempts_of("Si8O4", [1, 2, 3], {1: rejected, 2: rejected}, failed=[3])
+    counted = count_acceptance(["Si8O4"], [attempts])
+    orm.Dict(counted).store().base.links.add_incoming(study, LinkType.RETURN, "acceptance")
+    assert run_cli("show", study.pk, "--json").json["acceptance"] == counted
+    (row,) = numbers_of(run_cli("show", study.pk).stdout, "Acceptance")
+    assert row == ["Si8O4", "0.50", "1", "0", "3", "0%", "void (2), job failed (1)"]
 
 
 @pytest.mark.parametrize("name", ["calibration", "dataset"])

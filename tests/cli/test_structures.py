@@ -10,7 +10,7 @@ from aiida.common.links import LinkType
 from aiida_siox.calculations.structures import assess_structure, structure_from_atoms
 from aiida_siox.cli import common, structures
 from aiida_siox.science import SCIENCE_VERSION
-from aiida_siox.science.acceptance import attempts_of, count_acceptance
+from aiida_siox.science.acceptance import DYNAMICS_BLEW_UP, FAILED, attempts_of, count_acceptance
 from aiida_siox.science.cells import alpha_quartz
 from tests.report.conftest import QUALITY
 
@@ -83,7 +83,7 @@ def finished_set(aiida_profile):
     found = assess_structure(quartz, parameters, orm.Int(SCIENCE_VERSION), results)
     attempts = [
         attempts_of("Si3O6", [1, 3], {1: {"accepted": False, "rejected_by": ["void"]}, 3: {"accepted": True}}),
-        attempts_of("Si8O4", [2, 4], {}),
+        attempts_of("Si8O4", [2, 4, 6], {}, failed=[6]),
     ]
     outputs = {
         "structures__Si3O6_1": quartz,
@@ -101,7 +101,7 @@ def finished_set(aiida_profile):
         output.base.links.add_incoming(node, link_type=LinkType.RETURN, link_label=label)
     node.set_process_state("finished")
     node.set_exit_status(310)
-    node.set_exit_message("No cell of Si8O4 was accepted within 2 attempts each; the others are attached.")
+    node.set_exit_message("No cell was accepted of Si8O4 (3 of 5 attempts made: 2 blew up, 1 failed).")
     return node
 
 
@@ -118,12 +118,13 @@ def test_show(run_cli, finished_set):
     assert "50%" in text
     assert "void (1)" in text
     assert "dynamics blew up (2)" in text
-    assert "No cell of Si8O4 was accepted" in text
+    assert "job failed (1)" in text
+    assert "No cell was accepted of Si8O4" in text
     assert "Si8O4_2 failed: None of 2 cells" in text
 
 
 def test_every_rule_has_words(aiida_profile):
-    assert set(structures.RULES) == {*QUALITY["rules"], "no_result"}
+    assert set(structures.RULES) == {*QUALITY["rules"], DYNAMICS_BLEW_UP, FAILED}
 
 
 def found_profiles(structure, parameters):

@@ -9,6 +9,7 @@ from aiida import orm
 
 from aiida_siox.report import graph, write_report
 from aiida_siox.report.query import read_study
+from aiida_siox.science.acceptance import attempts_of, count_acceptance
 
 
 class Addresses(html.parser.HTMLParser):
@@ -102,6 +103,20 @@ def test_a_study_of_which_nothing_came(study_maker, tmp_path):
     assert "All configurations failed." in text
     assert text.count("Not available") >= 5
     assert "the data set" in text.split("Incomplete study")[1].split("</div>")[0]
+
+
+def test_acceptance_is_a_table(study_maker, tmp_path, text):
+    maker = study_maker()
+    maker.begin([["Si4O2", 11]])
+    maker.melt("Si4O2", 11)
+    attempts = attempts_of("Si4O2", [11, 12, 13], {11: {"accepted": False, "rejected_by": ["void"]}}, failed=[13])
+    maker.outputs["acceptance"] = orm.Dict(count_acceptance(["Si4O2"], [attempts])).store()
+    section = write_report(maker.end(303, "No site."), tmp_path / "report.html").read_text().split('id="structures"')[1]
+    row = section.split("Not accepted: why")[1].split("</tbody>")[0]
+    assert [cell.split("</td>")[0].split(">")[1] for cell in row.split("<td")[1:]] == [
+        *("Si4O2", "0.5", "1", "0", "3", "void (1), dynamics blew up (1), failed (1)"),
+    ]
+    assert "Not accepted: why" not in text, "a study of before this was counted has no such table"
 
 
 def test_a_study_without_failures_says_none(study_maker, tmp_path):

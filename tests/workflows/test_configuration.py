@@ -102,7 +102,7 @@ def test_dynamics_that_blew_up_are_an_attempt(process, monkeypatch):
     assert outcome is None
     attempt(process, melt(GOOD), monkeypatch)
     assert process.results() is None
-    assert process.outputs["attempts"]["rejected_by"] == {"2": ["no_result"]}
+    assert process.outputs["attempts"]["rejected_by"] == {"2": ["dynamics_blew_up"]}
 
 
 def test_remedy_where_all_dynamics_blew_up(process, monkeypatch):
@@ -118,6 +118,7 @@ def test_another_failure_is_not_tried_again(process, monkeypatch):
     assert outcome.status == 320
     assert "seed 12" in outcome.message
     assert process.outputs["attempts"]["accepted_seed"] is None
+    assert process.outputs["attempts"]["rejected_by"] == {"2": ["void"], "12": ["failed"]}
     assert list(process.outputs["rejected"]) == ["seed_2"], "what was made is kept"
 
 

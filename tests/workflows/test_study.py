@@ -5,18 +5,22 @@ import copy
 import numpy as np
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
 from aiida.engine import ProcessState, run_get_node
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from aiida.manage.caching import enable_caching
 
 from aiida_siox.calculations.training import TRAINING_VERSION, train
+from aiida_siox.data.calibration import CalibrationData
+from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.science.acceptance import attempts_of, count_acceptance
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.study import StudyWorkChain
 from tests.mocks.fixtures import SHORT_MELT, STUDY_ITEMS, Run, jobs_of, peak_of
+from tests.workflows.nodes import configuration_node, lane_node, process_node
 
 CODES = StudyWorkChain.exit_codes
+GOOD = {"accepted": True, "rejected_by": []}
 LABELS = [f"{formula}_{seed}" for formula, seed in STUDY_ITEMS]
 
 
@@ -154,19 +158,67 @@ class TestHalfLostStudy:
 
 def test_a_lane_that_stopped_is_told_of(builder):
     """It excepted before it could attach anything: each configuration of its list is a failure with that reason."""
-    lane = orm.WorkChainNode()
-    items = orm.List([["Si8O4", 1], ["calibration"]]).store()
-    lane.base.links.add_incoming(items, LinkType.INPUT_WORK, "configurations")
-    lane.set_process_label("ConfigurationLaneWorkChain")
-    lane.store()
-    lane.set_process_state(ProcessState.EXCEPTED)
-    lane.set_exception("OSError: no space left on device")
+    lane = lane_node("ConfigurationLaneWorkChain", [["Si8O4", 1], ["calibration"]])
     study = instantiate_process(get_manager().get_runner(), builder)
     study.ctx.lanes = [lane]
     assert study.gather() == CODES.ERROR_NO_SITES
     assert sorted(study.ctx.failures) == ["Si8O4_1", "calibration"]
     reason = study.ctx.failures["Si8O4_1"]["reason"]
     assert reason == f"ConfigurationLaneWorkChain<{lane.pk}> excepted: OSError: no space left on device"
+
+
+@pytest.mark.parametrize("state", [ProcessState.EXCEPTED, ProcessState.KILLED])
+def test_what_a_lane_made_before_it_stopped_is_kept(builder, state):
+    """Cells, tables and the calibration are read from its children."""
+    items = [["Si8O4", 1], ["calibration"], ["Si8O4", 2], ["Si8O4", 3], ["Si8O4", 4], ["Si8O4", 5]]
+    lane = lane_node("ConfigurationLaneWorkChain", items, state)
+    quartz = {"calibration": CalibrationData(), "site_table": SiteTableData()}
+    quartz["calibration"].base.attributes.set("shift_eV", -12.8)
+    process_node("CalibrationWorkChain", quartz, caller=(lane, "calibration"))
+    for seed in (1, 2, 3):
+        configuration_node(lane, f"Si8O4_{seed}", attempts_of("Si8O4", [seed], {seed: GOOD}))
+    configuration_node(
+        lane, "Si8O4_4", attempts_of("Si8O4", [4], {}, failed=[4]), exit_status=320, exit_message="LAMMPS refused"
+    )
+    table = SiteTableData()
+    targets = "StructureTargetsWorkChain"
+    process_node(targets, {"site_table": table}, caller=(lane, "targets_Si8O4_1"))
+    process_node(targets, exit_status=301, exit_message="no ground state", caller=(lane, "targets_Si8O4_2"))
+    study = instantiate_process(get_manager().get_runner(), builder)
+    study.ctx.lanes = [lane]
+    assert study.gather() is None
+    outputs = study.outputs
+    assert sorted(outputs["structures"]) == sorted(outputs["qualities"]) == ["Si8O4_1", "Si8O4_2", "Si8O4_3"]
+    assert sorted(outputs["attempts"]) == ["Si8O4_1", "Si8O4_2", "Si8O4_3", "Si8O4_4"]
+    assert outputs["site_tables"]["Si8O4_1"].uuid == table.uuid
+    assert outputs["calibration"].uuid == quartz["calibration"].uuid
+    assert outputs["calibration_table"].uuid == quartz["site_table"].uuid
+    reasons = {label: node["reason"] for label, node in outputs["failures"].items()}
+    assert sorted(reasons) == ["Si8O4_2", "Si8O4_3", "Si8O4_4", "Si8O4_5"]
+    assert "no ground state" in reasons["Si8O4_2"]
+    assert "LAMMPS refused" in reasons["Si8O4_4"]
+    for label in ("Si8O4_3", "Si8O4_5"):
+        assert reasons[label].startswith(f"ConfigurationLaneWorkChain<{lane.pk}>")
+
+
+def test_message_says_what_the_attempts_came_to(builder):
+    """A composition whose lane only stopped was not rejected."""
+    items = [["Si8O4", 1], ["Si8O4", 2], ["Si14", 1], ["Si4O8", 1]]
+    table = SiteTableData()
+    table.base.attributes.set_many({"n_requested": 8, "n_done": 7})
+    bad = {"accepted": False, "rejected_by": ["void"]}
+    attempts = [attempts_of("Si14", [1], {1: GOOD}), attempts_of("Si8O4", [1, 3], {1: bad}, failed=[3])]
+    builder.configurations = orm.List(items)
+    builder.melt_quench = {formula: next(iter(builder.melt_quench.values())) for formula, _ in items}
+    builder.max_attempts = orm.Int(3)
+    study = instantiate_process(get_manager().get_runner(), builder)
+    study.ctx.site_tables = {"Si14_1": table}
+    study.ctx.attempts = {f"{entry['formula']}_1": orm.Dict(entry) for entry in attempts}
+    study.ctx.acceptance = orm.Dict(count_acceptance([formula for formula, _ in items], attempts))
+    assert study.results().message == (
+        "1 sites and 3 configurations failed; the rest is in the data set. No cell was accepted of Si8O4 (2 of 6 "
+        "attempts made: 1 rejected, 1 failed), Si4O8 (none of 3 attempts came to an end)."
+    )
 
 
 def test_atomic_data_failed(mock, tmp_path):
@@ -217,6 +269,19 @@ class TestRefused:
     def test_formula_without_parameters(self, builder):
         builder.configurations = orm.List([["Si6O6", 1]])
         self.refused(builder, "`melt_quench` has no parameters for Si6O6")
+
+    def test_formula_that_cannot_be_melted(self, builder):
+        formula = builder.configurations.get_list()[-1][0]
+        melt_quench = {key: dict(nodes) for key, nodes in builder.melt_quench.items()}
+        melt_quench[formula]["starting_cell"] = orm.Dict({"crystal": "foo", "density_g_cm3": 2.3})
+        builder.melt_quench = melt_quench
+        self.refused(builder, f"{formula} cannot be melted: unknown crystal `foo`")
+
+    def test_potential_of_another_species(self, builder):
+        silicon = {"name": "silicon only", "source": "none", "species": ["Si"]}
+        silicon |= {"pair_style": "lj/cut 5.0", "pair_coeff": ["* * 0.1 2.0"]}
+        builder.potential = {"definition": orm.Dict(silicon)}
+        self.refused(builder, r"Si\d+O\d+ cannot be melted: `potential`: the potential silicon only knows Si only")
 
     @pytest.mark.parametrize(
         ("window", "message"),
