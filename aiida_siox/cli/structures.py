@@ -11,21 +11,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_siox.cli.common import launch, named_outputs, number, print_table, scheduler_options, user_errors
-
-#: What the rules are called in tables.
-RULES = {
-    "oxygen_bond": "O–O bond",
-    "density": "density",
-    "coordination": "coordination",
-    "dangling_bonds": "dangling bonds",
-    "oxygen_coordination": "O without 2 Si",
-    "void": "void",
-    "identical_sites": "identical sites",
-    "silica_network": "few SiO₄",
-    "not_relaxed": "not relaxed",
-    "dynamics_blew_up": "dynamics blew up",
-    "failed": "job failed",
-}
+from aiida_siox.science.acceptance import REASON_WORDS
 
 
 def launch_structures(
@@ -134,10 +120,18 @@ def print_cells(title: str, cells: Sequence[Mapping[str, Any]]) -> None:
                 number(100 * cell["void_fraction"] if "void_fraction" in cell else None, 1),
                 number(cell["first_peak_neutron_per_angstrom"], 2),
                 number(cell.get("energy_per_atom_eV"), 3),
-                *(", ".join(RULES.get(rule, rule) for rule in rules) or "-" for rules in (cell["rejected_by"], flags)),
+                *(
+                    ", ".join(REASON_WORDS.get(rule, rule) for rule in rules) or "-"
+                    for rules in (cell["rejected_by"], flags)
+                ),
             ]
         )
     print_table(title, columns, rows)
+
+
+def in_words(rules: Sequence[str]) -> str:
+    """Return names of rules in words, a dash for none."""
+    return ", ".join(REASON_WORDS.get(rule, rule) for rule in rules) or "-"
 
 
 def oxygen_shares(cell: Mapping[str, Any]) -> str:
@@ -172,7 +166,7 @@ def print_acceptance(counted: Mapping[str, Any]) -> None:
     rows = []
     for formula in counted["order"]:
         entry = counted[formula]
-        reasons = ", ".join(f"{RULES.get(rule, rule)} ({n})" for rule, n in entry["reasons"].items())
+        reasons = ", ".join(f"{REASON_WORDS.get(rule, rule)} ({n})" for rule, n in entry["reasons"].items())
         numbers = [str(entry[key]) for key in ("requested", "accepted", "attempts")]
         rate = "-" if entry["rate"] is None else f"{entry['rate']:.0%}"
         rows.append([formula, number(entry["x"], 2), *numbers, rate, reasons or "-"])

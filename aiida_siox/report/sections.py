@@ -14,18 +14,11 @@ from aiida_siox.report.figures.style import composition_colour
 from aiida_siox.report.frame import Frame
 from aiida_siox.report.page import css, duration, number
 from aiida_siox.report.query import Configuration, study_input
+from aiida_siox.science.acceptance import REASON_WORDS
 from aiida_siox.science.spectra import maximum_position
 
 #: Pictures of cells in one report; the coordination of all is in a figure and a table.
 MAX_PICTURES = 24
-
-FLAG_WORDS = {
-    "oxygen_bond": "O–O bond",
-    "density": "density off",
-    "coordination": "odd coordination",
-    "identical_sites": "identical sites",
-    "not_relaxed": "not relaxed",
-}
 
 
 class Sections(Frame):
@@ -67,7 +60,7 @@ class Sections(Frame):
         rows = []
         for formula in counted["order"]:
             entry = counted[formula]
-            reasons = [f"{rule.replace('_', ' ')} ({n})" for rule, n in entry["reasons"].items()]
+            reasons = [f"{REASON_WORDS.get(rule, rule)} ({n})" for rule, n in entry["reasons"].items()]
             numbers = {key: str(entry[key]) for key in ("requested", "accepted", "attempts")}
             rows.append({"formula": formula, "x": f"{entry['x']:.3g}", **numbers, "reasons": ", ".join(reasons)})
         return rows
@@ -86,7 +79,7 @@ class Sections(Frame):
             "mean_n_oxygen": number(quality.get("mean_n_oxygen"), 2),
             "mean_total": number(mean, 2),
             "pressure": number(None if quality.get("pressure_bar") is None else quality["pressure_bar"] / 1e4, 2),
-            "flags": [FLAG_WORDS.get(flag, str(flag)) for flag in quality.get("flags") or []],
+            "flags": [REASON_WORDS.get(flag, str(flag)) for flag in quality.get("flags") or []],
         }
 
     def card(self, entry: Configuration) -> dict[str, Any]:
@@ -109,7 +102,7 @@ class Sections(Frame):
             "density": f"{density:.3f}",
             "n_atoms": len(atoms),
             "sites": sites,
-            "flags": [FLAG_WORDS.get(flag, str(flag)) for flag in entry.quality.get("flags") or []],
+            "flags": [REASON_WORDS.get(flag, str(flag)) for flag in entry.quality.get("flags") or []],
         }
 
     def site_spectra(self) -> list[spectra.ConfigurationSpectra]:

@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .composition import composition_x, parse_formula
+from .quality import RULE_WORDS
 
 DYNAMICS_BLEW_UP = "dynamics_blew_up"
 """Stands for the rules where there is no cell because the dynamics ran away."""
 FAILED = "failed"
 """Stands for the rules where there is no cell because the job failed: an error of the engine, a walltime."""
+#: What the rules, and what stands for them, are called in tables.
+REASON_WORDS = {**RULE_WORDS, DYNAMICS_BLEW_UP: "dynamics blew up", FAILED: "job failed"}
 
 
 def attempts_of(

@@ -93,6 +93,19 @@ SCHEMA: dict[str, Any] = {
 for _rule in SCHEMA["rules"].values():
     _rule["action"] = ACTIONS
 
+#: What is said of a cell that breaks a rule.
+RULE_WORDS = {
+    "oxygen_bond": "O–O bond",
+    "density": "density",
+    "coordination": "coordination",
+    "dangling_bonds": "dangling bonds",
+    "oxygen_coordination": "O without two Si",
+    "void": "void",
+    "identical_sites": "identical sites",
+    "silica_network": "few SiO₄",
+    "not_relaxed": "not relaxed",
+}
+
 _DENSITY = _Number(0.1, 10)
 _Q = _Number(0, 60, open_low=True)
 

@@ -124,7 +124,7 @@ def test_show(run_cli, finished_set):
 
 
 def test_every_rule_has_words(aiida_profile):
-    assert set(structures.RULES) == {*QUALITY["rules"], DYNAMICS_BLEW_UP, FAILED}
+    assert set(structures.REASON_WORDS) == {*QUALITY["rules"], DYNAMICS_BLEW_UP, FAILED}
 
 
 def found_profiles(structure, parameters):
