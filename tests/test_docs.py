@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
+import re
 
 import pytest
 
@@ -60,3 +61,15 @@ def test_every_page_is_in_the_index():
             continue
         if relative.name != "index.md":
             assert str(relative.with_suffix("")) in index, f"{relative} is not in docs/index.md"
+
+
+def test_no_page_is_unfinished():
+    """What a page includes is there, and nothing is left to fill in."""
+    for path in [*DOCS.rglob("*.md"), DOCS.parent / "README.md"]:
+        if "_build" in path.parts:
+            continue
+        text = path.read_text()
+        for included in re.findall(r"^```{include} (\S+)$|^:file: (\S+)$|!\[[^]]*\]\(([^)#:]+)\)", text, re.MULTILINE):
+            target = path.parent / "".join(included)
+            assert target.is_file(), f"{path.relative_to(DOCS.parent)} includes {''.join(included)}, which is not there"
+        assert not re.search(r"\b[A-Z]+_SENTENCE\b|\bTODO\b|\bTBD\b", text), path

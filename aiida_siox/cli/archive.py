@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import lzma
 import pathlib
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -71,19 +74,20 @@ def export_archive(identifier: str, path: pathlib.Path, force: bool) -> None:
 @click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=pathlib.Path))
 @json_option
 def import_archive(path: pathlib.Path, as_json: bool) -> None:
-    """Read an AiiDA archive into the profile; without any profile one is made. No engine is needed.
+    """Read an AiiDA archive (.aiida, or .aiida.xz) into the profile; without any profile one is made.
 
-    Reading an archive twice adds nothing. What was imported is never taken from the cache.
+    No engine is needed. Reading an archive twice adds nothing. What was imported is never taken from the cache.
     """
     from aiida.tools.archive import import_archive as read
 
     if not path.is_file():
         raise click.ClickException(f"there is no file {path}.")
-    check_archive(path)  # before a profile is made for it
-    ensure_profile()
-    found = contents(path)
-    with readable(path), quiet():
-        read(path, create_group=False)
+    with unpacked(path) as archive:
+        check_archive(archive)  # before a profile is made for it
+        ensure_profile()
+        found = contents(archive)
+        with readable(path), quiet():
+            read(archive, create_group=False)
     imported = {kind: sorted(pk_of(uuid) for uuid in uuids) for kind, uuids in found.items()}
     if as_json:
         emit_json({"file": str(path), "imported": imported})
@@ -99,6 +103,25 @@ def import_archive(path: pathlib.Path, as_json: bool) -> None:
     click.echo("Next: " + next_commands(imported))
 
 
+@contextlib.contextmanager
+def unpacked(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Give an archive as it is, or unpacked into a temporary folder if it was packed with xz.
+
+    :raises click.ClickException: if the packed file is damaged.
+    """
+    if path.suffix != ".xz":
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        archive = pathlib.Path(folder) / path.stem
+        try:
+            with lzma.open(path) as source, archive.open("wb") as target:
+                shutil.copyfileobj(source, target)
+        except (lzma.LZMAError, EOFError, OSError) as exception:
+            raise click.ClickException(f"{path} cannot be unpacked ({exception}): compare sizes after copying.")
+        yield archive
+
+
 def pk_of(uuid: str) -> int:
     """Return the PK that a node has in this profile."""
     pk = orm.load_node(uuid=uuid).pk
@@ -107,9 +130,10 @@ def pk_of(uuid: str) -> int:
 
 
 def named(pk: int) -> str:
-    """Return a PK with what tells the node from others of its kind: target of a model, formula of a table."""
-    attributes = orm.load_node(pk).base.attributes
-    what = attributes.get("target", None) or attributes.get("formula", None)
+    """Return a PK with what tells the node from others of its kind: target of a model, formula of a table, a label."""
+    node = orm.load_node(pk)
+    attributes = node.base.attributes
+    what = attributes.get("target", None) or attributes.get("formula", None) or node.label or None
     return str(pk) if what is None else f"{pk} ({what})"
 
 

@@ -131,6 +131,10 @@ def get_codes(
             except AiidaException as exception:
                 problems.append(f"{name}: {exception}")
                 continue
+            plugin = code.default_calc_job_plugin
+            if plugin not in (None, ENGINES[name].plugin) and plugin in {engine.plugin for engine in ENGINES.values()}:
+                problems.append(f"{name}: the code {code.full_label} is of {plugin}, not of {ENGINES[name].plugin}")
+                continue
         else:
             code = find_code(name, computer)
         if code is None:

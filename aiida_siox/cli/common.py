@@ -7,6 +7,7 @@ import functools
 import json
 import math
 import pathlib
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -44,6 +45,9 @@ OUTPUT_LABELS = {
     "rdf_model": "rdf_model",
 }
 
+#: What AiiDA puts before the messages of our validators.
+AIIDA_PREFIX = re.compile(r"^Error occurred validating port '[^']*': ")
+
 Command = Callable[..., Any]
 NodeT = TypeVar("NodeT", bound=orm.Node)
 
@@ -62,7 +66,7 @@ def user_errors(prefix: str = "") -> Iterator[None]:
     try:
         yield
     except (ValueError, FileNotFoundError, AiidaException) as exception:
-        text = str(exception) or type(exception).__name__
+        text = AIIDA_PREFIX.sub("", str(exception)) or type(exception).__name__
         raise click.ClickException(f"{prefix}: {text}" if prefix else text)
 
 

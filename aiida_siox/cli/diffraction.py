@@ -12,7 +12,7 @@ import numpy as np
 from aiida import orm
 
 from aiida_siox.cli.common import emit_json, json_option, number, say, user_errors, with_profile
-from aiida_siox.cli.structure_files import chosen_structures
+from aiida_siox.cli.structure_files import chosen_structures, formula_of
 from aiida_siox.science import diffraction as sq
 
 FIGURES = (".png", ".svg", ".pdf")
@@ -98,6 +98,10 @@ def diffraction(
     with user_errors():
         cells = {label: structure_factors_of(node, parameters) for label, node in found.items()}
         mean = sq.mean_structure_factors(list(cells.values()))
+    single = {
+        kind: [sq.first_sharp_peak(each.q, getattr(each, kind), parameters["first_peak"]) for each in cells.values()]
+        for kind in PROBES
+    }
     peaks = {kind: sq.first_sharp_peak(mean.q, getattr(mean, kind), parameters["first_peak"]) for kind in PROBES}
     fit = None
     if points is not None:
@@ -111,6 +115,7 @@ def diffraction(
         write(output, mean, cells, probe, peaks[probe], fit, window)
     if as_json:
         result: dict[str, Any] = {"structures": [node.pk for node in structures], "first_peak_per_angstrom": peaks}
+        result["single_first_peaks_per_angstrom"] = single
         if fit is not None:
             result |= {"probe": probe, "n_points": len(fit.q), "rms": fit.rms, "misfit": fit.relative}
             result |= {} if fit.chi_squared is None else {"chi_squared": fit.chi_squared}
@@ -119,7 +124,16 @@ def diffraction(
     for kind, words in PROBES.items():
         text = "none between {:g} and {:g}".format(*parameters["first_peak"])
         peak = peaks[kind]
-        click.echo(f"{words} S(q): first peak {text if peak is None else number(peak, 3)} Å⁻¹")
+        of = f", mean of {len(cells)} cells; each alone: {', '.join(number(value, 2) for value in single[kind])}"
+        click.echo(
+            f"{words} S(q): first peak {text if peak is None else number(peak, 2)} Å⁻¹{of if len(cells) > 1 else ''}"
+        )
+        known = [value for value in single[kind] if value is not None]
+        if len(known) > 1 and max(known) - min(known) > parameters["q_width"]:
+            say(
+                f"Careful: the first {words} peak of single cells differs by {max(known) - min(known):.2f} Å⁻¹: cells "
+                "of this size have too few reciprocal vectors there. Give more or larger cells."
+            )
     if fit is not None and points is not None:
         chi_squared = "" if fit.chi_squared is None else f"mean χ² of a point {fit.chi_squared:.3g}, "
         click.echo(
@@ -145,11 +159,11 @@ def refuse_mixtures(structures: list[orm.StructureData]) -> None:
     from aiida_siox.science.structures import counts_of
 
     with user_errors():
-        found = {round(composition_x(counts_of(node.get_ase())), 4) for node in structures}
-    if len(found) > 1:
-        names = ", ".join(f"SiO{x:g}" for x in sorted(found))
+        found = {formula_of(node): round(composition_x(counts_of(node.get_ase())), 4) for node in structures}
+    if len(set(found.values())) > 1:
         raise click.ClickException(
-            f"the structures are of several compositions ({names}): give those of one, or its --formula."
+            f"the structures are of several compositions ({', '.join(sorted(found, key=lambda name: found[name]))}): "
+            "give those of one, or its --formula."
         )
 
 

@@ -25,6 +25,7 @@ from aiida_siox.cli.common import (
     with_profile,
 )
 from aiida_siox.cli.reference import reference
+from aiida_siox.cli.structures import cells_of, in_words, print_cells
 
 STRUCTURE_ENGINES = ("ld1", "pw", "pp", "xspectra", "bader")
 
@@ -102,7 +103,20 @@ def melt_quench(
             overrides,
             options,
         )
-    launch(builder, submit)
+    if submit:
+        finish_submitted(submit_process(builder))
+        return
+    node = run_process(builder)
+    if cells := cells_of(node):
+        (cell,) = cells
+        if not as_json:
+            print_cells("Cell", cells)
+        if cell["rejected_by"]:
+            say(
+                f"This cell would be rejected: {in_words(cell['rejected_by'])}. Take another --seed, or "
+                f"`aiida-siox run structures --formula {formula}`, which does so by itself."
+            )
+    finish(node)
 
 
 def structure_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -63,7 +63,8 @@ def show(identifier: str, energies: bool, as_json: bool) -> None:
     elif summary["type"] == "reference":
         print_comparison(f"{describe(node)} {node.pk}", summary)
     elif summary["type"] == "structure_set":
-        print_structure_set(f"{describe(node)} {node.pk}", summary)
+        label = f" ({node.label})" if node.label else ""
+        print_structure_set(f"{describe(node)} {node.pk}{label}", summary)
     else:
         cells = summary.pop("cells", [])
         print_mapping(f"{describe(node)} {node.pk}", summary)
@@ -114,6 +115,7 @@ def process_summary(node: orm.ProcessNode) -> dict[str, Any]:
         "pk": node.pk,
         "uuid": node.uuid,
         "process": node.process_label,
+        "label": node.label,
         "state": node.process_state.value if node.process_state else None,
         "exit_status": node.exit_status,
         "exit_message": node.exit_message or (node.exception if node.is_excepted else None),

@@ -38,7 +38,7 @@ def status(identifier: str | None, as_json: bool, limit: int) -> None:
     rows = [
         [
             str(state.pk),
-            state.kind,
+            state.kind + (f": {state.label}" if state.label else ""),
             module.verdict(state),
             module.counts(state),
             module.duration(state.elapsed_s),

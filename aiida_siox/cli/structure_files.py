@@ -25,7 +25,13 @@ MANY = (".extxyz", ".xyz")
 
 @click.command()
 @click.argument("identifiers", metavar="PK...", nargs=-1, required=True)
-@click.option("--formula", "formulas", multiple=True, metavar="FORMULA", help="Only cells of it; may be repeated.")
+@click.option(
+    "--formula",
+    "formulas",
+    multiple=True,
+    metavar="FORMULA",
+    help="Only cells of it (Si8O4, or SiO2 for all with x = 2); may be repeated.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=pathlib.Path),
@@ -52,6 +58,13 @@ def structures(
     import ase.io
 
     found = chosen_structures(identifiers, formulas)
+    endings = {ending: name for name, (ending, _) in FORMATS.items()}
+    ending = output.suffix.lower()
+    if ending in endings and ending not in MANY and not output.is_dir():
+        raise click.ClickException(
+            f"`--output` {output}: give a folder for {endings[ending]} files (`--format {endings[ending]}`), or one "
+            f"file that ends in {' or '.join(MANY)}."
+        )
     cells = {label: node.get_ase() for label, node in found.items()}
     for label, atoms in cells.items():
         atoms.info |= {"label": label, "uuid": found[label].uuid}
@@ -83,18 +96,44 @@ def chosen_structures(identifiers: Iterable[str], formulas: Sequence[str] = ()) 
     found: dict[str, orm.StructureData] = {}
     for identifier in identifiers:
         for label, structure in structures_of(load_node(identifier, orm.Node)).items():
-            if structure.uuid in {node.uuid for node in found.values()}:
-                continue
+            if any(is_same(structure, node) for node in found.values()):
+                continue  # chosen twice, or another node of the same cell, taken from the cache
             found[label if label not in found else f"{label}_{structure.pk}"] = structure
     if not formulas:
         return found
     names = {label: formula_of(structure) for label, structure in found.items()}
+    chosen: set[str] = set()
     for formula in formulas:
-        if formula not in names.values():
+        if not (matching := {name for name in names.values() if is_of(name, formula)}):
             raise click.ClickException(
                 f"`--formula` {formula}: there is no structure of it. Valid: {', '.join(sorted(set(names.values())))}."
             )
-    return {label: structure for label, structure in found.items() if names[label] in formulas}
+        chosen |= matching
+    return {label: structure for label, structure in found.items() if names[label] in chosen}
+
+
+def is_same(one: orm.StructureData, other: orm.StructureData) -> bool:
+    """Return whether two structures have the same cell and atoms."""
+    if one.uuid == other.uuid:
+        return True
+    a, b = one.get_ase(), other.get_ase()
+    return bool(
+        len(a) == len(b)
+        and (a.numbers == b.numbers).all()
+        and (a.cell.array == b.cell.array).all()
+        and (a.positions == b.positions).all()
+    )
+
+
+def is_of(name: str, formula: str) -> bool:
+    """Return whether the counts of a cell are a formula, in any order, or a multiple of it (``SiO2``)."""
+    from aiida_siox.science.composition import parse_formula
+
+    try:
+        counts, wanted = parse_formula(name), parse_formula(formula)
+    except ValueError:
+        return name == formula
+    return counts == wanted or (wanted["Si"] == 1 and counts["O"] == wanted["O"] * counts["Si"])
 
 
 def formula_of(structure: orm.StructureData) -> str:
@@ -116,6 +155,7 @@ def structures_of(node: orm.Node) -> dict[str, orm.StructureData]:
     if isinstance(node, orm.StructureData):
         return {f"{formula_of(node)}_{node.pk}": node}
     found: dict[str, orm.StructureData] = {}
+    outputs: Mapping[str, Any] = {}
     if isinstance(node, orm.ProcessNode):
         outputs = node.base.links.get_outgoing(link_type=(LinkType.RETURN, LinkType.CREATE)).nested()
         named = outputs.get("structures", {})
@@ -125,6 +165,11 @@ def structures_of(node: orm.Node) -> dict[str, orm.StructureData]:
         if isinstance(single, orm.StructureData):
             seed = outputs["attempts"]["accepted_seed"] if "attempts" in outputs else seed_of(node)
             found[f"{formula_of(single)}_{single.pk if seed is None else seed}"] = single
+    if not found and isinstance(node, orm.ProcessNode) and (rejected := outputs.get("rejected")):
+        pks = ", ".join(str(each.pk) for each in rejected.values())
+        raise click.ClickException(
+            f"node {node.pk} ({describe(node)}) has rejected cells only: give their own PKs, {pks}, to take them."
+        )
     if not found:
         raise click.ClickException(
             f"node {node.pk} ({describe(node)}) is no structure and made none: give a structure, or a melt-quench, "

@@ -102,7 +102,7 @@ def print_cells(title: str, cells: Sequence[Mapping[str, Any]]) -> None:
     columns = ["configuration", "structure", "seed", "g/cm³", "expected", "SiO₀ … SiO₄, more / %", "Si neighbours"]
     columns += ["O₁ O₂ O₃ / %", "void / %", "S(q) peak / Å⁻¹", "eV/atom", "rejected by", "flags"]
     rows = []
-    for cell in sorted(cells, key=lambda entry: (entry["x"], entry["seed"])):
+    for cell in sorted(cells, key=lambda entry: (entry["x"], natural(entry["label"]))):
         total = sum(int(n) * count for n, count in cell["coordination_total"].items()) / cell["n_silicon"]
         counts = [cell["coordination_oxygen"].get(str(n), 0) for n in range(5)]
         shares = [100 * count / cell["n_silicon"] for count in (*counts, cell["n_silicon"] - sum(counts))]
@@ -127,6 +127,12 @@ def print_cells(title: str, cells: Sequence[Mapping[str, Any]]) -> None:
             ]
         )
     print_table(title, columns, rows)
+
+
+def natural(label: str) -> tuple[str, int]:
+    """Return what sorts labels such as Si8O4_10 by formula and number."""
+    formula, _, seed = label.rpartition("_")
+    return formula, int(seed) if seed.isdigit() else 0
 
 
 def in_words(rules: Sequence[str]) -> str:

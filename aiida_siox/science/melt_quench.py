@@ -127,7 +127,10 @@ def quench_time(rate_K_per_s: float, parameters: Mapping[str, Any]) -> float:
     :raises ValueError: if the rate is not a positive number.
     """
     if isinstance(rate_K_per_s, bool) or not isinstance(rate_K_per_s, int | float) or not 0 < rate_K_per_s < math.inf:
-        raise ValueError(f"quench_rate_K_per_s must be a positive number of K/s such as 1.0e+13, got {rate_K_per_s!r}.")
+        hint = " (yaml reads 1e13 as text: write 1.0e+13)" if isinstance(rate_K_per_s, str) else ""
+        raise ValueError(
+            f"quench_rate_K_per_s must be a positive number of K/s such as 1.0e+13, got {rate_K_per_s!r}{hint}."
+        )
     return (parameters["melt_temperature_K"] - parameters["final_temperature_K"]) / rate_K_per_s * 1e12
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import os
 import pathlib
@@ -104,10 +105,12 @@ class Potential:
         named = tuple(name for name in self.files if name in words)
         for name in self.files:
             if not name.startswith(named):
+                near = difflib.get_close_matches(name, [word for word in words if _looks_like_file(word)], n=1)
+                hint = f"Did you mean `{near[0]}`, which a line names? " if near else ""
                 raise ValueError(
-                    f"the file {name} of the potential stands in none of its lines: name it in pair_style, pair_coeff "
-                    "or commands, or take it out of `files`. Only a file beside one that is named needs no line, if "
-                    "its name begins with that name, as gap.xml.sparseX.GAP1 beside gap.xml."
+                    f"the file {name} of the potential stands in none of its lines. {hint}Name it in pair_style, "
+                    "pair_coeff or commands, or take it out of `files`. Only a file beside one that is named needs no "
+                    "line, if its name begins with that name, as gap.xml.sparseX.GAP1 beside gap.xml."
                 )
             if pathlib.PurePath(name).name != name:
                 raise ValueError(f"`files` of a potential must be names without folders, got {name}.")

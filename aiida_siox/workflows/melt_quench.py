@@ -223,6 +223,9 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         """
         overrides = read_overrides(overrides) if isinstance(overrides, pathlib.Path) else dict(overrides or {})
         inputs = super().get_protocol_inputs(protocol, overrides)
+        for key in ("max_attempts", "max_concurrent", "max_iterations"):
+            if isinstance(inputs[key], bool) or not isinstance(inputs[key], int) or inputs[key] < 1:
+                raise ValueError(f"`{key}` must be an integer from 1 on, got {inputs[key]!r}.")
         if inputs["quench_rate_K_per_s"] is not None and "quench_time_ps" in overrides.get("parameters", {}):
             raise ValueError(
                 f"`parameters.quench_time_ps` {overrides['parameters']['quench_time_ps']} and `quench_rate_K_per_s` "

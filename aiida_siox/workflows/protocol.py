@@ -59,6 +59,11 @@ def check_overrides(
     for key, value in overrides.items():
         full = f"{path}.{key}" if path else str(key)
         if key not in defaults:
+            if isinstance(value, Mapping) and value and set(value) <= set(defaults):
+                raise ValueError(
+                    f"unknown override key `{full}`: what it holds ({', '.join(map(str, value))}) stands without it "
+                    f"at {'`' + path + '`' if path else 'the top'}."
+                )
             if places := paths_of(str(key), whole):
                 names = " or ".join(f"`{place}`" for place in places)
                 raise ValueError(f"unknown override key `{full}`: it stands elsewhere, did you mean {names}?")
@@ -82,7 +87,7 @@ def check_overrides(
             if not isinstance(value, str):
                 raise ValueError(f"override `{full}` must be text, got {value!r}.")
         elif isinstance(default, list) and not isinstance(value, list):
-            raise ValueError(f"override `{full}` must be a list, got {value!r}.")
+            raise ValueError(f"override `{full}` must be a list such as {default}, got {value!r}.")
 
 
 def read_overrides(path: pathlib.Path) -> dict[str, Any]:

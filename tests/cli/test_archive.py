@@ -56,6 +56,20 @@ def test_round_trip_into_an_empty_profile(run_cli, hand_made_study, tmp_path):
     assert json.loads(again.stdout)["imported"] == found
 
 
+def test_import_of_a_packed_archive(run_cli, hand_made_study, tmp_path):
+    """As docs/structures/set.aiida.xz; a damaged one is named."""
+    import lzma
+
+    archive, packed = tmp_path / "study.aiida", tmp_path / "study.aiida.xz"
+    run_cli("export", hand_made_study.study.pk, archive)
+    packed.write_bytes(lzma.compress(archive.read_bytes()))
+    plain = run_cli("import", archive, "--json").json["imported"]
+    assert run_cli("import", packed, "--json").json["imported"] == plain
+    assert plain["study"]
+    packed.write_bytes(packed.read_bytes()[:-40])
+    assert f"{packed} cannot be unpacked" in run_cli("import", packed, fails=True).stderr
+
+
 def test_import_prints_what_to_do_next(run_cli, hand_made_study, tmp_path):
     archive = tmp_path / "model.aiida"
     run_cli("export", hand_made_study.models["rdf_model"].pk, archive)

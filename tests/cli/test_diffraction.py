@@ -43,7 +43,7 @@ def test_first_peaks_and_json(run_cli, structures):
 @pytest.mark.parametrize(("form", "probe"), [("S", "neutron"), ("F", "xray"), ("i", "neutron")])
 def test_misfit_to_itself_is_small(run_cli, structures, rattled, tmp_path, form, probe):
     """A measured curve (here synthetic: the computed one) on other q, in the forms of the literature."""
-    found = structure_factors(rattled[0], 12.0, 0.02, 0.1)
+    found = structure_factors(rattled[0], 20.0, 0.02, 0.1)
     q = np.linspace(2.0, 11.0, 120)
     values = np.interp(q, found.q, getattr(found, probe))
     values = {"S": values, "F": q * (values - 1), "i": values - 1}[form]
@@ -96,7 +96,7 @@ def test_other_numbers(run_cli, structures, tmp_path):
 def test_refused(run_cli, structures, aiida_profile, tmp_path):
     silicon = structure_from_atoms(cells.diamond_silicon()).store()
     error = run_cli("diffraction", structures[0].pk, silicon.pk, fails=True).stderr
-    assert "several compositions (SiO0, SiO2)" in error
+    assert "several compositions (Si8, Si8O16)" in error
     number = orm.Int(3).store()
     assert "is no structure and made none" in run_cli("diffraction", number.pk, fails=True).stderr
     assert (
@@ -171,3 +171,15 @@ def test_uncertainties_count(run_cli, structures, rattled, tmp_path, form):
     assert "mean χ² of a point 1," in run_cli(*arguments).stdout
     np.savetxt(path, np.column_stack([q, values, 0 * q]))
     assert "it must be positive" in run_cli(*arguments, fails=True).stderr
+
+
+def test_single_cells_are_told(run_cli, structures, structure_set, monkeypatch):
+    shown = run_cli("diffraction", structure_set.pk, "--formula", "SiO2")
+    assert "mean of 2 cells; each alone: 1.5" in shown.stdout
+    assert "Careful" not in shown.stderr
+    peaks = iter((1.4, 1.8, 1.5, 1.5, 1.6, 1.5))
+    monkeypatch.setattr("aiida_siox.cli.diffraction.sq.first_sharp_peak", lambda *_: next(peaks))
+    assert (
+        "first neutron peak of single cells differs by 0.40"
+        in run_cli("diffraction", structure_set.pk, "--formula", "O2Si").stderr
+    )

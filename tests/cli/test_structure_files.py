@@ -75,3 +75,20 @@ def test_refused(run_cli, structure_set, tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     assert "cannot be written" in run_cli("structures", structure_set.pk, "--output", file, fails=True).stderr
+    error = run_cli("structures", structure_set.pk, "--output", tmp_path / "a.cif", fails=True).stderr
+    assert "give a folder for cif files (`--format cif`)" in error
+    rejected = orm.WorkChainNode(process_type="aiida.workflows:siox.configuration").store()
+    cell = structure_from_atoms(alpha_quartz()).store()
+    cell.base.links.add_incoming(rejected, link_type=LinkType.RETURN, link_label="rejected__seed_1")
+    error = run_cli("structures", rejected.pk, "--output", tmp_path, fails=True).stderr
+    assert f"has rejected cells only: give their own PKs, {cell.pk}" in error
+
+
+def test_formulas_and_copies(run_cli, structure_set, tmp_path):
+    """A copy of a cell (from the cache) counts once; SiO2 is every cell with x = 2."""
+    copy = structure_from_atoms(alpha_quartz()).store()
+    for formula, expected in (("SiO2", {"Si3O6_1"}), ("O6Si3", {"Si3O6_1"}), ("Si", {"Si8_2"})):
+        shown = run_cli(
+            "structures", structure_set.pk, copy.pk, "--formula", formula, "--output", tmp_path, "--json"
+        ).json
+        assert set(shown["structures"]) == expected

@@ -57,7 +57,7 @@ def test_builder(run_cli, lmp, captured, tmp_path):
         ({"quality": {"rules": {"void": {"max_radius_angstrom": -1.0}}}}, "`rules.void.max_radius_angstrom` must be"),
         ({"quality": {"diffraction": {"qmax": 10.0}}}, "did you mean `q_max`?"),
         ({"potential": "munetho"}, "did you mean `munetoh`?"),
-        ({"max_attempts": 0}, "0: it must be 1 or more"),
+        ({"max_attempts": 0}, "`max_attempts` must be an integer from 1 on, got 0"),
     ],
 )
 def test_refused_before_anything_starts(run_cli, lmp, monkeypatch, tmp_path, overrides, message):
@@ -68,6 +68,12 @@ def test_refused_before_anything_starts(run_cli, lmp, monkeypatch, tmp_path, ove
 
 
 def test_unknown_code_and_double_formula(run_cli, lmp, captured):
+    other = orm.InstalledCode(
+        label="a-pw", computer=lmp.computer, filepath_executable="/usr/bin/true",
+        default_calc_job_plugin="quantumespresso.pw",
+    ).store()  # fmt: skip
+    error = run_cli("run", "structures", "--code", other.full_label, fails=True).stderr
+    assert "is of quantumespresso.pw, not of siox.melt_quench" in error
     assert "no-such-code" in run_cli("run", "structures", "--code", "no-such-code", fails=True).stderr
     arguments = ("--formula", "Si8O4", "--compositions", "Si8O4")
     assert "twice" in run_cli("run", "structures", *arguments, fails=True).stderr

@@ -207,6 +207,8 @@ def test_density_that_is_expected(code):
             {"overrides": {"parameters": {"volume_free_below_K": 2000.0}}},
             r"`parameters\.volume_free_below_K` 2000\.0 has no effect, since `parameters\.fixed_volume` is true",
         ),
+        ({"overrides": {"max_attempts": 2.5}}, "`max_attempts` must be an integer from 1 on, got 2.5"),
+        ({"overrides": {"quench_rate_K_per_s": "1e13"}}, r"yaml reads 1e13 as text: write 1\.0e\+13"),
         ({"overrides": {"starting_cell": {"density_g_cm3": -2.0}}}, r"density -2\.0 g/cm³ is impossible"),
         (
             {"overrides": {"starting_cell": {"density_g_cm3": "2,2"}}},

@@ -24,6 +24,7 @@ def test_overrides_reach_the_inputs_and_nothing_else(protocol):
         ({"settings": {"scf": {"conv_thr_per_atom_Ry": "1e-8"}}}, "must be a number.*with a dot"),
         ({"ecutwfc_Ry": 50}, r"`ecutwfc_Ry`: it stands elsewhere, did you mean `settings.scf.ecutwfc_Ry`\?"),
         ({"settings": {"clean_scratch": True}}, r"`settings.clean_scratch`.* did you mean `clean_scratch`\?"),
+        ({"structure_targets": {"settings": {"scf": {}}}}, r"what it holds \(settings\) stands without it at the top"),
         ({"settings": {"scf": 3}}, "at `settings.scf` must be a mapping"),
         ({"clean_scratch": 1}, "must be true or false"),
     ],
@@ -57,6 +58,8 @@ def test_free_form_mappings_accept_any_key_and_none_accepts_any_value():
     check_overrides({"free": {"anything": 1}, "open": [1, 2]}, {"free": {}, "open": None})
     with pytest.raises(ValueError, match="`free` must be a mapping"):
         check_overrides({"free": 1}, {"free": {}})
+    with pytest.raises(ValueError, match=r"`pairs` must be a list such as \[\[0\.0, 0\.02\]\], got 0\.05"):
+        check_overrides({"pairs": 0.05}, {"pairs": [[0.0, 0.02]]})
 
 
 def test_a_file_that_is_no_mapping_is_refused(tmp_path):
