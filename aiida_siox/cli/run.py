@@ -104,7 +104,7 @@ def melt_quench(
             options,
         )
     if submit:
-        finish_submitted(submit_process(builder))
+        launch(builder, submit)
         return
     node = run_process(builder)
     if cells := cells_of(node):
