@@ -210,13 +210,14 @@ def test_protocols_show_density_and_voids_side_by_side():
 def test_labels_of_no_figure_overlap():
     cells = [(quality(x=x / 4, density=2.2 + 0.05 * x), curves()) for x in range(9)]
     qualities = [cell for cell, _ in cells]
+    rejected = quality(x=1.5, accepted=False)
     for figure in (
         structure_set.units_figure(qualities),
         structure_set.distribution_figure(cells),
         structure_set.scattering_figure(cells),
         structure_set.density_figure(qualities),
         structure_set.rate_figure({1e12: qualities, 1e13: qualities}),
-        structure_set.protocol_figure(dict.fromkeys(("free", "free_below_3000", "fixed"), qualities[4:7])),
+        structure_set.protocol_figure(dict.fromkeys(("free", "paper", "free_below_3000", "fixed"), [*qualities[4:7], rejected])),
     ):
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
@@ -228,6 +229,7 @@ def test_labels_of_no_figure_overlap():
                 assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[i + 1 :])
         names = [axes.yaxis.label for axes in figure.axes if axes.get_ylabel()]
         legends = [legend.get_window_extent(renderer) for legend in figure.legends]
+        assert all(box.x0 >= 0 and box.x1 <= figure.bbox.x1 for box in legends)
         for label in names:
             box = label.get_window_extent(renderer)
             assert box.y0 >= 0

@@ -410,7 +410,8 @@ def _legend(figure: Figure, axes: Axes) -> None:
     if any(line.get_markerfacecolor() == "white" for each in figure.axes for line in each.lines):
         handles.append(Line2D([], [], ls="", marker="o", ms=4.5, mfc="white", mec=st.MUTED))
         labels.append("rejected by the rules")
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(handles), columnspacing=1.4)
+    columns = len(handles) if sum(len(label) for label in labels) < 70 else 3
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, columnspacing=1.4)
 
 
 def protocol_figure(series: Mapping[str, Sequence[Quality]]) -> Figure:
