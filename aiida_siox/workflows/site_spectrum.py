@@ -280,8 +280,13 @@ def failure_message(process: orm.ProcessNode) -> str:
     parts: list[str] = []
     for node in dict.fromkeys([process, job]):
         if node is not None and not node.is_finished_ok:
-            state = "excepted" if node.is_excepted else f"exit status {node.exit_status}"
-            part = f"{node.process_label}<{node.pk}> {state}: {node.exit_message or node.exception or ''}".strip()
+            name = f"{node.process_label}<{node.pk}>"
+            if node.is_killed:
+                part = f"{name} was killed"
+            elif node.is_excepted:  # of a traceback what it ends with
+                part = f"{name} excepted: {next(reversed((node.exception or '').strip().splitlines()), '')}"
+            else:
+                part = f"{name} exit status {node.exit_status}: {node.exit_message or ''}".strip()
             if not any(part in said for said in parts):  # the message of a WorkChain may hold that of its job
                 parts.append(part)
     return "; ".join(parts)

@@ -91,6 +91,17 @@ def test_failure_message_names_process_and_job(make_job):
     assert f"PwCalculation<{job.pk}> exit status 305" in message
 
 
+def test_failure_message_of_what_was_killed_or_broke_off(aiida_profile):
+    killed, broken = orm.WorkChainNode(), orm.WorkChainNode()
+    for node in (killed, broken):
+        node.set_process_label("MeltQuenchWorkChain")
+    killed.set_process_state("killed")
+    broken.set_process_state("excepted")
+    broken.set_exception("Traceback (most recent call last):\n  File ...\nValueError: no such key\n")
+    assert failure_message(killed.store()) == f"MeltQuenchWorkChain<{killed.pk}> was killed"
+    assert failure_message(broken.store()) == f"MeltQuenchWorkChain<{broken.pk}> excepted: ValueError: no such key"
+
+
 def test_failure_message_says_everything_once(make_job):
     """The message of the WorkChain of a site holds that of its job already."""
     chain = orm.WorkChainNode()
