@@ -218,7 +218,7 @@ def test_labels_of_no_figure_overlap():
         structure_set.density_figure(qualities),
         structure_set.rate_figure({1e12: qualities, 1e13: qualities}),
         structure_set.protocol_figure(
-            dict.fromkeys(("free", "paper", "free_below_3000", "fixed"), [*qualities[4:7], rejected])
+            {key: [*qualities[4:7], rejected] for key in ("free", "paper", "free_below_3000", "fixed")}
         ),
     ):
         canvas = FigureCanvasAgg(figure)
