@@ -278,7 +278,9 @@ def study_progress(node: orm.ProcessNode) -> StudyProgress:
             running.append(item.process_type.rpartition(".")[2].replace("_", " "))
     over = state in FINISHED
     cells = [item for item in found.values() if item.process_type == CONFIGURATION]
-    n_cells = len(node.inputs.configurations.get_list()) if node.process_type == STRUCTURE_SET else 0
+    n_cells = 0
+    if node.process_type == STRUCTURE_SET and "configurations" in node.inputs:
+        n_cells = len(node.inputs.configurations.get_list())
     lanes = node.inputs.max_concurrent.value if "max_concurrent" in node.inputs else 1
     return StudyProgress(
         pk=node.pk or 0,

@@ -290,7 +290,10 @@ def test_get_codes_says_all_that_is_missing(own_computer, engines_folder):
     register_code("pw", str(engines_folder / "pw.x"), own_computer, "6.7")
     register_code("pp", str(engines_folder / "pp.x"), own_computer, "6.7")
     assert get_codes(["pw"], computer=own_computer.label)["pw"].label == "pw-6.7"
-    assert get_codes(["pw"], selection={"pw": f"pp-6.7@{own_computer.label}"})["pw"].label == "pp-6.7"
+    register_code("pw", str(engines_folder / "pw.x"), own_computer, "7.0")
+    assert get_codes(["pw"], selection={"pw": f"pw-7.0@{own_computer.label}"})["pw"].label == "pw-7.0"
+    with pytest.raises(click.ClickException, match=r"is of quantumespresso\.pp, not of quantumespresso\.pw"):
+        get_codes(["pw"], selection={"pw": f"pp-6.7@{own_computer.label}"})
 
     (engines_folder / "pp.x").unlink()
     assert "does not exist" in executable_problem(orm.load_code(f"pp-6.7@{own_computer.label}"))
