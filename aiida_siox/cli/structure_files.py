@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -133,7 +134,8 @@ def is_of(name: str, formula: str) -> bool:
         counts, wanted = parse_formula(name), parse_formula(formula)
     except ValueError:
         return name == formula
-    return counts == wanted or (wanted["Si"] == 1 and counts["O"] == wanted["O"] * counts["Si"])
+    reduced = math.gcd(wanted["Si"], wanted["O"]) == 1
+    return counts == wanted or (reduced and counts["O"] * wanted["Si"] == counts["Si"] * wanted["O"])
 
 
 def formula_of(structure: orm.StructureData) -> str:
