@@ -61,7 +61,7 @@ def test_the_next_seed_replaces_a_rejected_cell(engine_code):
     everything, _ = run_set(code, overrides(), ["Si8O4"], [1, 2, 3])
     void = {seed: everything["qualities"][f"Si8O4_{seed}"]["largest_void_angstrom"] for seed in (1, 2, 3)}
     first, second = next((a, b) for a in void for b in void if a < b and void[b] < void[a])
-    limit = {"action": "reject", "max_radius_angstrom": (void[first] + void[second]) / 2}
+    limit = {"action": "reject", "max_radius_angstrom": (void[first] + void[second]) / 2, "max_fraction": [[0.0, 1.0]]}
     builder = ConfigurationWorkChain.get_builder_from_protocol(code, "Si8O4", first, "fast", overrides(void=limit))
     builder.seed_stride = orm.Int(second - first)
     with enable_caching():
