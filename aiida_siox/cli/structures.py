@@ -120,10 +120,8 @@ def print_cells(title: str, cells: Sequence[Mapping[str, Any]]) -> None:
                 number(100 * cell["void_fraction"] if "void_fraction" in cell else None, 1),
                 number(cell["first_peak_neutron_per_angstrom"], 2),
                 number(cell.get("energy_per_atom_eV"), 3),
-                *(
-                    ", ".join(REASON_WORDS.get(rule, rule) for rule in rules) or "-"
-                    for rules in (cell["rejected_by"], flags)
-                ),
+                in_words(cell["rejected_by"]),
+                in_words(flags),
             ]
         )
     print_table(title, columns, rows)

@@ -2,8 +2,8 @@
 
 ``python docs/structures/compute.py [--concurrent 2] [--archive set.aiida.xz] [--only NAME] [--again NAME]
 [--collect]``, with the profile, codes and daemon of ``aiida-siox setup``. A series is computed again if it broke off,
-if its settings in series.yaml have changed since, or with ``--again``; the LAMMPS jobs that it has in common with earlier
-ones come from AiiDA's cache.
+if its settings in series.yaml have changed since, or with ``--again``; the LAMMPS jobs that it has in common with
+earlier ones come from AiiDA's cache.
 """
 
 from __future__ import annotations
