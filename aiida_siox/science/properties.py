@@ -1,4 +1,4 @@
-"""Properties of a site: what a table says of an absorber beside its spectrum, and what networks learn to read from it."""
+"""Properties of a site: what a table says of an absorber beside its spectrum, and what networks learn from that."""
 
 from __future__ import annotations
 
