@@ -11,7 +11,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida.manage import get_manager
 
-from aiida_siox.report.query import batches
+from aiida_siox.report.provenance import batches
 from aiida_siox.report.timing import HOLE_KIND, JobTime, times_of
 from aiida_siox.science.cost import JobSize
 from aiida_siox.science.cost_fit import Measured

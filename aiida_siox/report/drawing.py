@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from aiida_siox.report.figures import style as st
 
 PNG_DPI = 200
-#: Bytes from which a picture or a table inside a page is larger than it is worth: an SVG becomes a PNG, a table no link.
+#: Bytes from which what is inside a page is larger than it is worth: an SVG becomes a PNG, a table no link.
 LARGEST = 900_000
 
 Columns = Mapping[str, Sequence[Any] | np.ndarray]
@@ -43,6 +43,10 @@ class Drawing:
     explanation: str = ""
     paper: str = ""
 
+    def described(self, name: str, title: str, explanation: str = "", paper: str = "") -> Drawing:
+        """Return it with its words."""
+        return dataclasses.replace(self, name=name, title=title, explanation=explanation, paper=paper)
+
     def embedded(self) -> tuple[str, list[tuple[str, str]]]:
         """Return the image and links to its tables, all as ``data:`` addresses that need no file."""
         links = []
@@ -55,9 +59,7 @@ class Drawing:
             self.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
             if buffer.tell() <= LARGEST:
                 return data_uri(buffer.getvalue(), "image/svg+xml"), links
-            buffer = io.BytesIO()
-            self.figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata={"Software": None})
-        return data_uri(buffer.getvalue(), "image/png"), links
+            return data_uri(png_bytes(self.figure), "image/png"), links
 
     def written(self, folder: pathlib.Path) -> tuple[str, list[tuple[str, str]]]:
         """Write PNG, PDF and CSV; return the image as a ``data:`` address, and the names of the files.
@@ -81,6 +83,13 @@ class Drawing:
 def table_name(drawing: Drawing, end: str) -> str:
     """Return what the link to a table says."""
     return "CSV" if len(drawing.tables) == 1 else f"CSV {end.strip('_')}"
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """Return a figure as PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def data_uri(content: bytes, mime: str) -> str:

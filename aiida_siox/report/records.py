@@ -142,7 +142,7 @@ class SiteRecords:
         return self.material.absorber
 
     def state(self, n_ligands: int) -> str:
-        """Return the name of an absorber with so many ligands: ``Si3+`` where they take its electrons, else ``n_Si 2``."""
+        """Return the name of an absorber with so many ligands: ``Si3+`` if they take its electrons, else ``n_Si 2``."""
         electrons = self.material.species
         if all(electrons[ligand] > electrons[self.element] for ligand in self.material.ligands):
             return f"{self.element}{n_ligands}+"

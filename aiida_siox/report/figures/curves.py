@@ -115,9 +115,7 @@ def _error_columns(records: SiteRecords, quantity: Quantity, errors: Array, orde
     }  # fmt: skip
 
 
-def _sorted_panel(
-    axes: Axes, records: SiteRecords, errors: Array, order: Indices, scores: Mapping[str, Any]
-) -> None:
+def _sorted_panel(axes: Axes, records: SiteRecords, errors: Array, order: Indices, scores: Mapping[str, Any]) -> None:
     """Draw the errors of the test sites in ascending order, with the pooled RMSE and what no skill gives."""
     places, few = np.arange(1, len(order) + 1), len(order) < 150
     axes.vlines(places, 0, errors[order], color=st.GRID, lw=0.8 if few else 0.3, zorder=1)
@@ -164,7 +162,7 @@ def networks(records: SiteRecords, parts: Parts, quantity: Quantity) -> Drawing:
 
 
 def windows(records: SiteRecords, parts: Parts, quantity: Quantity, narrow: bool = True) -> Drawing:
-    """Draw the sorted errors of networks that see one narrow window (Fig. 6), or one band (Fig. S6), and of the whole."""
+    """Draw the sorted errors of networks that see one narrow window (Fig. 6), or one band (Fig. S6), and all."""
     part = part_of(parts, "windows")
     names, wanted = chosen_windows(part, narrow)
     errors = part.array(f"{quantity.name}_window_site_rmse")

@@ -189,8 +189,8 @@ def windows(records: SiteRecords, parts: Parts, quantity: Quantity, narrow: bool
     predicted, fitted = part.array(f"{name}_window_predicted"), part.arrays.get(f"{name}_window_fitted")
     found = {
         i: Readings(
-            quantity, "random", records.values[name], columns_of(predicted[i]), None if fitted is None else columns_of(fitted[i]),
-            part.find("scores", name, names[i]) or {},
+            quantity, "random", records.values[name], columns_of(predicted[i]),
+            None if fitted is None else columns_of(fitted[i]), part.find("scores", name, names[i]) or {},
         )
         for i in wanted
     }  # fmt: skip

@@ -87,6 +87,7 @@ STYLE: dict[str, Any] = {
     "mathtext.default": "regular",
 }
 
+
 @contextlib.contextmanager
 def style() -> Iterator[None]:
     """Apply the look while a figure is made and written."""
@@ -171,9 +172,8 @@ def maths(symbol: str) -> str:
 
 def maths_of(state: str) -> str:
     """Return ``Si3+`` or ``n_Si 2`` as mathtext."""
-    if state.endswith("+"):
-        element, charge = re.fullmatch(r"(\D+)(\d+)\+", state).groups()
-        return f"{element}$^{{{charge}{'+' if charge != '0' else ''}}}$"
+    if found := re.fullmatch(r"(\D+)(\d+)\+", state):
+        return f"{found[1]}$^{{{found[2]}{'+' if found[2] != '0' else ''}}}$"
     return state if "_" not in state else f"{maths(state.split()[0])} = {state.split()[-1]}"
 
 
@@ -211,7 +211,9 @@ def composition_handles(records: SiteRecords, rows: NDArray[np.int64]) -> list[L
     ]
 
 
-def composition_ticks(axes: Axes, records: SiteRecords, compositions: Sequence[float], first: Sequence[str] = ()) -> None:
+def composition_ticks(
+    axes: Axes, records: SiteRecords, compositions: Sequence[float], first: Sequence[str] = ()
+) -> None:
     """Name compositions below their places 0, 1, …, after other names that come first."""
     names = [*first, *(records.compound(float(x)) for x in compositions)]
     axes.set_xticks(range(len(names)), names)
