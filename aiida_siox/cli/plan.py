@@ -86,4 +86,3 @@ def structure(
         atomic = find_atomic_data(codes["ld1"], protocol, atomic_changes) is None
         found = plan_structure(file.name, node, sites, inputs, protocol, calibrate=calibrate, atomic=atomic)
     print_plan(found, options_file)
-

@@ -1,8 +1,8 @@
 """What an engine job costs: a table by engine, each with one exponent of the size of the cell.
 
-The size is (N² N_pw)^⅓ with the atoms N and the plane waves N_pw of a wavefunction (of the density where the engine works
-on its grid): at one cutoff and density it is proportional to N, and its cube is the work of orthogonalising bands in a
-plane-wave code (P. Giannozzi et al., J. Phys.: Condens. Matter 21, 395502 (2009)), vacuum included. LAMMPS knows no
+The size is (N² N_pw)^⅓ with the atoms N and the plane waves N_pw of a wavefunction (of the density where the engine
+works on its grid): at one cutoff and density it is proportional to N, and its cube is the work of orthogonalising bands
+in a plane-wave code (P. Giannozzi et al., J. Phys.: Condens. Matter 21, 395502 (2009)), vacuum included. LAMMPS knows no
 plane waves: N counts. The numbers were measured; `docs/validation/cost.py` fits them and says how far they are off.
 """
 
@@ -99,7 +99,7 @@ class EngineCost:
     :param exponent: of the size.
     :param per_digit: factor of the iterations for each digit of convergence; None: proportional to the digits.
     :param largest: atoms of the largest cell that was measured; 0 where size does not matter.
-    :param stored_bytes: that a job adds to the profile, and for each atom, and for each repeat and factor of iterations.
+    :param stored_bytes: that a job adds to the profile; the next two for each atom, and each repeat and iteration.
     :param scratch_bytes: that a job leaves beside its wavefunctions.
     :param bands_per_atom: whose wavefunctions it leaves.
     """

@@ -100,7 +100,9 @@ def test_second_basin_of_an_atom_is_told(parse, result):
 def test_henkelmans_program(parse, quartz, result):
     positions = np.array([site.position for site in quartz.sites])
     cell = np.array(quartz.cell)
-    text = acf((positions + cell[0]) / BOHR_ANGSTROM, result["electrons"], np.array(result["volumes_A3"]) / BOHR_ANGSTROM**3)
+    text = acf(
+        (positions + cell[0]) / BOHR_ANGSTROM, result["electrons"], np.array(result["volumes_A3"]) / BOHR_ANGSTROM**3
+    )
     stdout = "  GRID BASED BADER ANALYSIS  (Version 1.05 08/19/23)\n"
     outputs, process = parse({"bader.json": None, "ACF.dat": text, "bader.out": stdout})
     assert process.is_finished_ok, process.exit_message

@@ -131,7 +131,7 @@ def test_stored_bytes_by_hand():
 
 @pytest.mark.parametrize("data", [None, {}, [], {"engines": {"pw": {"wrong": 1}}}])
 def test_what_is_no_table_is_refused(data):
-    with pytest.raises(ValueError, match="docs/validation/cost.py"):
+    with pytest.raises(ValueError, match=r"docs/validation/cost\.py"):
         CostTable.from_dict(data)
 
 
