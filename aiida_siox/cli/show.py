@@ -50,9 +50,7 @@ CELL_MAKERS = ("siox.melt_quench", "siox.configuration")
 @click.command()
 @click.argument("identifier", metavar="PK")
 @click.option("--energies", is_flag=True, help="Of a site table: every term of the transition energies.")
-@click.option(
-    "--calibration", metavar="PK", help="CalibrationData: energies on the measured axis."
-)
+@click.option("--calibration", metavar="PK", help="CalibrationData: energies on the measured axis.")
 @json_option
 @with_profile
 def show(identifier: str, energies: bool, calibration: str | None, as_json: bool) -> None:

@@ -43,7 +43,7 @@ def test_result_is_stored_and_leads_back():
     assert analysis.base.attributes.get("parameters") == AnalysisProtocol.get_parameters("fast")["splits"]
     expected = dataset.properties["valence"].mean()
     np.testing.assert_allclose(analysis.get_array("valence_grouped_predicted"), np.full(48, expected), rtol=1e-6)
-    assert analysis.scores["valence"]["grouped"]["rmse"]["mean"] == pytest.approx(dataset.valence.std())
+    assert analysis.scores["valence"]["grouped"]["rmse"]["mean"] == pytest.approx(dataset.properties["valence"].std())
     query = orm.QueryBuilder().append(DatasetData, filters={"uuid": dataset.uuid}, tag="dataset")
     query.append(orm.CalcFunctionNode, with_incoming="dataset", tag="analyse")
     query.append(AnalysisData, with_incoming="analyse", filters={"attributes.part": "splits"}, project="uuid")

@@ -73,7 +73,7 @@ def test_predicts_a_computed_spectrum_on_its_own_axis(valence_model):
     assert (prediction.kind, prediction.split) == ("site", "grouped")
     assert prediction.rmse == valence_model.base.attributes.get("rmse") == valence_model.scores["grouped"]["rmse"]
     assert prediction.value == pytest.approx(valence_model.predict((ENERGY, node.mean)).value, abs=1e-6)
-    assert prediction.notes == ("gamma_eV of the spectrum is 0.4, the model was trained with 0.8.",)
+    assert prediction.notes[0] == "gamma_eV of the spectrum is 0.4, the model was trained with 0.8."
 
 
 def test_attributes_come_from_the_card(valence_model, aiida_profile):

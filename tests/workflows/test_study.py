@@ -49,7 +49,7 @@ class TestStudy:
         dataset = outputs.dataset
         n_done = {label: outputs.site_tables[label].base.attributes.get("n_done") for label in LABELS}
         assert n_done == {"Si2O4_1": 2, "Si2O4_2": 2, "Si4O5_1": 3}
-        assert len(dataset.valence) == sum(n_done.values()) == dataset.base.attributes.get("n_sites")
+        assert dataset.n_sites == sum(n_done.values()) == dataset.base.attributes.get("n_sites")
         entries = [(entry["formula"], entry["n_done"], entry["n_requested"]) for entry in dataset.configurations]
         assert entries == [("Si2O4", 2, 2), ("Si2O4", 2, 2), ("Si4O5", 3, 4)]
         assert [entry.formula for entry in dataset.averaged()] == ["Si2O4", "Si2O4"]  # 3 of 4 sites give no average
