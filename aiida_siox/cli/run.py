@@ -220,13 +220,12 @@ def checked_structure(
 
     :returns: the inputs are those of protocols/structure_targets.yaml, with ``max_concurrent`` as it was asked for.
     """
-    from aiida_siox.workflows.settings import settings_error
     from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
     from aiida_siox.workflows.structure_targets import validate_inputs, validate_max_concurrent
 
     with user_errors():
         inputs = Targets.get_protocol_inputs(protocol, overrides)
-        refuse(settings_error(Targets.settings_from(inputs, protocol)))
+        Targets.settings_from(inputs, protocol)
     if max_concurrent is not None:
         inputs["max_concurrent"] = max_concurrent
     refuse(validate_max_concurrent(orm.Int(inputs["max_concurrent"])))
@@ -251,8 +250,8 @@ def read_structure(path: pathlib.Path, file_format: str | None = None) -> orm.St
     from ase import Atoms
     from ase.io.formats import UnknownFileTypeError, ioformats
 
+    from aiida_siox.registry import nearest
     from aiida_siox.science.structures import validate_structure
-    from aiida_siox.workflows.protocol import nearest
 
     if file_format is not None and file_format not in ioformats:
         raise ValueError(f"unknown format `{file_format}`: {nearest(file_format, list(ioformats))}")
