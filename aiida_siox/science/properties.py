@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,35 +13,11 @@ from numpy.typing import NDArray
 
 from aiida_siox.materials import Material
 from aiida_siox.registry import Registry
+from aiida_siox.science.quantity import Axis, Kind, Quantity
+
+__all__ = ["PROPERTIES", "Axis", "Cell", "Kind", "SiteProperty", "define"]
 
 Array = NDArray[np.float64]
-
-
-class Kind(enum.StrEnum):
-    """What the values of a property are: how they are scored, drawn and said in words."""
-
-    SCALAR = "scalar"
-    """One number a site."""
-    CURVE = "curve"
-    """A function sampled on an axis."""
-    FRACTIONS = "fractions"
-    """Parts of one over the labels of an axis; their mean over sites is a distribution."""
-    COUNTS = "counts"
-    """Numbers of things, over the labels of an axis."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Axis:
-    """What the columns of a property stand for.
-
-    :param name: such as ``r``.
-    :param unit: such as ``Å``; empty for labels.
-    :param values: numbers, shape (m,), or labels.
-    """
-
-    name: str
-    unit: str
-    values: tuple[float, ...] | tuple[str, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +56,7 @@ class SiteProperty:
     :param limits: what the numbers can be: intervals are cut there.
     :param error_scale: error that would still be good, in the unit: scale of error axes.
     :param available: whether a material and settings give it; a table holds what is available.
+    :param note: what readers must know, with attributes of a data set in it: ``σ {sigma_angstrom} Å``.
     """
 
     name: str
@@ -93,6 +69,20 @@ class SiteProperty:
     limits: tuple[float, float] = (-math.inf, math.inf)
     error_scale: float = 1.0
     available: Callable[[Material, Mapping[str, Any]], bool] = lambda material, settings: True
+    note: str = ""
+
+    def quantity(self, axis: Axis | None = None, attributes: Mapping[str, Any] | None = None) -> Quantity:
+        """Return what its values are in a data set.
+
+        :param axis: of the columns there; None for a scalar.
+        :param attributes: of the data set, for the note, which is empty where one of them is missing.
+        """
+        try:
+            note = self.note.format_map(attributes or {})
+        except KeyError:
+            note = ""
+        own = ("name", "title", "symbol", "unit", "kind", "limits", "error_scale")
+        return Quantity(**{key: getattr(self, key) for key in own}, axis=axis, note=note)
 
 
 PROPERTIES: Registry[SiteProperty] = Registry("property of a site", "aiida_siox.properties")

@@ -24,7 +24,6 @@ from ase import Atoms
 from matplotlib.figure import Figure
 from PIL import Image
 
-from aiida_siox.report.figures import structure_set as figures
 from aiida_siox.report.figures.style import style
 from aiida_siox.science import diffraction
 from aiida_siox.science.acceptance import count_acceptance
@@ -33,10 +32,11 @@ from aiida_siox.workflows.configuration_lane import configuration_label
 from aiida_siox.workflows.diffraction import DiffractionProtocol
 
 FOLDER = pathlib.Path(__file__).parent
-sys.path.insert(0, str(FOLDER.parent / "reference_data"))
+sys.path[:0] = [str(FOLDER), str(FOLDER.parent / "reference_data")]
+import set_figures as figures  # noqa: E402
 from describe import opened, write  # noqa: E402
 
-sys.path.pop(0)
+del sys.path[:2]
 
 EXTRA = "siox_structures"
 DPI = 150

@@ -16,11 +16,22 @@ from aiida.tools import delete_nodes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from aiida_siox.calculations.structures import structure_from_atoms
-from aiida_siox.report.figures import structure_set, style
+from aiida_siox.report.figures import style
 from aiida_siox.science.cells import alpha_quartz, density_g_cm3, diamond_silicon
 
 EXTRA = "siox_structures"
-DRAW = pathlib.Path(__file__).parents[2] / "docs" / "structures" / "draw.py"
+FOLDER = pathlib.Path(__file__).parents[2] / "docs" / "structures"
+
+
+def loaded(name):
+    """Return a module of the folder of the documentation, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+structure_set = loaded("set_figures")
 
 
 def quality(x=1.0, density=2.4, oxygen=None, total=None, **others):
@@ -242,12 +253,12 @@ def test_labels_of_no_figure_overlap():
 @pytest.fixture
 def draw():
     """Return docs/structures/draw.py as a module."""
-    spec = importlib.util.spec_from_file_location("draw_structures", DRAW)
+    spec = importlib.util.spec_from_file_location("draw_structures", FOLDER / "draw.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     yield module
-    for name in (spec.name, "describe", "compute"):
+    for name in (spec.name, "describe", "compute", "set_figures"):
         sys.modules.pop(name, None)
 
 
