@@ -110,7 +110,7 @@ def collect(
     del version
     pseudos, spectra, failures = (nested.get(name, {}) for name in ("pseudos", "spectra", "failures"))
     values = settings.get_dict()
-    material = load_material(values.get("material", "siox"))
+    material = load_material(values["material"])
     check_spectra(structure, values["treatment"], spectra)
     check_pseudos(material, pseudos)
     atoms = structure.get_ase()

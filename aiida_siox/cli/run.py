@@ -221,18 +221,17 @@ def checked_structure(
 
     :returns: the inputs are those of protocols/structure_targets.yaml, with ``max_concurrent`` as it was asked for.
     """
-    from aiida_siox.workflows.settings import settings_error
     from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
     from aiida_siox.workflows.structure_targets import validate_inputs, validate_max_concurrent
 
     with user_errors():
         inputs = Targets.get_protocol_inputs(protocol, overrides)
-        refuse(settings_error(Targets.settings_from(inputs, protocol)))
+        Targets.settings_from(inputs, protocol)
     if max_concurrent is not None:
         inputs["max_concurrent"] = max_concurrent
     refuse(validate_max_concurrent(orm.Int(inputs["max_concurrent"])))
     with user_errors(str(file)):
-        node = read_structure(file, file_format, load_material("siox"))
+        node = read_structure(file, file_format, load_material(inputs["settings"]["material"]))
     refuse(validate_inputs({"structure": node, **({} if sites is None else {"sites": orm.List(sites)})}))
     return node, inputs
 
