@@ -2,59 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.model import ModelData
-from aiida_siox.materials import load_material
+from aiida_siox.data.property_arrays import PropertyArrays
 from aiida_siox.report.page import signed
-from aiida_siox.report.records import CellRecord, Readings, SiteRecords, columns_of
+from aiida_siox.report.records import CellRecord, Readings, SiteRecords, Substance, columns_of
 from aiida_siox.report.study_nodes import Study
-from aiida_siox.science.quantity import Axis, Kind, Quantity
+from aiida_siox.science.properties import PROPERTIES
+from aiida_siox.science.quantity import Quantity
 from aiida_siox.science.spectra import MINIMUM_COVERAGE
 
 
-def quantities_of(attributes: Any, r: Any) -> dict[str, Quantity]:
-    """Return what the properties of a node are."""
-    sigma = attributes.get("sigma_angstrom", None)
-    note = "" if sigma is None else f"σ = {sigma:g} Å"
-    states = Axis("ligands", "", tuple(map(str, range(5))))
-    return {
-        "valence": Quantity("valence", "Bader valence", "$V$", "e", Kind.SCALAR, error_scale=0.1),
-        "rdf": Quantity(
-            "rdf", "g(R)", "$g(R)$", "1", Kind.CURVE, Axis("r", "Å", tuple(map(float, r))), error_scale=0.3, note=note
-        ),
-        "oxidation": Quantity("oxidation", "oxidation states", "fraction", "1", Kind.FRACTIONS, states),
-    }
+def quantities_of(node: PropertyArrays) -> dict[str, Quantity]:
+    """Return what the properties of a node are; those that nobody has registered here are left out."""
+    axes, attributes = node.axes, node.base.attributes.all
+    names = [name for name in node.kinds if name in PROPERTIES]
+    return {name: PROPERTIES[name].quantity(axes.get(name), attributes) for name in names}
+
+
+def substance_of(node: PropertyArrays) -> Substance:
+    """Return what was computed."""
+    identity, axes = node.base.attributes.get("material"), node.axes
+    species = tuple(str(label) for label in axes["coordination"].values)
+    return Substance(
+        title=identity["title"],
+        absorber=identity["absorber"],
+        edge=identity["edge"],
+        ligands=tuple(identity["ligands"]),
+        species=species,
+        max_ligands=len(axes["oxidation"].values) - 1,
+    )
 
 
 def dataset_records(dataset: DatasetData) -> SiteRecords:
     """Return the sites of a data set."""
     sites, attributes = dataset.site_set(), dataset.base.attributes
-    totals = [int(entry["n_silicon_total"]) for entry in dataset.configurations]
+    totals = [int(entry["n_absorbers"]) for entry in dataset.configurations]
     names = [f"{f}_{d[:6]}" for f, d in zip(sites.formulas, sites.digests, strict=True)]
     counts = [names[:i].count(name) for i, name in enumerate(names)]
     labels = [f"{name}-{n + 1}" if n else name for name, n in zip(names, counts, strict=True)]
     cells = zip(labels, sites.formulas, sites.x.tolist(), totals, sites.complete.tolist(), sites.digests, strict=True)
+    quantities, values = quantities_of(dataset), dataset.properties
     return SiteRecords(
-        origin=f"data set {str(attributes.get('digest', None) or 'unknown')[:8]}",
+        origin=f"data set {str(attributes.get('digest'))[:8]}",
         energy=sites.energy,
         spectra=sites.spectra,
-        quantities=quantities_of(attributes, sites.r),
-        values={
-            "valence": sites.valence[:, None], "rdf": sites.rdf, "oxidation": np.eye(5)[np.minimum(sites.n_oxygen, 4)],
-        },
-        ligands=sites.n_oxygen,
+        quantities=quantities,
+        values={name: values[name] for name in quantities},
+        ligands=dataset.n_ligands,
         site_index=sites.site_index,
         configuration=sites.configuration,
         cells=tuple(CellRecord(*cell) for cell in cells),
-        material=load_material("siox"),
-        protocol=str(attributes.get("protocol", None) or "unknown protocol"),
-        treatment=str(attributes.get("treatment", None) or "unknown treatment"),
-    )  # fmt: skip
+        material=substance_of(dataset),
+        protocol=str(attributes.get("protocol")),
+        treatment=str(attributes.get("treatment")),
+    )
 
 
 def study_records(study: Study, protocol: str, done: bool = True) -> SiteRecords | None:
@@ -63,38 +70,37 @@ def study_records(study: Study, protocol: str, done: bool = True) -> SiteRecords
     :param protocol: word for all numbers.
     :param done: only those with a spectrum; else all that were asked for, with NaN for what they lack.
     """
-    entries = [entry for entry in study.configurations if entry.table is not None]
+    entries = [(entry, entry.table) for entry in study.configurations if entry.table is not None]
     if not entries:
         return None
-    tables = study.tables
+    tables = [table for _, table in entries]
     rows = [table.done if done else np.full(len(table.done), True) for table in tables]
-    totals = [int(table.base.attributes.get("n_silicon_total")) for table in tables]
-    cells = [
-        CellRecord(entry.label, entry.formula, entry.x, n, bool(table.done.sum() >= MINIMUM_COVERAGE * n), entry.label)
-        for entry, table, n in zip(entries, tables, totals, strict=True)
-    ]
 
-    def joined(name: str) -> Any:
-        return np.concatenate([table.get_array(name)[mine] for table, mine in zip(tables, rows, strict=True)])
+    def joined(arrays: Iterable[Any]) -> Any:
+        return np.concatenate([array[mine] for array, mine in zip(arrays, rows, strict=True)])
 
-    shift = 0.0 if study.calibration is None else study.calibration.shift
-    energy, spectra = tables[0].energy + shift, joined("spectra")
+    energy = tables[0].energy + (0.0 if study.calibration is None else study.calibration.shift)
     window = energy[[0, -1]] if study.dataset is None else study.dataset.energy[[0, -1]]
     inside = (energy >= window[0]) & (energy <= window[1])
-    attributes = tables[0].base.attributes
+    quantities, values = quantities_of(tables[0]), [table.properties for table in tables]
+    cells = [
+        CellRecord(entry.label, entry.formula, entry.x, n, bool(table.done.sum() >= MINIMUM_COVERAGE * n), entry.label)
+        for entry, table in entries
+        for n in [table.n_absorbers]
+    ]
     return SiteRecords(
         origin=f"study {study.node.pk}",
         energy=energy[inside],
-        spectra=spectra[:, inside],
-        quantities={"valence": quantities_of(attributes, ())["valence"]},
-        values={"valence": joined("valence_e")[:, None]},
-        ligands=joined("n_oxygen"),
-        site_index=joined("index"),
+        spectra=joined(table.spectra for table in tables)[:, inside],
+        quantities=quantities,
+        values={name: joined(each[name] for each in values) for name in quantities},
+        ligands=joined(table.n_ligands for table in tables),
+        site_index=joined(table.site_index for table in tables),
         configuration=np.repeat(np.arange(len(tables)), [int(mine.sum()) for mine in rows]),
         cells=tuple(cells),
-        material=load_material("siox"),
+        material=substance_of(tables[0]),
         protocol=protocol,
-        treatment=str(study.shared("treatment") or "unknown treatment"),
+        treatment=str(study.shared("treatment")),
         axis=energy_axis(study),
     )
 

@@ -11,15 +11,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from aiida_siox.learning import metrics
-from aiida_siox.materials import Material
 from aiida_siox.science.quantity import Kind, Quantity
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 
+#: Ligands that take electrons: the number of them is the charge of the absorber.
+ANIONS = frozenset({"N", "O", "F", "S", "Cl", "Se", "Br", "Te", "I"})
+
+
 class NotDrawn(ValueError):
     """A figure cannot be drawn from what is there; the message says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Substance:
+    """What was computed, as far as words and axes of a report need it.
+
+    :param title: for people.
+    :param absorber: element.
+    :param edge: such as ``K``.
+    :param ligands: elements whose number beside the absorber is its oxidation state.
+    :param species: all elements, in the order of formulas.
+    :param max_ligands: most of them that count apart.
+    """
+
+    title: str
+    absorber: str
+    edge: str
+    ligands: tuple[str, ...]
+    species: tuple[str, ...]
+    max_ligands: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +93,7 @@ class SiteRecords:
     site_index: Indices
     configuration: Indices
     cells: tuple[CellRecord, ...]
-    material: Material
+    material: Substance
     protocol: str = "unknown protocol"
     treatment: str = "unknown treatment"
     axis: str = "Energy, calibrated axis (eV)"
@@ -143,8 +166,7 @@ class SiteRecords:
 
     def state(self, n_ligands: int) -> str:
         """Return the name of an absorber with so many ligands: ``Si3+`` if they take its electrons, else ``n_Si 2``."""
-        electrons = self.material.species
-        if all(electrons[ligand] > electrons[self.element] for ligand in self.material.ligands):
+        if self.element not in ANIONS and set(self.material.ligands) <= ANIONS:
             return f"{self.element}{n_ligands}+"
         return f"{self.ligand_symbol} {n_ligands}"
 

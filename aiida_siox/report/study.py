@@ -198,7 +198,7 @@ class StudyReport:
         density = entry.quality.get("density_g_cm3", atoms.get_masses().sum() * 1.66053907 / atoms.get_volume())
         sites = "no spectra"
         if entry.table is not None:
-            requested = entry.table.base.attributes.get("n_requested")
+            requested = entry.table.n_absorbers
             sites = f"{int(entry.table.done.sum())}/{requested} {self.study.material.absorber} sites done"
         with style.style():
             picture = png_bytes(structures.cell_picture(atoms, self.study.material))

@@ -121,8 +121,9 @@ class Study:
 
     @property
     def material(self) -> Material:
-        """What was computed."""
-        return load_material(self.shared("material") or "siox")
+        """What was computed, for drawings of cells and words."""
+        settings = self.shared("settings") or plain_input(self.node, "settings") or {}
+        return load_material(settings.get("material") or "siox")
 
     def shared(self, key: str) -> Any:
         """Return the value of an attribute that all tables share, without tables that of the settings, or None."""

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from aiida_siox.materials import load_material
-from aiida_siox.report.records import AnalysisPart, CellRecord, SiteRecords
+from aiida_siox.report.records import AnalysisPart, CellRecord, SiteRecords, Substance
 from aiida_siox.science.quantity import Axis, Kind, Quantity
 
 #: Formula and silicon sites of the small cells of the reference data set.
@@ -21,6 +20,7 @@ CELLS = (
 )
 NAN = float("nan")
 R = (np.arange(256) + 0.5) * 5 / 256
+SILICA = Substance("SiOₓ, Si K edge", "Si", "K", ("O",), ("Si", "O"), 4)
 QUANTITIES = {
     "valence": Quantity("valence", "Bader valence", "$V$", "e", Kind.SCALAR, error_scale=0.1),
     "rdf": Quantity("rdf", "g(R)", "$g(R)$", "1", Kind.CURVE, Axis("r", "Å", tuple(R)), note="σ = 0.15 Å"),
@@ -83,7 +83,7 @@ def source(cells: Any = CELLS, copies: int = 4, n_energies: int = 256, seed: int
         values={"valence": valence[:, None], "rdf": rdf, "oxidation": np.eye(5)[np.minimum(n_oxygen, 4)]},
         ligands=n_oxygen, site_index=np.concatenate([np.arange(n) for n in counts]), configuration=configuration,
         cells=tuple(CellRecord(f"{f}_{i:02d}", f, c, n, True, f"{i:02d}") for i, (f, c, n) in enumerate(cells)),
-        material=load_material("siox"), protocol="synthetic", treatment="fch",
+        material=SILICA, protocol="synthetic", treatment="fch",
     )  # fmt: skip
 
 

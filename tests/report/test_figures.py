@@ -108,7 +108,7 @@ def test_states_are_charges_of_what_gives_electrons_and_numbers_of_ligands_else(
     assert sites.state(3) == "Si3+"
     assert style.maths_of("Si3+") == "Si$^{3+}$"
     assert style.maths_of("Si0+") == "Si$^{0}$"
-    oxygen = SILICA.model_copy(update={"absorber": "O", "ligands": ["Si"]})
+    oxygen = dataclasses.replace(synthetic.SILICA, absorber="O", ligands=("Si",))
     assert dataclasses.replace(sites, material=oxygen).state(2) == "n_Si 2"
     assert style.maths_of("n_Si 2") == "$n_{Si}$ = 2"
 

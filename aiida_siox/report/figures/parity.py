@@ -114,7 +114,7 @@ def split_parity(records: SiteRecords, found: Sequence[Readings], read_by: str =
     limits = limits_of(found)
     note = records.note(quantity.note, found[-1].seeds)
     with st.style():
-        figure = st.new_figure(st.WIDTH if len(found) > 1 else 0.6 * st.WIDTH, 3.85)
+        figure = st.new_figure(st.WIDTH if len(found) > 1 else 0.6 * st.WIDTH, 3.98)
         panels = figure.subplots(1, len(found), sharex=True, sharey=True, squeeze=False)[0]
         for axes, readings in zip(panels, found, strict=True):
             parity_panel(axes, records, readings, limits)

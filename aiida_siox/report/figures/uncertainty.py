@@ -58,8 +58,8 @@ def intervals(records: SiteRecords, parts: Parts, quantity: Quantity) -> Drawing
             first = predicted[0, :, 0], low[0, :, 0], high[0, :, 0]
             tables = {"a": _interval_panel(left, records, quantity, first, level)}
         else:
-            right = figure.add_subplot(places[0, :])
-            panels = [figure.add_subplot(places[1, 2 * i : 2 * i + 2]) for i in range(N_BANDS)]
+            right = figure.add_subplot(places[1, :])
+            panels = [figure.add_subplot(places[0, 2 * i : 2 * i + 2]) for i in range(N_BANDS)]
             first = predicted[0], low[0], high[0]
             tables = {"a": _band_panels(panels, records, quantity, first, level)}
         tables["b"] = _coverage_panel(right, records, part, quantity, low, high)
