@@ -1,4 +1,4 @@
-"""``aiida-siox show``: the JSON contract, literally, and the tables for reading."""
+"""``aiida-siox show``: its JSON, key by key, and the tables for reading."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.calculations import test_tables
 from tests.cli.conftest import SHIFT, make_table, quartz_like
 from tests.quartz import quartz_spectrum
 
-#: Energies of the free silicon atom in Ry (FACTS).
+#: Energies of the free silicon atom in Ry (docs/develop/engine_facts.md).
 ATOM = {
     "ground_all_electron_Ry": -579.674871,
     "ground_pseudo_Ry": -46.329006,

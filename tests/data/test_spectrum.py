@@ -53,7 +53,7 @@ def test_total_energy_axis_fch():
 
 
 def test_total_energy_axis_xch():
-    """As printed by quartz (FACTS): energy zero and Fermi energy are the same level there."""
+    """As printed by quartz (docs/develop/engine_facts.md): energy zero and Fermi energy are the same level there."""
     spectrum = make_spectrum("xch", energy_zero_eV=7.9365, fermi_eV=7.9365, transition_eV=1856.693)
     assert spectrum.offset == pytest.approx(1856.693)
 
@@ -125,7 +125,7 @@ class TestBroadened:
         spectrum = quartz_spectrum()
         for same in (0.8, Constant(0.8, 0.0), {"model": "constant", "gamma_eV": None, "gaussian_fwhm_eV": 0.0}):
             np.testing.assert_allclose(spectrum.broadened(same), spectrum.mean, atol=1e-5 * spectrum.mean.max())
-        assert spectrum.white_line == pytest.approx(1859.58, abs=0.03)  # FACTS
+        assert spectrum.white_line == pytest.approx(1859.58, abs=0.03)  # docs/develop/engine_facts.md
 
     def test_a_growing_half_width_flattens_what_lies_high(self):
         spectrum = quartz_spectrum()
