@@ -89,7 +89,13 @@ def write_pages(app: Any) -> None:
             path.write_text(text, encoding="utf-8")
 
 
+def escape_bars(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Keep absolute values in docstrings from being taken for substitutions."""
+    lines[:] = [line.replace("|", "\\|") for line in lines]
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Register the extension."""
     app.connect("builder-inited", write_pages)
+    app.connect("autodoc-process-docstring", escape_bars)
     return {"parallel_read_safe": True}
