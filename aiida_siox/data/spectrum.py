@@ -93,7 +93,7 @@ class SpectrumData(ArrayData):
     @property
     def broadening(self) -> dict[str, Any]:
         """Broadening of the stored curve: that of the run, or what the calcfunction ``broaden`` was given."""
-        run = Constant(float(self.base.attributes.get("gamma_eV")), 0.0).to_dict()
+        run = Constant(gamma_eV=float(self.base.attributes.get("gamma_eV")), gaussian_fwhm_eV=0.0).to_dict()
         return dict(self.base.attributes.get("broadening", run))
 
     @property
@@ -113,7 +113,7 @@ class SpectrumData(ArrayData):
         if isinstance(broadening, Broadening):
             return broadening
         if not isinstance(broadening, Mapping):
-            return Constant(broadening, 0.0)
+            return Constant.parse({"gamma_eV": broadening, "gaussian_fwhm_eV": 0.0}, "broadening")
         if broadening.get("gamma_eV", 0.0) is None:
             broadening = {**broadening, "gamma_eV": float(self.base.attributes.get("gamma_eV"))}
         return broadening_from_dict(broadening)
