@@ -77,6 +77,11 @@ def ld1_input(parameters: Mapping[str, Any], test: Mapping[str, Any] | None = No
     return "\n".join(lines) + "\n"
 
 
+def _row(label: str, n: int, l: int, *numbers: float) -> str:  # noqa: E741
+    occupation, energy, r_cut, r_cut_us = numbers
+    return f"{label} {int(n):2d} {int(l):2d} {occupation:7.3f} {energy:8.3f} {r_cut:7.3f} {r_cut_us:7.3f}"
+
+
 def configuration_of(states: Sequence[Sequence[Any]]) -> str:
     """Return the configuration in which a pseudopotential is tested: its own, with every channel that has a state.
 
@@ -160,8 +165,8 @@ class Ld1Parameters(Checked):
         asked = self.inputp.lgipaw_reconstruction
         if bool(self.gipaw_states) != asked or (self.gipaw_states and self.inputp.lpaw):
             raise ValueError(
-                "`gipaw_states` and `inputp.lgipaw_reconstruction` belong together and to ultrasoft sets: PAW data hold "
-                "their own partial waves"
+                "`gipaw_states` and `inputp.lgipaw_reconstruction` belong together and to ultrasoft sets: PAW data "
+                "hold their own partial waves"
             )
         return self
 

@@ -19,7 +19,7 @@ from aiida_siox.science.melt_quench import (
 from aiida_siox.science.potentials import Potential
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, resolve_potential
 
-MUNETOH = Potential.from_dict(resolve_potential("munetoh"))
+MUNETOH = Potential.parse(resolve_potential("munetoh"))
 
 
 def parameters(protocol, **changes):
@@ -138,5 +138,5 @@ def test_charges_stand_in_the_data_file():
 
 
 def test_validation_names_what_is_missing():
-    with pytest.raises(ValueError, match="`timestep_fs`, .* are missing"):
+    with pytest.raises(ValueError, match=r"`timestep_fs`, .* are missing"):
         Dynamics.parse({"fixed_volume": True})
