@@ -8,16 +8,28 @@ import lzma
 import pathlib
 import shutil
 import sys
+import tarfile
 import tempfile
 import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import click
 from aiida import orm
-from aiida.common.exceptions import AiidaException
+from aiida.common.exceptions import AiidaException, IncompatibleStorageSchema
+from aiida.manage import get_config
+from aiida.tools.archive import create_archive
+from aiida.tools.archive import import_archive as read
+from aiida.tools.archive.abstract import get_format
+from sqlalchemy.exc import SQLAlchemyError
 
-from aiida_siox.cli.common import describe, emit_json, json_option, load_node, say, size_text, user_errors, with_profile
+from aiida_siox.cli.common import describe, json_option, load_node, say, user_errors, with_profile
+from aiida_siox.cli.output.files import new_file
+from aiida_siox.cli.output.numbers import size_text
+from aiida_siox.cli.output.tables import emit_json
+from aiida_siox.cli.profile import PROFILE, create_profile, current_profile_option, load_siox_profile
 
 #: The provenance of a node leads to the jobs that made its inputs, but not on to other studies that called these jobs.
 TRAVERSAL: dict[str, Any] = {"call_calc_backward": False, "call_work_backward": False}
@@ -41,8 +53,6 @@ def export_archive(identifier: str, path: pathlib.Path, force: bool) -> None:
 
     The file holds all nodes and the files the engines gave back, not the scratch folders of the jobs.
     """
-    from aiida.tools.archive import create_archive
-
     node = load_node(identifier, orm.Node)
     running = [
         process
@@ -54,19 +64,8 @@ def export_archive(identifier: str, path: pathlib.Path, force: bool) -> None:
             f"{describe(node)} {node.pk} has not ended ({len(running)} processes are open): export it when "
             f"`aiida-siox status {node.pk}` says so."
         )
-    if path.exists() and not force:
-        raise click.ClickException(f"{path} exists: give another name, or --force to write over it.")
-    if not path.parent.is_dir():
-        raise click.ClickException(f"there is no folder {path.parent}.")
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with user_errors(f"the archive {path} cannot be written"), quiet():
-            create_archive([node], partial, overwrite=True, **TRAVERSAL)
-        partial.replace(path)
-    except OSError as exception:
-        raise click.ClickException(f"the archive {path} cannot be written: {exception.strerror or exception}")
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(path, force) as partial, user_errors(f"the archive {path} cannot be written"), quiet():
+        create_archive([node], partial, overwrite=True, **TRAVERSAL)
     click.echo(f"{path}: {size_text(path.stat().st_size)}. Elsewhere: aiida-siox import {path.name}")
 
 
@@ -78,8 +77,6 @@ def import_archive(path: pathlib.Path, as_json: bool) -> None:
 
     No engine is needed. Reading an archive twice adds nothing. What was imported is never taken from the cache.
     """
-    from aiida.tools.archive import import_archive as read
-
     if not path.is_file():
         raise click.ClickException(f"there is no file {path}.")
     with unpacked(path) as archive:
@@ -150,8 +147,6 @@ def next_commands(imported: dict[str, list[int]]) -> str:
 
 def ensure_profile() -> None:
     """Load the profile, or make one without engines where there is none at all."""
-    from aiida_siox.cli.profile import PROFILE, create_profile, current_profile_option, load_siox_profile
-
     try:
         load_siox_profile()
     except click.ClickException:
@@ -163,8 +158,6 @@ def ensure_profile() -> None:
 
 def profiles_exist() -> bool:
     """Return whether the AiiDA configuration has any profile."""
-    from aiida.manage import get_config
-
     try:
         return bool(get_config().profile_names)
     except AiidaException:
@@ -187,13 +180,6 @@ def quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def readable(path: pathlib.Path) -> Iterator[None]:
     """Turn what AiiDA says of a wrong archive into one message."""
-    import tarfile
-    import zipfile
-    import zlib
-
-    from aiida.common.exceptions import IncompatibleStorageSchema
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
     except IncompatibleStorageSchema:
@@ -223,8 +209,6 @@ def check_archive(path: pathlib.Path) -> None:
 
     :raises click.ClickException: if the file is not an archive of this version of AiiDA.
     """
-    from aiida.tools.archive.abstract import get_format
-
     with readable(path), quiet(), get_format().open(path, "r") as reader:
         reader.get_metadata()
 
@@ -234,8 +218,6 @@ def contents(path: pathlib.Path) -> dict[str, list[str]]:
 
     :raises click.ClickException: if the archive is damaged.
     """
-    from aiida.tools.archive.abstract import get_format
-
     found: dict[str, list[str]] = {}
     with readable(path), quiet(), get_format().open(path, "r") as reader:
         for kind, process_type in NOTEWORTHY_PROCESSES.items():

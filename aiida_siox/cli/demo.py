@@ -10,18 +10,31 @@ import shlex
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import click
 import psutil
+from aiida import orm
+from aiida.common.exceptions import AiidaException, InvalidOperation
+from aiida.common.links import LinkType
+from aiida.engine import submit
+from aiida.engine.daemon.client import get_daemon_client
+from aiida.engine.processes.control import get_active_processes
+from aiida.manage import get_config
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
 
 from aiida_siox.cli.codes import study_codes
-from aiida_siox.cli.common import EXIT_INCOMPLETE, with_profile
+from aiida_siox.cli.common import with_profile
 from aiida_siox.cli.daemon import config_folder_of, daemon_processes, ensure_daemon, is_healthy
 from aiida_siox.cli.engines import ENGINES
-
-if TYPE_CHECKING:
-    from aiida import orm
+from aiida_siox.cli.launch import EXIT_INCOMPLETE
+from aiida_siox.cli.output.numbers import duration
+from aiida_siox.cli.progress import as_table, one_line, study_progress, verdict
+from aiida_siox.report import write_report
+from aiida_siox.report.timing import cpu_utilisation
+from aiida_siox.workflows.study import StudyWorkChain
 
 LABEL = "aiida-siox demo"
 REPORT = "siox-demo-report.html"
@@ -94,8 +107,6 @@ def environment_line() -> str:
 
 def demo_studies() -> list[orm.WorkChainNode]:
     """Return the studies that this command submitted, newest first."""
-    from aiida import orm
-
     builder = orm.QueryBuilder()
     builder.append(
         orm.WorkChainNode, filters={"label": LABEL, "process_type": "aiida.workflows:siox.study"}, tag="study"
@@ -113,11 +124,6 @@ def submit_study(
     codes: dict[str, Any], workers: int, formulas: tuple[str, ...] = (), seeds: tuple[int, ...] = ()
 ) -> orm.WorkChainNode:
     """Hand the study to the daemon and say what it is."""
-    from aiida.common.exceptions import InvalidOperation
-    from aiida.engine import submit
-
-    from aiida_siox.workflows.study import StudyWorkChain
-
     finished = [study for study in demo_studies() if study.is_finished]
     try:
         builder = StudyWorkChain.get_builder_from_protocol(
@@ -170,8 +176,6 @@ class MemoryUse:
 
     def sample(self) -> int:
         """Add up the memory of all processes now, and keep the peak."""
-        from aiida.manage import get_config
-
         folder = pathlib.Path(get_config().dirpath).resolve()
         total = 0
         known: dict[tuple[int, float], bool] = {}
@@ -197,12 +201,6 @@ class MemoryUse:
 
 def watch(study: orm.WorkChainNode, memory: MemoryUse, workers: int) -> None:
     """Show how far the study is until it has ended, and keep its daemon alive."""
-    from rich.console import Console, Group
-    from rich.live import Live
-    from rich.text import Text
-
-    from aiida_siox.cli.progress import as_table, one_line, study_progress
-
     console = Console(highlight=False)
     interval = VIEW_INTERVAL if console.is_terminal else LINE_INTERVAL
     next_memory = next_view = 0.0
@@ -236,8 +234,6 @@ def keep_alive(workers: int) -> None:
 
     :raises click.ClickException: when there is none any more.
     """
-    from aiida.engine.daemon.client import get_daemon_client
-
     client = get_daemon_client()
     if is_healthy(client):
         return
@@ -248,10 +244,6 @@ def keep_alive(workers: int) -> None:
 
 def stop_idle_daemon() -> None:
     """Stop the daemon when nothing is left for it to do."""
-    from aiida.common.exceptions import AiidaException
-    from aiida.engine.daemon.client import get_daemon_client
-    from aiida.engine.processes.control import get_active_processes
-
     if get_active_processes(project="id"):
         return
     with contextlib.suppress(AiidaException):
@@ -263,10 +255,6 @@ def conclude(study: orm.WorkChainNode, memory: MemoryUse, report_path: pathlib.P
 
     :returns: exit status of the command.
     """
-    from aiida_siox.cli.progress import duration, study_progress, verdict
-    from aiida_siox.report import write_report
-    from aiida_siox.report.timing import cpu_utilisation
-
     state = study_progress(study)
     click.echo("")
     click.echo(
@@ -292,8 +280,6 @@ def conclude(study: orm.WorkChainNode, memory: MemoryUse, report_path: pathlib.P
 
 def print_next(study: orm.WorkChainNode) -> None:
     """Print three commands to try, ready to be pasted."""
-    from aiida.common.links import LinkType
-
     outputs = study.base.links.get_outgoing(link_type=LinkType.RETURN).nested()
     scripts = pathlib.Path(sys.executable).parent
     click.echo("\nNext, three commands to try:")

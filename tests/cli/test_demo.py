@@ -38,7 +38,7 @@ def without_engines(aiida_profile, monkeypatch):
     monkeypatch.setattr(module, "submit_study", submit)
     monkeypatch.setattr(module, "stop_idle_daemon", lambda: None)
     monkeypatch.setattr(module, "watch", lambda study, memory, workers: None)
-    monkeypatch.setattr("aiida_siox.report.write_report", lambda study, path: path.write_text("report"))
+    monkeypatch.setattr(module, "write_report", lambda study, path: path.write_text("report"))
     return submitted
 
 

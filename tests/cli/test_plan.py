@@ -81,7 +81,7 @@ def test_refuses_unknown_overrides(run_cli, codes, tmp_path, quartz_file):
 
 
 def test_plan_of_a_structure(run_cli, codes, quartz_file, tmp_path, monkeypatch):
-    monkeypatch.setattr("aiida_siox.workflows.atomic_data.find_atomic_data", lambda *_: {})
+    monkeypatch.setattr("aiida_siox.cli.plan.find_atomic_data", lambda *_: {})
     shown = run_cli("plan", "structure", quartz_file, "--sites", "0,1", "--json").json
     assert {engine: entry["jobs"] for engine, entry in shown["engines"].items()} == {"pw": 3, "bader": 1, "xspectra": 2}
     assert shown["clean_scratch"]

@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_siox.calculations.structures import assess_structure, structure_from_atoms
-from aiida_siox.cli import common, structures
+from aiida_siox.cli import launch, structures
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.acceptance import DYNAMICS_BLEW_UP, FAILED, attempts_of, count_acceptance
 from aiida_siox.science.cells import alpha_quartz
@@ -61,7 +61,7 @@ def test_builder(run_cli, lmp, captured, tmp_path):
     ],
 )
 def test_refused_before_anything_starts(run_cli, lmp, monkeypatch, tmp_path, overrides, message):
-    monkeypatch.setattr(common, "run_process", lambda *_, **__: pytest.fail("a process was started"))
+    monkeypatch.setattr(launch, "run_process", lambda *_, **__: pytest.fail("a process was started"))
     path = tmp_path / "overrides.yaml"
     path.write_text(yaml.safe_dump(overrides))
     assert message in run_cli("run", "structures", "--overrides", path, fails=True).stderr
