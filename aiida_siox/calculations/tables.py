@@ -15,6 +15,7 @@ from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.site_table import ENERGY_COLUMNS, SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.materials import load_material
 from aiida_siox.science import spectra as sp
 from aiida_siox.science.composition import composition_x, format_formula
 from aiida_siox.science.digest import mapping_digest
@@ -127,9 +128,8 @@ def collect(
     requested = sorted(int(i) for i in sites.get_list())
     symbols = [structure.get_kind(site.kind_name).symbol for site in structure.sites]
     counts = {symbol: symbols.count(symbol) for symbol in ("Si", "O") if symbol in symbols}
-    n_oxygen, n_silicon = coordination(
-        atoms, values["coordination"]["cutoff_si_o_angstrom"], values["coordination"]["cutoff_si_si_angstrom"]
-    )
+    cutoffs = load_material(values["material"]).cutoffs
+    n_oxygen, n_silicon = coordination(atoms, cutoffs["Si", "O"], cutoffs["Si", "Si"])
     rdf_settings = values["rdf"]
     r, rdf = site_rdf(
         atoms,

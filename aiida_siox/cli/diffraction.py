@@ -21,7 +21,7 @@ from aiida_siox.cli.output.tables import emit_json
 from aiida_siox.report.figures.diffraction import diffraction_figure
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science import diffraction as sq
-from aiida_siox.science.columns_file import read_table
+from aiida_siox.science.readers import read_curve
 from aiida_siox.workflows.diffraction import DiffractionProtocol
 
 TABLES = (".csv", ".txt", ".dat")
@@ -133,7 +133,7 @@ def read_points(path: pathlib.Path, form: str) -> Points:
     :raises click.ClickException: if the file cannot be read so.
     """
     with user_errors():
-        table = read_table(path, f"q in Å⁻¹, {sq.KINDS[form]} and its uncertainty if known", (2, 3))
+        table = read_curve(path, f"q in Å⁻¹, {sq.KINDS[form]} and its uncertainty if known", (2, 3))
     q = table[:, 0]
     with user_errors(str(path)):
         measured = sq.as_structure_factor(q, table[:, 1], form)

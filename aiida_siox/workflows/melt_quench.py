@@ -29,13 +29,14 @@ from aiida_siox.calculations.melt_quench import (
     validate_seed,
 )
 from aiida_siox.calculations.structures import assess_structure, join_thermo, make_starting_cell
+from aiida_siox.registry import nearest
 from aiida_siox.science import SCIENCE_VERSION, quality
 from aiida_siox.science.cells import starting_cell
 from aiida_siox.science.composition import at_composition, composition_x, validate_melt_formula
 from aiida_siox.science.melt_quench import FREE_BELOW, quench_time
 from aiida_siox.science.potentials import Potential, find_potential_file
 from aiida_siox.workflows.diffraction import DiffractionProtocol
-from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, SioxProtocolMixin, nearest, read_overrides
+from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, SioxProtocolMixin, read_overrides
 from aiida_siox.workflows.utils import clean_scratch, job_metadata
 
 

@@ -34,7 +34,7 @@ def validate_options(options: Any, engines: tuple[str, ...]) -> str | None:
         return f"`options` must map engines to scheduler options, got {options!r}."
     for key, value in options.items():
         if key not in engines:
-            from aiida_siox.workflows.protocol import nearest
+            from aiida_siox.registry import nearest
 
             return f"`options` has no engine `{key}`: {nearest(str(key), list(engines))}"
         if not isinstance(value, Mapping):
