@@ -316,7 +316,6 @@ def mock_codes(mock, mock_atomic_data, monkeypatch):
             code.base.extras.delete(key)
 
 
-@pytest.mark.engine
 def test_structure_with_a_failed_site(run_cli, mock_codes, quartz_file):
     mock_codes.rules({"engine": "xspectra", "site": 1, "mode": "exhausted"})
     outcome = run_cli("run", "structure", quartz_file, "--sites", "0,1", "--json", fails=True)
@@ -333,7 +332,6 @@ def test_structure_with_a_failed_site(run_cli, mock_codes, quartz_file):
     assert process["outputs"] == shown["outputs"]
 
 
-@pytest.mark.engine
 def test_structure_with_calibration(run_cli, mock_codes, quartz_file):
     first = run_cli("run", "structure", quartz_file, "--sites", "0", "--calibrate", "--json").json
     assert first["exit_status"] == 0
@@ -343,7 +341,6 @@ def test_structure_with_calibration(run_cli, mock_codes, quartz_file):
     assert table["calibration"]["uuid"] == orm.load_node(first["outputs"]["calibration"]).uuid
 
 
-@pytest.mark.engine
 def test_show_a_study_of_the_workflow(run_cli, mock_study):
     shown = run_cli("show", mock_study.node.pk, "--json").json
     assert shown["exit_status"] == 401
@@ -353,7 +350,6 @@ def test_show_a_study_of_the_workflow(run_cli, mock_study):
     assert [failure["where"] for failure in shown["failures"] if "site" in failure["where"]] == ["Si4O5_1, site 0"]
 
 
-@pytest.mark.engine
 def test_interrupt_stops_the_whole_tree(run_cli, mock_codes, quartz_file, tmp_path):
     mock_codes.rules({"engine": "pw", "seconds": 120})
     overrides = tmp_path / "overrides.yaml"
