@@ -23,11 +23,11 @@ from aiida import orm
 from ase import Atoms
 from matplotlib.figure import Figure
 from PIL import Image
-from published import MEASURED_DENSITIES, PAPER_DENSITIES
 
 from aiida_siox.report.figures.style import style
 from aiida_siox.science import diffraction
 from aiida_siox.science.acceptance import count_acceptance
+from aiida_siox.science.published import MEASURED_DENSITIES, PAPER_DENSITIES
 from aiida_siox.workflows.configuration_lane import configuration_label
 from aiida_siox.workflows.diffraction import DiffractionProtocol
 

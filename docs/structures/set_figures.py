@@ -17,12 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullLocator
 from numpy.typing import NDArray
-from published import MEASURED_DENSITIES, MEASURED_PEAKS, PAPER_DENSITIES, PAPER_RATE
 
 from aiida_siox.report.figures import style as st
 from aiida_siox.report.figures.structures import ATOM_COLOURS, draw_cell
 from aiida_siox.science.cells import density_g_cm3
 from aiida_siox.science.composition import composition_x
+from aiida_siox.science.published import MEASURED_DENSITIES, MEASURED_PEAKS, PAPER_DENSITIES, PAPER_RATE
 from aiida_siox.science.structures import counts_of
 
 Array = NDArray[np.float64]

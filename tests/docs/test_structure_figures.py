@@ -24,9 +24,7 @@ FOLDER = pathlib.Path(__file__).parents[2] / "docs" / "structures"
 
 
 def loaded(name):
-    """Return a module of the folder of the documentation, which is no package; its modules import each other."""
-    if str(FOLDER) not in sys.path:
-        sys.path.insert(0, str(FOLDER))
+    """Return a module of the folder of the documentation, which is no package."""
     spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

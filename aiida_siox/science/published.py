@@ -1,4 +1,4 @@
-"""Published values that amorphous cells are compared with; sources in published.csv."""
+"""Published values that amorphous cells are compared with; sources in docs/structures/published.csv."""
 
 from __future__ import annotations
 
@@ -27,3 +27,13 @@ MEASURED_DENSITIES = (
 MEASURED_PEAKS = {0.0: (2.0, "a-Si"), 2.0: (1.52, "v-SiO₂")}
 #: K/s: 5000 K in 3 ns.
 PAPER_RATE = 1.67e12
+
+
+def density_deviations(x: float, density: float) -> dict[str, float]:
+    """Return how far a density is from published ones at this x, relatively, by source; empty where there is none.
+
+    :param density: in g/cm³.
+    """
+    references = {"paper": PAPER_DENSITIES[x]} if x in PAPER_DENSITIES else {}
+    references |= {each.source: each.g_cm3 for each in MEASURED_DENSITIES if each.x == x}
+    return {source: density / value - 1 for source, value in references.items()}
