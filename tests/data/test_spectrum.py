@@ -94,7 +94,8 @@ class TestBroadened:
 
     def test_at_the_half_width_of_the_run(self):
         spectrum = quartz_spectrum()
-        for same in (0.8, Constant(0.8, 0.0), {"model": "constant", "gamma_eV": None, "gaussian_fwhm_eV": 0.0}):
+        constant = Constant(gamma_eV=0.8, gaussian_fwhm_eV=0.0)
+        for same in (0.8, constant, {"model": "constant", "gamma_eV": None, "gaussian_fwhm_eV": 0.0}):
             np.testing.assert_allclose(spectrum.broadened(same), engine_curve(), atol=1e-5 * spectrum.mean.max())
         assert spectrum.white_line == pytest.approx(1859.58, abs=0.03)  # FACTS
 
