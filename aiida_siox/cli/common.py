@@ -185,3 +185,17 @@ def launch_options(function: Command) -> Command:
         "--max-concurrent", type=click.IntRange(min=1), help="Engine jobs that may run at the same time."
     )(function)
     return protocol_options(function)
+
+
+def without(*names: str) -> Callable[[Command], Command]:
+    """Leave out shared options that a command would ignore.
+
+    :param names: of their parameters, such as ``submit``.
+    """
+
+    def decorator(function: Command) -> Command:
+        options: Any = function
+        options.__click_params__ = [option for option in options.__click_params__ if option.name not in names]
+        return function
+
+    return decorator

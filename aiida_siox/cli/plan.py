@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from aiida_siox.cli.codes import get_codes
-from aiida_siox.cli.common import scheduler_options, user_errors, with_profile
+from aiida_siox.cli.common import scheduler_options, user_errors, with_profile, without
 from aiida_siox.cli.plan_text import print_plan
 from aiida_siox.cli.run import (
     STRUCTURE_ENGINES,
@@ -24,9 +24,10 @@ from aiida_siox.workflows.plan import Plan, plan_structure, plan_study
 
 
 @click.command("study")
+@without("submit")
 @study_options
 @with_profile
-def study(submit: bool, as_json: bool, **parameters: Any) -> None:
+def study(as_json: bool, **parameters: Any) -> None:
     """Plan `run study` (`run dataset` costs the same)."""
     print_plan(validated_plan(study_builder(train=True, **parameters)), parameters["options_file"])
 
@@ -41,6 +42,7 @@ def validated_plan(builder: Any) -> Plan:
 
 
 @click.command("structure")
+@without("submit")
 @structure_options
 @with_profile
 def structure(
@@ -53,7 +55,6 @@ def structure(
     max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
-    submit: bool,
     as_json: bool,
 ) -> None:
     """Plan `run structure` of the structure in FILE."""

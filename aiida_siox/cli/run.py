@@ -17,6 +17,7 @@ from aiida_siox.cli.common import (
     scheduler_options,
     user_errors,
     with_profile,
+    without,
 )
 from aiida_siox.cli.launch import failure_text, finish, finish_submitted, launch, run_process, submit_process
 from aiida_siox.cli.structures import cells_of, in_words, print_cells
@@ -54,6 +55,7 @@ def lammps_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("formula")
 @lammps_option
 @click.option("--seed", type=click.IntRange(min=1), required=True, help="Of the starting cell and the velocities.")
+@without("max_concurrent")
 @launch_options
 @with_profile
 def melt_quench(
@@ -61,17 +63,13 @@ def melt_quench(
     seed: int,
     protocol: str | None,
     overrides: pathlib.Path | None,
-    max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
     submit: bool,
     as_json: bool,
     code_label: str | None,
 ) -> None:
-    """Melt and quench one cell of FORMULA (such as Si8O4) and return the amorphous structure.
-
-    It is one job: --max-concurrent is accepted as in the other commands and changes nothing.
-    """
+    """Melt and quench one cell of FORMULA (such as Si8O4) and return the amorphous structure."""
     from aiida_siox.cli.codes import get_codes
     from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 

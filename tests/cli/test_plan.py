@@ -43,6 +43,11 @@ def test_plan_of_the_demo(run_cli, codes):
     assert run_cli("plan", "study", "--json").json == shown
 
 
+def test_plan_has_nothing_to_submit(run_cli):
+    for command in ("study", "structure"):
+        assert "No such option: --submit" in run_cli("plan", command, "--submit", fails=True).stderr
+
+
 def test_plan_as_text(run_cli, codes):
     out = run_cli("plan", "--formula", "Si72O144", "--seeds", "1,2", "--max-concurrent", 4).stdout
     assert "Si72O144" in out

@@ -380,3 +380,9 @@ def test_interrupt_stops_the_whole_tree(run_cli, mock_codes, quartz_file, tmp_pa
     assert not psutil.pid_exists(int(jobs[-1].get_job_id())) or (
         psutil.Process(int(jobs[-1].get_job_id())).status() == psutil.STATUS_ZOMBIE
     )
+
+
+def test_one_melt_is_one_job(run_cli):
+    """An option that would change nothing is not taken."""
+    message = run_cli("run", "melt-quench", "Si8O4", "--seed", 1, "--max-concurrent", 2, fails=True).stderr
+    assert "No such option: --max-concurrent" in message
