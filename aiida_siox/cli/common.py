@@ -40,6 +40,10 @@ OUTPUT_LABELS = {
 #: What AiiDA puts before the messages of our validators.
 AIIDA_PREFIX = re.compile(r"^Error occurred validating port '[^']*': ")
 
+#: Files that are read, and that are written.
+FILE = click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=pathlib.Path)
+
 Command = Callable[..., Any]
 NodeT = TypeVar("NodeT", bound=orm.Node)
 
