@@ -20,7 +20,7 @@ from aiida_siox.cli.profile import load_siox_profile
 from aiida_siox.workflows.protocol import read_overrides
 from aiida_siox.workflows.utils import validate_options
 
-#: Labels of the JSON contract, with the name of the output namespace of a study where that differs.
+#: Labels of the outputs in JSON, with the name of the output namespace of a study where that differs.
 OUTPUT_LABELS = {
     "structure": "structures",
     "quality": "qualities",
@@ -113,7 +113,7 @@ def process_class_name(node: orm.ProcessNode) -> str:
 
 
 def named_outputs(node: orm.ProcessNode) -> dict[str, Any]:
-    """Return the PKs of the outputs of a process under the labels of the JSON contract.
+    """Return the PKs of the outputs of a process under their labels in JSON.
 
     For a study ``structure``, ``quality`` and ``site_table`` map ``<formula>_<seed>`` to PKs; for reference crystals
     ``site_table`` and ``calibration`` map the names of the cases to PKs.

@@ -162,7 +162,7 @@ def test_all_failures_leave_nothing_in_the_cache():
 
 
 def test_core_correction(aiida_profile):
-    """The value of FACTS: 132.996955 Ry."""
+    """The value of docs/develop/engine_facts.md: 132.996955 Ry."""
     ground = orm.Dict({"all_electron_Ry": -579.674871, "pseudo_Ry": -46.329006, "version": "6.7MaX"})
     hole = orm.Dict({"all_electron_Ry": -442.845440, "pseudo_Ry": -42.496530, "version": "6.7MaX"})
     result = collect_energies(ground=ground, hole=hole, version=orm.Str("0"))
