@@ -53,8 +53,11 @@ def test_builder(run_cli, lmp, captured, tmp_path):
     ("overrides", "message"),
     [
         ({"quality": {"rules": {"voids": {}}}}, "did you mean `void`?"),
-        ({"quality": {"rules": {"void": {"action": "refuse"}}}}, "`rules.void.action` must be"),
-        ({"quality": {"rules": {"void": {"max_radius_angstrom": -1.0}}}}, "`rules.void.max_radius_angstrom` must be"),
+        ({"quality": {"rules": {"void": {"action": "refuse"}}}}, "`quality.rules.void.action` must be"),
+        (
+            {"quality": {"rules": {"void": {"max_radius_angstrom": -1.0}}}},
+            "`quality.rules.void.max_radius_angstrom` must be",
+        ),
         ({"quality": {"diffraction": {"qmax": 10.0}}}, "did you mean `q_max`?"),
         ({"potential": "munetho"}, "did you mean `munetoh`?"),
         ({"max_attempts": 0}, "`max_attempts` must be an integer from 1 on, got 0"),
