@@ -25,7 +25,7 @@ from aiida.tools.archive import import_archive as read
 from aiida.tools.archive.abstract import get_format
 from sqlalchemy.exc import SQLAlchemyError
 
-from aiida_siox.cli.common import describe, json_option, load_node, say, user_errors, with_profile
+from aiida_siox.cli.common import NEW_FILE, describe, json_option, load_node, say, user_errors, with_profile
 from aiida_siox.cli.output.files import new_file
 from aiida_siox.cli.output.numbers import size_text
 from aiida_siox.cli.output.tables import emit_json
@@ -45,7 +45,7 @@ NOTEWORTHY_DATA = {"site_table": "site_table", "calibration": "calibration", "da
 
 @click.command("export")
 @click.argument("identifier", metavar="PK")
-@click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=pathlib.Path))
+@click.argument("path", metavar="FILE", type=NEW_FILE)
 @click.option("--force", is_flag=True, help="Write over a file that exists.")
 @with_profile
 def export_archive(identifier: str, path: pathlib.Path, force: bool) -> None:
@@ -70,7 +70,7 @@ def export_archive(identifier: str, path: pathlib.Path, force: bool) -> None:
 
 
 @click.command("import")
-@click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=pathlib.Path))
+@click.argument("path", metavar="FILE", type=NEW_FILE)
 @json_option
 def import_archive(path: pathlib.Path, as_json: bool) -> None:
     """Read an AiiDA archive (.aiida, or .aiida.xz) into the profile; without any profile one is made.

@@ -22,7 +22,7 @@ from rich.live import Live
 from rich.text import Text
 
 from aiida_siox.cli.codes import study_codes
-from aiida_siox.cli.common import named_outputs, with_profile
+from aiida_siox.cli.common import NEW_FILE, named_outputs, with_profile
 from aiida_siox.cli.daemon import daemon_processes, ensure_daemon, is_healthy
 from aiida_siox.cli.engines import ENGINES
 from aiida_siox.cli.launch import EXIT_INCOMPLETE
@@ -46,7 +46,7 @@ HEALTH_INTERVAL = 30.0
 @click.option("--seed", "seeds", multiple=True, type=int, help="Seed of the melt-quench. [protocol's]")
 @click.option("--workers", default=2, show_default=True, help="Workers of the daemon, when it has to be started.")
 @click.option(
-    "--report", "report_path", type=click.Path(dir_okay=False, path_type=pathlib.Path), default=REPORT,
+    "--report", "report_path", type=NEW_FILE, default=REPORT,
     show_default=True, help="Where the report is written.",
 )  # fmt: skip
 @with_profile

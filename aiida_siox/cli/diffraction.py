@@ -13,7 +13,7 @@ import numpy as np
 from aiida import orm
 
 from aiida_siox.calculations.diffraction import diffract, structure_factors_of
-from aiida_siox.cli.common import json_option, say, user_errors, with_profile
+from aiida_siox.cli.common import FILE, NEW_FILE, json_option, say, user_errors, with_profile
 from aiida_siox.cli.export_structures import chosen_structures, formula_of
 from aiida_siox.cli.output.files import FIGURES, is_figure, write_columns, write_figure
 from aiida_siox.cli.output.numbers import number
@@ -52,12 +52,12 @@ Points = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 @click.option("--window", nargs=2, type=float, metavar="LOW HIGH", help="q in Å⁻¹ that count, and are drawn.")
 @click.option(
     "--overrides",
-    type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
+    type=FILE,
     help="yaml file with other q_max, q_step, q_width or first_peak; unknown keys are refused.",
 )
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    type=NEW_FILE,
     help="Draw it (.png, .svg, .pdf), or write columns, with commas if the name ends in .csv.",
 )
 @click.option("--store", is_flag=True, help="Store the structure factors as nodes, with their provenance.")

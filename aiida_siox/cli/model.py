@@ -7,7 +7,7 @@ import pathlib
 import click
 from aiida import orm
 
-from aiida_siox.cli.common import json_option, load_node, user_errors, with_profile
+from aiida_siox.cli.common import NEW_FILE, json_option, load_node, user_errors, with_profile
 from aiida_siox.cli.output.files import new_file
 from aiida_siox.cli.output.numbers import size_text
 from aiida_siox.cli.output.tables import emit_json
@@ -17,7 +17,7 @@ from aiida_siox.learning.model import SpectrumModel
 
 @click.command("export")
 @click.argument("identifier", metavar="MODEL")
-@click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=pathlib.Path))
+@click.argument("path", metavar="FILE", type=NEW_FILE)
 @click.option("--force", is_flag=True, help="Write over a file that exists.")
 @with_profile
 def export_model(identifier: str, path: pathlib.Path, force: bool) -> None:
@@ -34,7 +34,7 @@ def export_model(identifier: str, path: pathlib.Path, force: bool) -> None:
 
 
 @click.command("import")
-@click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=pathlib.Path))
+@click.argument("path", metavar="FILE", type=NEW_FILE)
 @json_option
 @with_profile
 def import_model(path: pathlib.Path, as_json: bool) -> None:

@@ -7,7 +7,7 @@ import pathlib
 import click
 from aiida import orm
 
-from aiida_siox.cli.common import describe, load_node, process_class_name, user_errors, with_profile
+from aiida_siox.cli.common import NEW_FILE, describe, load_node, process_class_name, user_errors, with_profile
 from aiida_siox.cli.output.files import new_file
 from aiida_siox.cli.output.numbers import size_text
 from aiida_siox.cli.show import STUDY
@@ -18,7 +18,7 @@ from aiida_siox.report import write_report
 @click.argument("identifier", metavar="PK")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    type=NEW_FILE,
     help="The HTML file; siox-report-PK.html when not given. A file of that name is written over.",
 )
 @with_profile

@@ -13,7 +13,7 @@ import numpy as np
 from aiida import orm
 
 from aiida_siox.calculations.broadening import broaden, broaden_table, energy_grid
-from aiida_siox.cli.common import describe, json_option, load_node, say, user_errors, with_profile
+from aiida_siox.cli.common import FILE, NEW_FILE, describe, json_option, load_node, say, user_errors, with_profile
 from aiida_siox.cli.output.files import columns_text, is_figure, write_columns, write_figure
 from aiida_siox.cli.output.tables import emit_json
 from aiida_siox.data.calibration import CalibrationData
@@ -69,17 +69,13 @@ class Columns:
 @click.option("--broadening", "model", help="constant, arctan or seah-dench [default: constant].")
 @click.option("--gamma", type=float, help="Half width at and below the edge, eV [default: that of the run].")
 @click.option("--gaussian", type=float, help="Full width at half maximum of the instrument, eV [default: 0].")
-@click.option(
-    "--overrides",
-    type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
-    help="yaml file with other parameters of the model; unknown keys are refused.",
-)
+@click.option("--overrides", type=FILE, help="yaml file with other parameters of the model; unknown keys are refused.")
 @click.option("--range", "limits", nargs=2, type=float, metavar="LOW HIGH", help="Energies in eV.")
 @click.option("--step", type=float, help="Step of the energies in eV.")
 @click.option("--calibration", metavar="PK", help="CalibrationData: energies, and --range, on the measured axis.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    type=NEW_FILE,
     help="Write columns there, with commas if the name ends in .csv, or draw it (.png, .svg, .pdf).",
 )
 @click.option("--store", is_flag=True, help="Store the result as a node, with its provenance.")
