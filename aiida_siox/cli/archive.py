@@ -34,13 +34,17 @@ from aiida_siox.cli.profile import PROFILE, create_profile, current_profile_opti
 #: The provenance of a node leads to the jobs that made its inputs, but not on to other studies that called these jobs.
 TRAVERSAL: dict[str, Any] = {"call_calc_backward": False, "call_work_backward": False}
 
-#: What an import tells the user of: entry points of processes and node types.
-NOTEWORTHY_PROCESSES = {
-    "study": "aiida.workflows:siox.study",
-    "structure_set": "aiida.workflows:siox.structure_set",
-    "structure_targets": "aiida.workflows:siox.structure_targets",
-}
-NOTEWORTHY_DATA = {"site_table": "site_table", "calibration": "calibration", "dataset": "dataset", "model": "model"}
+#: What an import tells the user of, in their order: processes by entry point, data by node type, so that an archive is
+#: asked without loading its nodes.
+PROCESSES = ("study", "structure_set", "structure_targets")
+DATA = {
+    "site_table": "SiteTableData", "calibration": "CalibrationData", "dataset": "DatasetData", "model": "ModelData",
+}  # fmt: skip
+#: What a file that is no archive, or half of one, makes AiiDA raise.
+DAMAGED = (
+    AiidaException, SQLAlchemyError, zipfile.BadZipFile, tarfile.TarError, zlib.error, ValueError, KeyError, EOFError,
+    OSError,
+)  # fmt: skip
 
 
 @click.command("export")
@@ -187,17 +191,7 @@ def readable(path: pathlib.Path) -> Iterator[None]:
             f"{path} was written by another version of AiiDA: `verdi archive migrate {path} NEW_FILE` may bring it up "
             "to this one."
         )
-    except (
-        AiidaException,
-        SQLAlchemyError,
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        ValueError,
-        KeyError,
-        EOFError,
-        OSError,
-    ) as exception:
+    except DAMAGED as exception:
         raise click.ClickException(
             f"{path} is not an AiiDA archive, or damaged ({str(exception)[:300]}). Write it again with "
             "`aiida-siox export`, and compare sizes after copying."
@@ -218,23 +212,12 @@ def contents(path: pathlib.Path) -> dict[str, list[str]]:
 
     :raises click.ClickException: if the archive is damaged.
     """
-    found: dict[str, list[str]] = {}
+    wanted: dict[str, tuple[Any, dict[str, str]]] = {
+        **{kind: (orm.ProcessNode, {"process_type": f"aiida.workflows:siox.{kind}"}) for kind in PROCESSES},
+        **{kind: (orm.Data, {"node_type": f"data.siox.{kind}.{name}."}) for kind, name in DATA.items()},
+    }
     with readable(path), quiet(), get_format().open(path, "r") as reader:
-        for kind, process_type in NOTEWORTHY_PROCESSES.items():
-            query = reader.querybuilder()
-            query.append(orm.ProcessNode, filters={"process_type": process_type}, project="uuid")
-            found[kind] = query.all(flat=True)
-        for kind, name in NOTEWORTHY_DATA.items():
-            query = reader.querybuilder()
-            query.append(orm.Data, filters={"node_type": f"data.siox.{name}.{CLASS_NAMES[name]}."}, project="uuid")
-            found[kind] = query.all(flat=True)
-    return found
-
-
-#: Class names of the data nodes: an archive is asked by node type, without loading its nodes.
-CLASS_NAMES = {
-    "site_table": "SiteTableData",
-    "calibration": "CalibrationData",
-    "dataset": "DatasetData",
-    "model": "ModelData",
-}
+        return {
+            kind: reader.querybuilder().append(entity, filters=filters, project="uuid").all(flat=True)
+            for kind, (entity, filters) in wanted.items()
+        }

@@ -11,9 +11,9 @@ from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
+from rich.text import Text
 
 from aiida_siox.cli.output.numbers import duration
 from aiida_siox.science.cost import Job
@@ -358,20 +358,27 @@ def counts(progress: StudyProgress) -> str:
     return "-"
 
 
+def rows(progress: StudyProgress) -> list[tuple[str, str]]:
+    """Return the state as names and texts."""
+    found = []
+    if progress.n_sites:
+        of = f"{progress.n_left} left ({progress.n_running} running) of {progress.n_sites}"
+        found.append(("sites", f"{progress.n_done} done, {progress.n_failed} failed, {of}"))
+    if progress.n_cells:
+        accepted = f"{progress.n_cells_done} of {progress.n_cells} accepted"
+        found.append(("cells", f"{accepted}, {progress.n_cells_failed} failed"))
+    cached = f", {progress.n_cached} of them from the cache" if progress.n_cached else ""
+    found.append(("jobs", f"{progress.n_jobs} ended{cached}"))
+    if not progress.is_over:
+        found.append(("running", "\n".join(progress.running) or "between jobs"))
+    found.append(("elapsed", duration(progress.elapsed_s)))
+    return found if progress.is_over else [*found, ("expected end", expected_end(progress))]
+
+
 def one_line(progress: StudyProgress) -> str:
     """Return the state as one line, for a terminal that cannot be redrawn."""
-    parts = [f"elapsed {duration(progress.elapsed_s)}"]
-    if progress.n_sites:
-        parts.append(f"sites {progress.n_done} done, {progress.n_failed} failed, {progress.n_left} left")
-    if progress.n_cells:
-        parts.append(f"cells {progress.n_cells_done} of {progress.n_cells} accepted, {progress.n_cells_failed} failed")
-    parts.append(f"{progress.n_jobs} jobs ended" + (f" ({progress.n_cached} cached)" if progress.n_cached else ""))
-    if progress.is_over:
-        parts.append(verdict(progress))
-    else:
-        parts.append("now: " + ("; ".join(progress.running) or "between jobs"))
-        parts.append(f"end {expected_end(progress)}")
-    return " | ".join(parts)
+    parts = [f"{name} {text}".replace("\n", "; ") for name, text in rows(progress)]
+    return " | ".join([*parts, verdict(progress)] if progress.is_over else parts)
 
 
 def as_table(progress: StudyProgress) -> Table:
@@ -380,26 +387,11 @@ def as_table(progress: StudyProgress) -> Table:
     table.add_column(style="bold")
     table.add_column()
     name = f"{progress.kind} {progress.pk}" + (f" ({progress.label})" if progress.label else "")
-    table.add_row("process", escape(f"{name}: {verdict(progress)}"))
-    if progress.n_sites:
-        table.add_row("", ProgressBar(total=progress.n_sites, completed=progress.n_done + progress.n_failed, width=40))
-        failed = f"[red]{progress.n_failed} failed[/]" if progress.n_failed else "0 failed"
-        table.add_row(
-            "sites",
-            f"[green]{progress.n_done} done[/], {failed}, {progress.n_left} left "
-            f"({progress.n_running} running) of {progress.n_sites}",
-        )
-    if progress.n_cells:
-        ended = progress.n_cells_done + progress.n_cells_failed
-        table.add_row("", ProgressBar(total=progress.n_cells, completed=ended, width=40))
-        table.add_row(
-            "cells", f"{progress.n_cells_done} of {progress.n_cells} accepted, {progress.n_cells_failed} failed"
-        )
-    cached = f", {progress.n_cached} of them from the cache" if progress.n_cached else ""
-    table.add_row("jobs", f"{progress.n_jobs} ended{cached}")
-    if not progress.is_over:
-        table.add_row("running", escape("\n".join(progress.running) or "between jobs"))
-    table.add_row("elapsed", duration(progress.elapsed_s))
-    if not progress.is_over:
-        table.add_row("expected end", expected_end(progress))
+    table.add_row("process", Text(f"{name}: {verdict(progress)}"))
+    total = progress.n_sites or progress.n_cells
+    if total:
+        ended = progress.n_done + progress.n_failed + progress.n_cells_done + progress.n_cells_failed
+        table.add_row("", ProgressBar(total=total, completed=ended, width=40))
+    for name, text in rows(progress):
+        table.add_row(name, Text(text))
     return table
