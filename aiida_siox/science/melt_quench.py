@@ -44,6 +44,8 @@ Temperature = Annotated[Number, Field(gt=0, le=100_000)]
 class Dynamics(Checked):
     """What a melt-quench is made of, with the units in the names."""
 
+    remedy = "take them from a protocol"
+
     timestep_fs: Annotated[
         Number,
         Field(gt=0, le=1, description="above 0 up to 1 fs (at 5000 K a melt of SiO2 gains energy at 1, diverges at 2)"),
@@ -75,7 +77,7 @@ class Dynamics(Checked):
         if self.fixed_volume and free_below is not None:
             raise ValueError(f"`{FREE_BELOW}` is {free_below} although `fixed_volume` is true: take one of them out")
         if not self.fixed_volume and free_below is None:
-            raise ValueError(f"`{FREE_BELOW}` is missing: with `fixed_volume: false` it is needed")
+            raise ValueError(f"`{FREE_BELOW}` is missing: it is needed with `fixed_volume: false`")
         if free_below is not None and free_below < self.final_temperature_K:
             raise ValueError(
                 f"`{FREE_BELOW}` {free_below} is below final_temperature_K {self.final_temperature_K}: "
