@@ -43,6 +43,11 @@ def test_plan_of_the_demo(run_cli, codes):
     assert run_cli("plan", "study", "--json").json == shown
 
 
+def test_plan_has_nothing_to_submit(run_cli):
+    for command in ("study", "structure"):
+        assert "No such option: --submit" in run_cli("plan", command, "--submit", fails=True).stderr
+
+
 def test_plan_as_text(run_cli, codes):
     out = run_cli("plan", "--formula", "Si72O144", "--seeds", "1,2", "--max-concurrent", 4).stdout
     assert "Si72O144" in out
@@ -132,7 +137,7 @@ def test_refuses_options_that_no_job_takes(run_cli, codes, tmp_path, quartz_file
 
 
 def test_plan_of_a_structure(run_cli, codes, quartz_file, tmp_path, monkeypatch):
-    monkeypatch.setattr("aiida_siox.workflows.atomic_data.find_atomic_data", lambda *_: {})
+    monkeypatch.setattr("aiida_siox.cli.plan.find_atomic_data", lambda *_: {})
     shown = run_cli("plan", "structure", quartz_file, "--sites", "0,1", "--json").json
     assert {engine: entry["jobs"] for engine, entry in shown["engines"].items()} == {"pw": 3, "bader": 1, "xspectra": 2}
     assert shown["clean_scratch"]
