@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_siox.learning.novelty import NoveltyReference
-from aiida_siox.learning.parameters import NoveltySettings, Target
-from aiida_siox.learning.sites import SiteSet
-from aiida_siox.learning.splits import grouped_splits
+from aiida_siox.learning.data.sites import SiteSet
+from aiida_siox.learning.data.splits import grouped_splits
+from aiida_siox.learning.training.parameters import NoveltySettings
+from aiida_siox.learning.uncertainty.novelty import NoveltyReference
 
 Array = NDArray[np.float64]
 
@@ -28,11 +28,11 @@ def shifted(energy: ArrayLike, spectra: ArrayLike, shift: float) -> Array:
 
 def end_members(sites: SiteSet) -> dict[str, Array]:
     """Return the averaged spectra of the lowest and of the highest composition, by ``x = 0.00``, each (n_e,)."""
-    averages = sites.averaged(Target.VALENCE)
-    if not len(averages.configuration):
+    spectra, configuration = sites.mean_spectra()
+    if not len(configuration):
         return {}
-    x = sites.x[averages.configuration]
-    return {f"x = {value:.2f}": averages.spectra[x == value].mean(axis=0) for value in (x.min(), x.max())}
+    x = sites.x[configuration]
+    return {f"x = {value:.2f}": spectra[x == value].mean(axis=0) for value in (x.min(), x.max())}
 
 
 def white_noise(sites: SiteSet, n: int, seed: int) -> Array:
@@ -76,8 +76,8 @@ def held_out(sites: SiteSet, settings: NoveltySettings, n_folds: int, seed: int)
     :raises ValueError: if the configurations cannot be divided.
     """
     scores = np.empty(len(sites))
-    for split in grouped_splits(sites.groups, n_folds, seed):
+    for split in grouped_splits(sites.group, n_folds, seed):
         train, test = split.train, split.test
-        reference = NoveltyReference.fit(sites.energy, sites.spectra[train], sites.groups[train], settings, seed)
+        reference = NoveltyReference.fit(sites.energy, sites.spectra[train], sites.group[train], settings, seed)
         scores[test] = reference.score(sites.spectra[test]) / reference.threshold
     return scores, float((scores > 1).mean())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from aiida_siox.learning import metrics
-from aiida_siox.learning.ensemble import Task, Trained, fit_ensembles
-from aiida_siox.learning.parameters import Hyperparameters, SplitKind, Target
-from aiida_siox.learning.sites import SiteSet
-from aiida_siox.learning.splits import Split, make_splits
+from aiida_siox.learning.data.examples import Examples
+from aiida_siox.learning.data.splits import Split, SplitKind, make_splits
+from aiida_siox.learning.training.cross_validation import Task, Trained, fit_ensembles
+from aiida_siox.learning.training.loop import Progress
+from aiida_siox.learning.training.parameters import Hyperparameters
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
-Progress = Callable[[float], None]
 
 #: Seeds of repetitions are this far apart, so that the seeds of their folds do not meet.
 SEED_STEP = 1_000_003
@@ -52,42 +52,32 @@ class Held:
 
 
 def hold_out(
-    sites: SiteSet,
-    target: Target,
+    examples: Examples,
     hyper: Hyperparameters,
     kind: SplitKind,
     n_seeds: int,
     *,
-    n_test_folds: int,
     point: Mapping[str, float] | None = None,
-    shuffle: bool = False,
     progress: Progress | None = None,
 ) -> list[Held]:
     """Train and test with a kind of split, repeated with different seeds.
 
-    :param n_test_folds: of the grouped split.
     :param point: hyperparameters to take; the cross-validation inside the training rows chooses when None.
-    :param shuffle: shuffle the targets among all sites: no network can then be better than no skill.
     :param progress: called with the part that is done.
     :returns: one entry for each seed; the leave-one-composition-out split is the same for every seed.
     :raises ValueError: if the sites cannot be divided so.
     """
-    return hold_out_windows(
-        sites, target, hyper, kind, n_seeds, [None], n_test_folds, point=point, shuffle=shuffle, progress=progress
-    )[0]
+    return hold_out_windows(examples, hyper, kind, n_seeds, [None], point=point, progress=progress)[0]
 
 
 def hold_out_windows(
-    sites: SiteSet,
-    target: Target,
+    examples: Examples,
     hyper: Hyperparameters,
     kind: SplitKind,
     n_seeds: int,
     windows: Sequence[Indices | None],
-    n_test_folds: int,
     *,
     point: Mapping[str, float] | None = None,
-    shuffle: bool = False,
     progress: Progress | None = None,
 ) -> list[list[Held]]:
     """Do the same with networks that read a part of the energies each, all of them trained together.
@@ -95,15 +85,14 @@ def hold_out_windows(
     :param windows: columns that are read; all when None.
     :returns: for each window what :func:`hold_out` returns.
     """
-    targets = shuffled(sites.targets(target), hyper.seed) if shuffle else sites.targets(target)
-    seeds = [hyper.seed + SEED_STEP * s for s in range(n_seeds)]
+    seeds = repeated_seeds(hyper.seed, n_seeds)
     divided = [
         make_splits(
             kind,
-            sites.groups,
-            sites.compositions,
+            examples.group,
+            examples.composition,
             test_fraction=hyper.test_fraction,
-            n_folds=n_test_folds,
+            n_folds=hyper.n_test_folds,
             seed=seed,
         )
         for seed in seeds
@@ -114,30 +103,20 @@ def hold_out_windows(
         for seed, splits in zip(seeds, divided, strict=True)
         for split in splits
     ]
-    trained = iter(fit_ensembles(sites.energy, sites.spectra, targets, sites.groups, target, tasks, hyper, progress))
+    trained = iter(fit_ensembles(examples, tasks, hyper, progress))
     return [
-        [
-            _held(
-                splits,
-                [next(trained) for _ in splits],
-                sites.spectra if columns is None else sites.spectra[:, columns],
-                targets,
-                sites.compositions,
-            )
-            for splits in divided
-        ]
-        for columns in windows
+        [_held(splits, [next(trained) for _ in splits], examples, columns) for splits in divided] for columns in windows
     ]
 
 
-def shuffled(targets: Array, seed: int) -> Array:
-    """Return the rows in random order, which takes all meaning from them."""
-    return np.asarray(np.random.default_rng(seed).permutation(targets))
+def repeated_seeds(seed: int, n: int) -> list[int]:
+    """Return the seeds of n repetitions."""
+    return [seed + SEED_STEP * i for i in range(n)]
 
 
-def _held(
-    splits: list[Split], trained: list[Trained], spectra: Array, targets: Array, compositions: NDArray[np.str_]
-) -> Held:
+def _held(splits: list[Split], trained: list[Trained], examples: Examples, columns: Indices | None) -> Held:
+    targets, labels = examples.targets, examples.composition
+    spectra = examples.spectra if columns is None else examples.spectra[:, columns]
     arrays = {name: np.full(targets.shape, np.nan) for name in ("predicted", "single", "fitted", "mean", "by_x")}
     for split, result in zip(splits, trained, strict=True):
         train, test = split.train, split.test
@@ -146,7 +125,7 @@ def _held(
         if len(splits) == 1:
             arrays["fitted"][train] = result.ensemble.predict(spectra[train])
         arrays["mean"][test] = targets[train].mean(axis=0)
-        arrays["by_x"][test], _ = metrics.composition_mean(targets[train], compositions[train], compositions[test])
+        arrays["by_x"][test], _ = metrics.composition_mean(targets[train], labels[train], labels[test])
     return Held(
         splits, trained, arrays["predicted"], arrays["single"], arrays["fitted"], arrays["mean"], arrays["by_x"]
     )

@@ -1,4 +1,4 @@
-"""Parser of TrainCalculation."""
+"""Parser of AnalysisCalculation."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 
 from aiida_siox.calculations.analysis import result_nodes
-from aiida_siox.learning.results import MODEL_PATTERN, RESULT_JSON, RESULT_NPZ
+from aiida_siox.learning.analysis.results import MODEL_PATTERN, RESULT_JSON, RESULT_NPZ
+from aiida_siox.parsers.raw.analysis import parse_arrays, parse_progress, parse_result
 from aiida_siox.parsers.raw.bader import last_lines
-from aiida_siox.parsers.raw.train import parse_arrays, parse_progress, parse_result
 
 #: What the run says of itself.
 RUN_KEYS = ("program", "version", "torch_version", "wall_s", "cpu_s", "max_rss_MB")
 
 
-class TrainParser(Parser):
-    """The nodes that the calcfunction ``analyse_part`` gives, from the files of ``siox-train``."""
+class AnalysisParser(Parser):
+    """The nodes that the calcfunction ``analyse_part`` gives, from the files of ``siox-analyse``."""
 
     #: Raise it whenever the same files shall give other outputs.
     CACHE_VERSION = 1
@@ -52,9 +52,9 @@ class TrainParser(Parser):
             code = kinds.get(result["error"].get("kind"), codes.ERROR_OUTPUT_UNREADABLE)
             return code.format(message=result["error"].get("message"), tail=tail)
 
-        contents = {target: self._content(MODEL_PATTERN.format(target=target)) for target in result["models"]}
+        contents = {name: self._content(MODEL_PATTERN.format(name=name)) for name in result["models"]}
         files = {RESULT_NPZ: self._content(RESULT_NPZ)}
-        files |= {MODEL_PATTERN.format(target=target): content for target, content in contents.items()}
+        files |= {MODEL_PATTERN.format(name=name): content for name, content in contents.items()}
         for name, content in files.items():
             if content is None:
                 return codes.ERROR_OUTPUT_MISSING.format(name=name, tail=tail)
@@ -68,13 +68,13 @@ class TrainParser(Parser):
                 inputs.version.value,
                 parse_arrays(files[RESULT_NPZ] or b""),
                 result["attributes"],
-                {target: content or b"" for target, content in contents.items()},
+                {name: content or b"" for name, content in contents.items()},
             )
         except ValueError as exception:
             return codes.ERROR_OUTPUT_UNREADABLE.format(message=str(exception), tail=tail)
         self.out("analysis", nodes["analysis"])
-        for target, model in nodes.get("models", {}).items():
-            self.out(f"models.{target}", model)
+        for name, model in nodes.get("models", {}).items():
+            self.out(f"models.{name}", model)
         return None
 
     def _content(self, name: str) -> bytes | None:

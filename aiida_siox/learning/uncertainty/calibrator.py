@@ -1,9 +1,14 @@
-"""Prediction intervals from out-of-fold residuals: CV+, and how well they cover.
+"""Prediction intervals from errors that were left out.
 
-Source: Barber, Candès, Ramdas, Tibshirani, Predictive inference with the jackknife+, Ann. Statist. 49 (2021) 486,
-section 3 (CV+). For exchangeable sites the coverage is at least 1 − 2α − √(2/n) (their Theorem 4), and in practice near
-1 − α. Sites of one configuration resemble each other and are not exchangeable with those of others: therefore folds are
-of configurations, and what a new one may add to the unseen lies between 1/(n + 1) for n independent sites and
+*CV+*: Barber, Candès, Ramdas, Tibshirani, Predictive inference with the jackknife+, Ann. Statist. 49 (2021) 486,
+section 3. For exchangeable sites the coverage is at least 1 − 2α − √(2/n) (their Theorem 4), in practice above 1 − α,
+because each end carries the scatter of single networks twice: in the residual and in the centre. *CV* puts the ensemble
+into the centre (their eq. 1.5, and the K folds of their section 3): narrower, without that guarantee. Either with
+residuals that are scaled from one spectrum to the next (normalised conformal scores: Lei, G'Sell, Rinaldo, Tibshirani,
+Wasserman, J. Am. Stat. Assoc. 113 (2018) 1094, section 5.2) or not.
+
+Sites of one configuration resemble each other and are not exchangeable with those of others: therefore folds are of
+configurations, and what a new one may add to the unseen lies between 1/(n + 1) for n independent sites and
 1/(G + 1) for G configurations whose sites all err alike (Lee, Barber, Willett, Distribution-free inference with
 hierarchical data, arXiv:2306.06342). Where between is read from the residuals, each configuration left out in turn
 (:func:`quantile_index`). The coverage is measured.
@@ -13,32 +18,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 
+from aiida_siox.learning.training.parameters import UncertaintySettings
+from aiida_siox.learning.uncertainty.estimator import ESTIMATORS, Estimator
+from aiida_siox.learning.uncertainty.left_out import LeftOut
+from aiida_siox.registry import Registry
+
 Array = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 #: Numbers that are sorted in one go at most.
 _CHUNK = 2**24
-
-
-@dataclasses.dataclass(frozen=True)
-class Coverage:
-    """How often intervals hold the reference, with the error of that from a bootstrap over configurations.
-
-    :param coverage: part of the sites (and of their bins) whose reference lies inside.
-    :param low: lower end of the percentile interval of the bootstrap.
-    :param high: its upper end.
-    :param mean_width: mean of high − low over sites and bins, in the unit of the target; infinite widths included.
-    """
-
-    coverage: float
-    low: float
-    high: float
-    mean_width: float
 
 
 def order_index(n: int, coverage: float, n_groups: int | None = None) -> int:
@@ -154,41 +151,121 @@ def _check(predictions: Array, errors: Array, folds: NDArray[np.int64], scales: 
         raise ValueError("scales must be positive and of the shape of the member predictions.")
 
 
-def covered(low: ArrayLike, high: ArrayLike, reference: ArrayLike) -> NDArray[np.bool_]:
-    """Return which references lie inside of their (closed) intervals; shapes (m,) or (m, n_outputs)."""
-    values = np.asarray(reference, dtype=float)
-    return np.asarray((np.asarray(low) <= values) & (values <= np.asarray(high)))
+class Calibrator(Protocol):
+    """What makes intervals. Another package adds one under the entry points ``aiida_siox.calibrators``."""
+
+    @classmethod
+    def fit(cls, left_out: LeftOut, settings: UncertaintySettings) -> Self:
+        """Learn from errors that were left out."""
+
+    def suffice(self, coverage: float) -> bool:
+        """Return whether there are enough of them for finite intervals of this coverage."""
+
+    def interval(self, members: Array, spectra: Array, coverage: float) -> tuple[Array, Array]:
+        """Return the ends of the intervals of m new spectra, each of shape (m, n_outputs).
+
+        :param members: what the networks of each of K folds predict, shape (K, m, n_outputs).
+        :param spectra: as the networks read them, shape (m, n_e).
+        """
+
+    def state(self) -> dict[str, Any]:
+        """Return arrays and plain values, without nesting, that :meth:`from_state` takes."""
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Build from what :meth:`state` gave.
+
+        :raises ValueError: if it does not fit.
+        """
 
 
-def coverage_score(
-    low: ArrayLike,
-    high: ArrayLike,
-    reference: ArrayLike,
-    groups: ArrayLike,
-    *,
-    n_bootstrap: int,
-    confidence: float,
-    seed: int,
-) -> Coverage:
-    """Score intervals, with a bootstrap that draws whole configurations.
+@dataclasses.dataclass(frozen=True)
+class CvPlus:
+    """Intervals around the prediction of each fold: CV+.
 
-    :param low: shape (m,) or (m, n_outputs); repetitions of the same sites are given one after the other.
-    :param high: the same shape.
-    :param reference: the same shape.
-    :param groups: configuration of each row, shape (m,): all rows of one configuration are drawn together.
-    :param n_bootstrap: draws of as many configurations as there are, with replacement.
-    :param confidence: of the percentile interval.
-    :param seed: of the draws.
-    :raises ValueError: if the lengths differ.
+    :param residuals: absolute errors, divided by their scales where these are used, shape (n, n_outputs).
+    :param fold: fold of each, shape (n,).
+    :param group: configuration of each where these were left out as a whole, shape (n,).
+    :param estimator: of the scales, with its name; None for the same width everywhere.
     """
-    inside = covered(low, high, reference)
-    _, members = np.unique(np.asarray(groups), return_inverse=True)
-    if len(members) != len(inside):
-        raise ValueError(f"{len(inside)} intervals but {len(members)} configurations: one for each row is needed.")
-    per_row = inside.reshape(len(inside), -1).mean(axis=1)
-    hits, sizes = np.bincount(members, weights=per_row), np.bincount(members)
-    draws = np.random.default_rng(seed).integers(0, len(sizes), (n_bootstrap, len(sizes)))
-    values = hits[draws].sum(axis=1) / sizes[draws].sum(axis=1)
-    ends = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    width = float((np.asarray(high, dtype=float) - np.asarray(low, dtype=float)).mean())
-    return Coverage(float(per_row.mean()), float(ends[0]), float(ends[1]), width)
+
+    residuals: Array
+    fold: Indices
+    group: Indices
+    estimator: tuple[str, Estimator] | None = None
+
+    scaled: ClassVar[bool] = False
+    centred: ClassVar[bool] = False
+
+    @classmethod
+    def fit(cls, left_out: LeftOut, settings: UncertaintySettings) -> Self:
+        """Learn from errors that were left out, with the estimator of the settings if this one scales."""
+        errors = left_out.errors
+        if not cls.scaled or not len(errors):
+            return cls(_kept(errors), left_out.fold, left_out.group)
+        name = settings.estimator
+        estimator = ESTIMATORS.named(name).fit(left_out, settings.options_of(name))
+        return cls(_kept(errors / estimator.own()), left_out.fold, left_out.group, (name, estimator))
+
+    @property
+    def n_groups(self) -> int:
+        """How many configurations there are that were left out, each as a whole."""
+        return len(np.unique(self.group))
+
+    def suffice(self, coverage: float) -> bool:
+        """Return whether there are enough errors for finite intervals of this coverage."""
+        return order_index(len(self.residuals), coverage, self.n_groups) <= len(self.residuals)
+
+    def interval(self, members: Array, spectra: Array, coverage: float) -> tuple[Array, Array]:
+        """Return the ends of the intervals of new spectra (see :class:`Calibrator`)."""
+        if self.centred:
+            members = np.broadcast_to(members.mean(axis=0), members.shape)
+        scales = None if self.estimator is None else self.estimator[1].scales(members, spectra)
+        return cv_plus_interval(members, self.residuals, self.fold, coverage, scales, self.group)
+
+    def state(self) -> dict[str, Any]:
+        """Return arrays and plain values that :meth:`from_state` takes."""
+        own = {"residuals": self.residuals.astype(np.float32), "fold": self.fold, "group": self.group}
+        if self.estimator is None:
+            return own
+        name, estimator = self.estimator
+        return {**own, "estimator": name, **{f"estimator.{key}": value for key, value in estimator.state().items()}}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Build from what :meth:`state` gave.
+
+        :raises ValueError: if residuals, folds and groups do not fit.
+        """
+        residuals, fold, group = state["residuals"].astype(float), state["fold"], state["group"]
+        if not len(residuals) == len(fold) == len(group) or not np.isfinite(residuals).all():
+            raise ValueError("residuals, folds and groups do not fit")
+        if "estimator" not in state:
+            return cls(residuals, fold, group)
+        name, start = state["estimator"], "estimator."
+        own = {key.removeprefix(start): value for key, value in state.items() if key.startswith(start)}
+        return cls(residuals, fold, group, (name, ESTIMATORS[name].from_state(own)))
+
+
+class CvPlusScaled(CvPlus):
+    """CV+ with widths that follow the estimator."""
+
+    scaled = True
+
+
+class CvScaled(CvPlus):
+    """Intervals around the prediction of the ensemble, with widths that follow the estimator."""
+
+    scaled = True
+    centred = True
+
+
+def _kept(errors: Array) -> Array:
+    """Return errors with the precision that files keep."""
+    return errors.astype(np.float32).astype(float)
+
+
+CALIBRATORS: Registry[type[Calibrator]] = Registry("calibrator", "aiida_siox.calibrators")
+CALIBRATORS.register("cv_plus", CvPlus)
+CALIBRATORS.register("cv_plus_scaled", CvPlusScaled)
+CALIBRATORS.register("cv_scaled", CvScaled)

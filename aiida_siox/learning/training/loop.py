@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import leaky_relu, relu
 
-from aiida_siox.learning.networks import SpectrumNetwork
-from aiida_siox.learning.parameters import Activation, Architecture, Hyperparameters, Normalisation
+from aiida_siox.learning.data.spectrum import Normalisation
+from aiida_siox.learning.networks.architecture import Activation, Architecture
+from aiida_siox.learning.networks.layers import SpectrumNetwork
+from aiida_siox.learning.training.parameters import Hyperparameters
 
 Indices = NDArray[np.int64]
 Progress = Callable[[float], None]
@@ -152,7 +154,7 @@ def _network(
     if architecture.normalisation is not Normalisation.NONE:
         raise ValueError("networks that read a part of the energies take spectra that are normalised already.")
     columns = torch.from_numpy(job.columns)
-    network = SpectrumNetwork(dataclasses.replace(architecture, n_inputs=len(columns)))
+    network = SpectrumNetwork(architecture.model_copy(update={"n_inputs": len(columns)}))
     network.set_grid(energy[columns], hyper.post_edge_window_eV)
     network.fit_scalers(spectra[rows][:, columns], targets[rows], hyper.scale_floor)
     return network

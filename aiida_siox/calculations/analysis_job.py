@@ -1,4 +1,4 @@
-"""One part of the analysis as a job, with the code `siox-train`: for training that takes longer than one waits."""
+"""One part of the analysis as a job, with the code `siox-analyse`: for training that takes longer than one waits."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec
 from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 
-from aiida_siox.calculations.training import ERROR_INVALID_PARAMETERS, ERROR_UNSUITABLE_DATASET
+from aiida_siox.calculations.analysis import ERROR_INVALID_PARAMETERS, ERROR_UNSUITABLE_DATASET
 from aiida_siox.data.analysis import AnalysisData
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.model import ModelData
-from aiida_siox.learning.analysis import PARTS
-from aiida_siox.learning.results import MODEL_PATTERN, check_request
+from aiida_siox.learning.analysis.parameters import PARAMETERS, check_request
+from aiida_siox.learning.analysis.results import MODEL_PATTERN
 
 
 def _validate_inputs(inputs: Mapping[str, Any], context: Any) -> str | None:
@@ -28,14 +28,14 @@ def _validate_inputs(inputs: Mapping[str, Any], context: Any) -> str | None:
         return str(problem)
     if "part" in inputs and "parameters" in inputs:
         try:
-            check_request(inputs["part"].value, inputs["parameters"].get_dict(), PARTS)
+            check_request(inputs["part"].value, inputs["parameters"].get_dict())
         except ValueError as exception:
             return str(exception)
     return None
 
 
-class TrainCalculation(CalcJob):
-    """One part of the analysis of a data set, run by the console script ``siox-train`` where the code is.
+class AnalysisCalculation(CalcJob):
+    """One part of the analysis of a data set, run by the console script ``siox-analyse`` where the code is.
 
     Inputs and outputs are those of the calcfunction ``analyse_part``.
     """
@@ -45,7 +45,7 @@ class TrainCalculation(CalcJob):
 
     SITES_FILE = "sites.npz"
     PARAMETERS_FILE = "parameters.json"
-    OUTPUT_FILE = "siox-train.out"
+    OUTPUT_FILE = "siox-analyse.out"
 
     #: Part of max_wallclock_seconds after which the script stops by itself and says how far it was.
     WALLTIME_FRACTION = 0.95
@@ -60,7 +60,7 @@ class TrainCalculation(CalcJob):
             "part",
             valid_type=orm.Str,
             serializer=orm.to_aiida_type,
-            help=f"Part of the analysis: {', '.join(PARTS)}.",
+            help=f"Part of the analysis: {', '.join(PARAMETERS)}.",
         )
         spec.input(
             "parameters",
@@ -75,7 +75,7 @@ class TrainCalculation(CalcJob):
             help="ANALYSIS_VERSION of aiida_siox.calculations.analysis.",
         )
         defaults: dict[str, Any] = {
-            "parser_name": "siox.train",
+            "parser_name": "siox.analysis",
             "withmpi": False,
             "output_filename": cls.OUTPUT_FILE,
             "resources": lambda: {"num_machines": 1, "num_mpiprocs_per_machine": 1},
@@ -85,7 +85,7 @@ class TrainCalculation(CalcJob):
 
         spec.output("analysis", valid_type=AnalysisData, required=False, help="Arrays, scores and other attributes.")
         spec.output_namespace(
-            "models", valid_type=ModelData, dynamic=True, required=False, help="Of the part `model`, by target."
+            "models", valid_type=ModelData, dynamic=True, required=False, help="Of the part `model`, by property."
         )
         spec.output(
             "output_parameters", valid_type=orm.Dict, help="Versions of the script and of torch, times, memory."
@@ -132,6 +132,6 @@ class TrainCalculation(CalcJob):
             codeinfo.stdout_name,
             # patterns, because of a run that failed they are not there and AiiDA would warn
             ("result.*", ".", 0),
-            (MODEL_PATTERN.format(target="*"), ".", 0),
+            (MODEL_PATTERN.format(name="*"), ".", 0),
         ]
         return calcinfo

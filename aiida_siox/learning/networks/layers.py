@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 import pickle
 
 import torch
 from torch import Tensor, nn
 
-from aiida_siox.learning.parameters import Activation, Architecture, Normalisation
-from aiida_siox.learning.spectrum import check_post_edge, post_edge_weights
+from aiida_siox.learning.data.spectrum import Normalisation, check_post_edge, post_edge_weights
+from aiida_siox.learning.networks.architecture import Activation, Architecture
 
 #: What torch.load raises for files that are cut, altered, or something else altogether: it has no error of its own.
 LOAD_ERRORS = (
@@ -30,7 +29,7 @@ LAYERS: dict[Activation, type[nn.Module]] = {Activation.RELU: nn.ReLU, Activatio
 class SpectrumNetwork(nn.Module):
     """Fully connected network whose buffers hold the energy grid, the normalisation and the scalers.
 
-    Raw spectra on ``energy_eV`` go in, e or g(R) comes out; what the layers see is standardised. So a state dict is
+    Raw spectra on ``energy_eV`` go in, physical units come out; what the layers see is standardised. So a state dict is
     all that has to be kept, and nobody can forget to scale.
 
     :param architecture: the shape; new weights come from torch's global generator.
@@ -77,7 +76,7 @@ class SpectrumNetwork(nn.Module):
         mean squared error that is minimised is the one in physical units.
 
         :param spectra: raw spectra, shape (n, n_inputs).
-        :param targets: e or g(R), shape (n, n_outputs).
+        :param targets: in physical units, shape (n, n_outputs).
         :param scale_floor: least scale of an energy as a part of the largest one.
         """
         normalised = self.normalise(spectra)
@@ -109,7 +108,7 @@ class SpectrumNetwork(nn.Module):
         """Return the target in physical units.
 
         :param spectra: raw spectra on ``energy_eV``, shape (n, n_inputs).
-        :returns: e or g(R), shape (n, n_outputs), float64.
+        :returns: shape (n, n_outputs), float64.
         """
         return self.output_mean + self.output_scale * self.body(self.scaled(spectra)).double()
 
@@ -117,30 +116,3 @@ class SpectrumNetwork(nn.Module):
 def _no_zero(scale: Tensor, size: Tensor) -> Tensor:
     """Replace scales that are nothing but rounding of values of that size by 1, so that constants divide by 1."""
     return torch.where(scale > 1e-12 * size, scale, torch.ones_like(scale))
-
-
-def to_bytes(network: SpectrumNetwork) -> bytes:
-    """Return the state dict as the bytes of a torch file."""
-    buffer = io.BytesIO()
-    torch.save(network.state_dict(), buffer)
-    return buffer.getvalue()
-
-
-def from_bytes(content: bytes, architecture: Architecture) -> SpectrumNetwork:
-    """Build a network from the bytes of a state dict, without unpickling anything but tensors.
-
-    :raises ValueError: if the bytes are not a state dict of this architecture, or hold numbers that are not finite.
-    """
-    try:
-        state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-    except LOAD_ERRORS as exception:
-        raise ValueError(f"not a readable torch file ({type(exception).__name__}: {exception})") from exception
-    network = SpectrumNetwork(architecture)
-    try:
-        network.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as exception:
-        raise ValueError(f"not the weights of this architecture ({exception})") from exception
-    bad = [name for name, tensor in network.state_dict().items() if not bool(torch.isfinite(tensor).all())]
-    if bad:
-        raise ValueError(f"numbers that are not finite in {', '.join(bad)}")
-    return network.eval()

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import enum
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-
-from aiida_siox.learning.parameters import SplitKind
 
 Indices = NDArray[np.int64]
 
 #: One site to fit and one to stop by in training, and one to test: with fewer there is nothing to score.
 MINIMUM_SITES = 4
+
+
+class SplitKind(enum.StrEnum):
+    """How sites are divided into training and test."""
+
+    RANDOM = "random"
+    GROUPED = "grouped"
+    COMPOSITION = "composition"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,8 +152,3 @@ def _check_count(n: int) -> None:
             f"{n} sites are too few to train and test a network: at least {MINIMUM_SITES} finished sites are needed. "
             "Add configurations to the data set."
         )
-
-
-def rows_of(names: Sequence[str], labels: NDArray[np.str_]) -> Indices:
-    """Return the rows whose label is among the names, increasing."""
-    return np.flatnonzero(np.isin(labels, list(names)))

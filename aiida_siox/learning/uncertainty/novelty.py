@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from aiida_siox.learning.baselines import Scale, held_out_errors, inner_folds, rows_to_choose
-from aiida_siox.learning.conformal import order_index
-from aiida_siox.learning.parameters import NoveltySettings
+from aiida_siox.learning.ridge import Scale, held_out_errors, inner_folds, rows_to_choose
+from aiida_siox.learning.training.parameters import NoveltySettings
+from aiida_siox.learning.uncertainty.calibrator import order_index
 from aiida_siox.science.spectra import half_heights
 
 Array = NDArray[np.float64]
@@ -222,7 +222,7 @@ def _fit_axis(
     aligned = _align(energy, spectra[found], edges, relative)
     scale, centre = Scale.of(aligned, settings.aligned_floor), edges.mean()
     columns = scale(aligned)
-    rows = rows_to_choose(labels, seed)
+    rows = rows_to_choose(labels, settings.most_rows, seed)
     kernel = columns[rows] @ columns[rows].T / len(relative)
     errors = held_out_errors(
         kernel, (edges - centre)[rows, None], inner_folds(labels[rows], settings.n_folds, seed), settings.alphas

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from aiida_siox.learning.parameters import Hyperparameters
 from aiida_siox.science.plain import plain
 
 SCHEMA = 1
@@ -20,7 +19,7 @@ SCHEMA = 1
 
 RESULT_JSON = "result.json"
 RESULT_NPZ = "result.npz"
-MODEL_PATTERN = "model_{target}.pt"
+MODEL_PATTERN = "model_{name}.pt"
 
 
 class Model(Protocol):
@@ -40,30 +39,12 @@ class PartResult:
 
     :param arrays: numbers, truth values or texts by name.
     :param attributes: plain values: scores, counts, settings.
-    :param models: by target; of the part ``model`` only.
+    :param models: by property; of the part ``model`` only.
     """
 
     arrays: Mapping[str, NDArray[Any]]
     attributes: Mapping[str, Any]
     models: Mapping[str, Model] = dataclasses.field(default_factory=dict)
-
-
-def check_request(part: str, parameters: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
-    """Refuse a part or parameters before anything is trained.
-
-    :param part: which part of the analysis.
-    :param parameters: what it is told: its own section of a protocol, with ``training``.
-    :param parts: the parts that there are.
-    :raises ValueError: naming what is wrong, with the remedy.
-    """
-    if part not in parts:
-        raise ValueError(f"there is no part `{part}` of the analysis. Valid: {', '.join(parts)}.")
-    if "training" not in parameters:
-        raise ValueError(
-            f"the parameters of the part `{part}` lack `training`: start from a protocol "
-            "(AnalysisProtocol.get_parameters)."
-        )
-    Hyperparameters.from_dict(parameters["training"])
 
 
 def write_json(path: pathlib.Path, content: Mapping[str, Any]) -> None:
@@ -85,8 +66,8 @@ def write_result(folder: pathlib.Path, result: PartResult, description: Mapping[
         if array.dtype == object:
             raise TypeError(f"the array `{name}` holds Python objects.")
     np.savez_compressed(folder / RESULT_NPZ, **arrays)  # type: ignore[arg-type]
-    for target, model in result.models.items():
-        (folder / MODEL_PATTERN.format(target=target)).write_bytes(model.to_bytes())
+    for name, model in result.models.items():
+        (folder / MODEL_PATTERN.format(name=name)).write_bytes(model.to_bytes())
     write_json(
         folder / RESULT_JSON,
         {"schema": SCHEMA, **description, "models": sorted(result.models), "attributes": result.attributes},

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import enum
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from aiida_siox.science.spectra import interpolate
 
-#: Si K-edge energies below this can only be keV.
+#: A window of a model that begins above this many eV is not covered by energies all below it unless these are keV.
 _LOWEST_PLAUSIBLE_EV = 100.0
+
+
+class Normalisation(enum.StrEnum):
+    """What the network divides a spectrum by before it reads it."""
+
+    NONE = "none"
+    POST_EDGE = "post_edge"
+
+
+class SpectrumKind(enum.StrEnum):
+    """What a spectrum is of."""
+
+    SITE = "site"
+    AVERAGE = "average"
 
 
 def onto_grid(energy: ArrayLike, values: ArrayLike, grid: ArrayLike, max_step: float) -> NDArray[np.float64]:

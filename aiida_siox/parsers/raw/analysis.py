@@ -1,4 +1,4 @@
-"""Files of ``siox-train`` → plain values and arrays."""
+"""Files of ``siox-analyse`` → plain values and arrays."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def parse_result(text: str) -> dict[str, Any]:
     content = json.loads(text)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else None
-        raise ValueError(f"schema {found!r} of result.json is not {SCHEMA}: use the siox-train of this aiida_siox")
+        raise ValueError(f"schema {found!r} of result.json is not {SCHEMA}: use the siox-analyse of this aiida_siox")
     wanted = {"error"} if "error" in content else {"part", "parameters", "part_version", "models", "attributes"}
     if missing := wanted - set(content):
         raise ValueError(f"result.json lacks {', '.join(sorted(missing))}")
