@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_siox.science.descriptors import NAMES, descriptors
+from aiida_siox.learning.data.descriptors import NAMES, descriptors
 from aiida_siox.science.spectra import half_height_position, maximum_position
 
 #: Synthetic: up from 0 at 1840 to 4 at 1848 eV and down again.

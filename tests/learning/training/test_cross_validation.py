@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from aiida_siox.learning.ensemble import Ensemble, Task, as_distribution, fit_ensembles, grid_points, mixtures
-from aiida_siox.learning.parameters import Target
-from tests.learning.toy import toy_hyper, toy_sites
+from aiida_siox.learning.data.examples import Examples
+from aiida_siox.learning.networks.ensemble import Ensemble, as_distribution
+from aiida_siox.learning.training.cross_validation import Task, fit_ensembles, mixtures
+from tests.learning.toy import QUANTITIES, toy_hyper, toy_sites
 
 
-def train(sites, tasks, hyper, target=Target.VALENCE):
-    return fit_ensembles(sites.energy, sites.spectra, sites.targets(target), sites.groups, target, tasks, hyper)
+def train(sites, tasks, hyper, target="valence"):
+    return fit_ensembles(sites.examples(target), tasks, hyper)
 
 
 def test_out_of_fold_predictions_come_from_networks_that_left_the_configuration_out():
@@ -24,8 +25,8 @@ def test_out_of_fold_predictions_come_from_networks_that_left_the_configuration_
     members = result.ensemble.member_predictions(sites.spectra[rows])
     assert members.shape == (5, 55, 1)
     np.testing.assert_array_equal(result.out_of_fold, members[result.fold, np.arange(55)])
-    for group in np.unique(sites.groups[rows]):
-        assert len(set(result.fold[sites.groups[rows] == group])) == 1
+    for group in np.unique(sites.group[rows]):
+        assert len(set(result.fold[sites.group[rows] == group])) == 1
     np.testing.assert_allclose(result.ensemble.predict(sites.spectra[rows]), members.mean(axis=0))
 
 
@@ -34,16 +35,17 @@ def test_folds_of_sites_when_asked_or_when_there_are_few_configurations():
     few, asked = train(sites, [Task(np.arange(40), 1), Task(np.arange(40), 1, grouped=False)], hyper)
     for result in (few, asked):
         assert sorted(np.bincount(result.fold)) == [8] * 5
-        assert len(set(result.fold[sites.groups == "cell0"])) == 5
+        assert len(set(result.fold[sites.group == "cell0"])) == 5
 
 
 def test_test_rows_decide_nothing():
     sites, hyper = toy_sites(), toy_hyper(epochs=8, grid={"learning_rate": [1e-3, 1e-4], "weight_decay": [0.0]})
     rows = np.arange(40)
     (before,) = train(sites, [Task(rows, 1)], hyper)
-    spectra, valence = sites.spectra.copy(), sites.valence.copy()
+    spectra, valence = sites.spectra.copy(), sites.properties["valence"].copy()
     spectra[40:], valence[40:] = 1e6, -1e6
-    (after,) = train(dataclasses.replace(sites, spectra=spectra, valence=valence), [Task(rows, 1)], hyper)
+    changed = dataclasses.replace(sites, spectra=spectra, properties={"valence": valence})
+    (after,) = train(changed, [Task(rows, 1)], hyper)
     assert after.losses == before.losses
     np.testing.assert_array_equal(after.out_of_fold, before.out_of_fold)
 
@@ -54,9 +56,9 @@ def test_the_grid_point_with_the_least_error_of_the_folds_is_kept():
     (result,) = train(sites, [Task(np.arange(60), 1)], hyper)
     assert result.point == {"learning_rate": 1e-3, "weight_decay": 0.0}
     assert result.losses[1] < 0.5 * result.losses[0]
-    error = ((result.out_of_fold - sites.targets(Target.VALENCE)) ** 2).mean()
+    error = ((result.out_of_fold - sites.properties["valence"]) ** 2).mean()
     assert result.losses[1] == pytest.approx(error, rel=1e-3), "in units of the target, every site once"
-    (fixed,) = train(sites, [Task(np.arange(60), 1, point=grid_points(hyper)[0])], hyper)
+    (fixed,) = train(sites, [Task(np.arange(60), 1, point=hyper.points()[0])], hyper)
     assert fixed.point["learning_rate"] == 1e-7
 
 
@@ -86,7 +88,11 @@ def test_mixtures_improve_averages_of_a_target_that_is_not_linear():
     groups = np.repeat([f"c{i}" for i in range(12)], 10)
     hyper = toy_hyper(epochs=120, patience=120)
     tasks = [Task(np.arange(120), 1), Task(np.arange(120), 1, mixtures=200)]
-    plain, mixed = fit_ensembles(energy, spectra, value[:, None], groups, Target.VALENCE, tasks, hyper)
+    owners, rows = np.arange(120) // 10, np.arange(120)
+    examples = Examples(
+        QUANTITIES["valence"], energy, spectra, value[:, None], groups, rows, owners, np.ones(12, dtype=bool), rows, 120
+    )
+    plain, mixed = fit_ensembles(examples, tasks, hyper)
     means = spectra.reshape(12, 10, 64).mean(axis=1)
     expected = value.reshape(12, 10).mean(axis=1)
     errors = [np.sqrt(((r.ensemble.predict(means)[:, 0] - expected) ** 2).mean()) for r in (plain, mixed)]
@@ -105,7 +111,7 @@ def test_columns_and_seeds():
 
 def test_oxidation_states_are_distributions():
     sites = toy_sites()
-    (result,) = train(sites, [Task(np.arange(60), 1)], toy_hyper(epochs=10), Target.OXIDATION)
+    (result,) = train(sites, [Task(np.arange(60), 1)], toy_hyper(epochs=10), "oxidation")
     predicted = result.ensemble.predict(sites.spectra)
     assert predicted.shape == (60, 5)
     assert predicted.min() >= 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_siox.learning.parameters import SplitKind
-from aiida_siox.learning.splits import (
+from aiida_siox.learning.data.splits import (
+    SplitKind,
     composition_splits,
     group_folds,
     grouped_splits,

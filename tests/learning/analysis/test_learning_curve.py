@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_siox.learning.learning_curve import learning_curve, power_law, sites_needed
-from aiida_siox.learning.parameters import Target
-from tests.learning.toy import toy_hyper, toy_sites
+from aiida_siox.learning.analysis.learning_curve import learning_curve, power_law, sites_needed
+from aiida_siox.learning.analysis.parameters import LearningCurve
+from tests.learning.toy import toy_examples, toy_hyper
 
 PARAMETERS = {
+    "targets": ["valence"],
     "fractions": [0.25, 0.5, 1.0],
     "n_repeats": 2,
     "wanted_rmse": {"valence": [0.2]},
@@ -19,8 +20,8 @@ PARAMETERS = {
 
 
 def test_sizes_and_errors():
-    sites = toy_sites(n=96, n_configurations=12)
-    result = learning_curve(sites, Target.VALENCE, PARAMETERS, toy_hyper(epochs=40))
+    examples = toy_examples(n=96, n_configurations=12)
+    result = learning_curve(examples, examples, LearningCurve.parse(PARAMETERS), toy_hyper(epochs=40))
     assert result.n_configurations.tolist() == [2, 4, 9]
     assert result.n_sites.tolist() == [[16, 16], [32, 32], [72, 72]]
     assert result.rmse.shape == result.no_skill.shape == (3, 2)
@@ -31,10 +32,10 @@ def test_sizes_and_errors():
     assert list(result.sites_needed) == ["0.2", half.rstrip("0")]
 
 
-def test_linear_regression_is_of_the_valence():
-    sites = toy_sites(n=48, n_configurations=6)
-    parameters = {**PARAMETERS, "fractions": [1.0], "n_repeats": 1}
-    result = learning_curve(sites, Target.OXIDATION, parameters, toy_hyper(epochs=2))
+def test_linear_regression_is_of_scalars():
+    examples = toy_examples("oxidation", n=48, n_configurations=6)
+    parameters = LearningCurve.parse({**PARAMETERS, "fractions": [1.0], "n_repeats": 1})
+    result = learning_curve(examples, examples, parameters, toy_hyper(epochs=2))
     assert result.linear is None
     assert result.sites_needed == {}
 

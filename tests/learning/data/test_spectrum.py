@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_siox.learning.spectrum import onto_grid
+from aiida_siox.learning.data.spectrum import onto_grid
 
 GRID = np.linspace(1830.0, 1880.0, 256)
 

@@ -8,10 +8,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from aiida_siox.learning.novelty import STATISTICS, NoveltyReference
+from aiida_siox.learning.uncertainty.novelty import STATISTICS, NoveltyReference
 from tests.learning.toy import ENERGY, toy_novelty
 
-DIAMOND = pathlib.Path(__file__).parents[1] / "fixtures/xspectra/diamond/diamondh.xspectra.dat.gz"
+DIAMOND = pathlib.Path(__file__).parents[2] / "fixtures/xspectra/diamond/diamondh.xspectra.dat.gz"
 
 
 def synthetic(n: int, seed: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""CV+ by hand, its coverage on exchangeable data, and scores of intervals."""
+"""CV+ by hand, its coverage on exchangeable data, and the calibrators on errors that grow (synthetic)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from aiida_siox.learning import conformal
-from aiida_siox.learning.conformal import coverage_score, covered, cv_plus_interval, order_index, quantile_index
+from aiida_siox.learning.uncertainty import calibrator
+from aiida_siox.learning.uncertainty.calibrator import CALIBRATORS, cv_plus_interval, order_index, quantile_index
+from aiida_siox.learning.uncertainty.estimator import ESTIMATORS
+from aiida_siox.learning.uncertainty.evaluator import EVALUATORS, covered
+from aiida_siox.learning.uncertainty.left_out import LeftOut
+from tests.learning.toy import toy_hyper
 
 
 @pytest.mark.parametrize(
@@ -62,7 +66,7 @@ def test_outputs_and_chunks_are_independent(monkeypatch):
     fold, scales = rng.integers(0, 3, 20), rng.uniform(0.5, 2, (3, 11, 4))
     for given in (None, scales):
         whole = cv_plus_interval(predictions, residuals, fold, 0.8, given)
-        monkeypatch.setattr(conformal, "_CHUNK", 1)
+        monkeypatch.setattr(calibrator, "_CHUNK", 1)
         pieces = cv_plus_interval(predictions, residuals, fold, 0.8, given)
         monkeypatch.undo()
         np.testing.assert_array_equal(whole, pieces)
@@ -163,24 +167,6 @@ def test_scales_even_out_the_coverage_of_heteroscedastic_data():
     assert scaled_widths.mean() < plain_widths.mean()
 
 
-def test_coverage_score_by_hand():
-    low, high = np.zeros(6), np.array([1.0, 1.0, 1.0, 3.0, 1.0, 1.0])
-    reference = np.array([0.0, 1.0, 0.5, 2.0, 2.0, 2.0])
-    groups = ["a", "a", "a", "a", "b", "b"]
-    score = coverage_score(low, high, reference, groups, n_bootstrap=4000, confidence=0.9, seed=0)
-    assert score.coverage == pytest.approx(4 / 6)
-    assert score.mean_width == pytest.approx(8 / 6)
-    # a and b drawn twice: both a in a quarter of the draws, both b in another
-    assert (score.low, score.high) == (0.0, 1.0)
-    pooled = coverage_score(low, high, reference, groups, n_bootstrap=4000, confidence=0.4, seed=0)
-    assert (pooled.low, pooled.high) == pytest.approx((4 / 6, 4 / 6))
-    bins = np.column_stack([reference, reference + 10])
-    two = coverage_score(
-        np.zeros((6, 2)), np.tile(high[:, None], 2), bins, groups, n_bootstrap=9, confidence=0.9, seed=0
-    )
-    assert two.coverage == pytest.approx(2 / 6)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -196,8 +182,85 @@ def test_refused(arguments, message):
         cv_plus_interval(*arguments, 0.5)
 
 
-def test_refused_scales_and_groups():
+def test_refused_scales():
     with pytest.raises(ValueError, match="scales must be positive"):
         cv_plus_interval([[1.0]], [0.1], [0], 0.5, [[0.0]])
-    with pytest.raises(ValueError, match="one for each row"):
-        coverage_score([0.0], [1.0], [0.5], ["a", "b"], n_bootstrap=2, confidence=0.9, seed=0)
+
+
+class Line:
+    """A line with noise that grows with it, fitted in five folds of configurations (synthetic)."""
+
+    def __init__(self, seed: int, n: int = 200) -> None:
+        rng = np.random.default_rng(seed)
+        x = rng.uniform(0, 1, 2 * n)
+        y = 2 * x - 1 + (0.05 + 0.6 * x) * rng.normal(size=2 * n)
+        fits, fold, residuals = linear_cv(x[:n], y[:n], 5)
+        predicted = (y[:n] - residuals)[:, None]
+        self.left_out = LeftOut(x[:n, None], fold, y[:n, None], predicted, predicted * 0, np.arange(n))
+        self.members = (fits[:, :1] * x[n:] + fits[:, 1:])[..., None]
+        self.spectra, self.reference, self.loud = x[n:, None], y[n:, None], x[n:] > 0.5
+
+
+@pytest.fixture(scope="module")
+def judged():
+    """Return coverage of quiet and of loud sites and the mean width, by calibrator, over many lines."""
+    settings, found = toy_hyper().uncertainty, {name: [] for name in CALIBRATORS}
+    for line in map(Line, range(60)):
+        for name, kind in CALIBRATORS.items():
+            fitted = kind.fit(line.left_out, settings)
+            low, high = fitted.interval(line.members, line.spectra, 0.9)
+            inside = covered(low, high, line.reference)[:, 0]
+            found[name].append((inside[~line.loud].mean(), inside[line.loud].mean(), (high - low).mean()))
+    return {name: np.mean(rows, axis=0) for name, rows in found.items()}
+
+
+def test_calibrators_cover_what_they_say(judged):
+    for name, (quiet, loud, _) in judged.items():
+        assert (quiet + loud) / 2 == pytest.approx(0.9, abs=0.015), name
+
+
+def test_scaled_calibrators_are_as_wide_as_the_error(judged):
+    """And so narrower in the mean; the same width everywhere is too wide for the quiet and too narrow for the loud."""
+    gap = {name: quiet - loud for name, (quiet, loud, _) in judged.items()}
+    assert gap["cv_plus"] > 0.12
+    for name in ("cv_plus_scaled", "cv_scaled"):
+        assert abs(gap[name]) < 0.06
+        assert judged[name][2] < 0.97 * judged["cv_plus"][2]
+    assert judged["cv_scaled"][2] <= judged["cv_plus_scaled"][2], "the scatter of the folds is not counted twice"
+
+
+def test_a_constant_estimator_scales_nothing():
+    line = Line(3)
+    settings = toy_hyper(uncertainty={"estimator": "constant"}).uncertainty
+    plain, scaled = (
+        CALIBRATORS[name].fit(line.left_out, settings).interval(line.members, line.spectra, 0.9)
+        for name in ("cv_plus", "cv_plus_scaled")
+    )
+    np.testing.assert_allclose(plain, scaled)
+
+
+@pytest.mark.parametrize("name", CALIBRATORS)
+def test_state_and_back(name):
+    line = Line(4)
+    fitted = CALIBRATORS[name].fit(line.left_out, toy_hyper().uncertainty)
+    again = CALIBRATORS[name].from_state(fitted.state())
+    ends = [each.interval(line.members, line.spectra, 0.9) for each in (fitted, again)]
+    np.testing.assert_allclose(ends[0], ends[1], rtol=1e-6)
+    assert again.suffice(0.9)
+    with pytest.raises(ValueError, match="residuals, folds and groups do not fit"):
+        CALIBRATORS[name].from_state({**fitted.state(), "fold": np.zeros(3, dtype=int)})
+
+
+def test_too_few_left_out():
+    line = Line(5, n=8)
+    for kind in CALIBRATORS.values():
+        fitted = kind.fit(line.left_out, toy_hyper().uncertainty)
+        assert not fitted.suffice(0.9)
+        assert np.isinf(fitted.interval(line.members, line.spectra, 0.9)).all()
+
+
+def test_each_registry_has_what_the_protocol_names():
+    chosen = toy_hyper().uncertainty
+    assert chosen.estimator in ESTIMATORS
+    assert chosen.calibrator in CALIBRATORS
+    assert chosen.evaluator in EVALUATORS

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aiida_siox.learning.novelty import NoveltyReference
-from aiida_siox.learning.probes import end_members, held_out, judge, shifted, white_noise
+from aiida_siox.learning.analysis.probes import end_members, held_out, judge, shifted, white_noise
+from aiida_siox.learning.uncertainty.novelty import NoveltyReference
 from tests.learning.toy import ENERGY, toy_novelty, toy_sites
 
 
@@ -27,7 +27,7 @@ def test_end_members_are_averages_of_the_extreme_compositions():
 
 def test_noise_is_flagged_and_end_members_pass():
     sites = toy_sites(n=120, n_configurations=12)
-    reference = NoveltyReference.fit(sites.energy, sites.spectra, sites.groups, toy_novelty(), 1)
+    reference = NoveltyReference.fit(sites.energy, sites.spectra, sites.group, toy_novelty(), 1)
     found = {entry["name"]: entry for entry in judge(sites, reference, 3.0, 20, 1)}
     assert len(found) == 7
     assert found["white noise, 20 draws"]["flagged"]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from aiida_siox.learning.networks import SpectrumNetwork, from_bytes, to_bytes
-from aiida_siox.learning.parameters import Activation, Architecture, Normalisation
+from aiida_siox.learning.data.spectrum import Normalisation
+from aiida_siox.learning.networks.architecture import Activation, Architecture
+from aiida_siox.learning.networks.layers import SpectrumNetwork
 
-SMALL = Architecture(5, (4, 4), Activation.RELU, 2)
 ENERGY = torch.linspace(1.0, 5.0, 5, dtype=torch.float64)
 
 
 def make(normalisation: Normalisation = Normalisation.NONE) -> SpectrumNetwork:
     torch.manual_seed(0)
-    network = SpectrumNetwork(Architecture(5, (4, 4), Activation.RELU, 2, normalisation))
+    shape = {"n_inputs": 5, "n_outputs": 2, "hidden": (4, 4), "activation": Activation.RELU}
+    network = SpectrumNetwork(Architecture(**shape, normalisation=normalisation))
     network.set_grid(ENERGY, (4.0, 5.0))
     return network
 
@@ -61,25 +62,3 @@ def test_post_edge_makes_the_unit_of_the_spectrum_irrelevant():
         network(-spectra)
     with pytest.raises(ValueError, match="change `post_edge_window_eV`"):
         network.set_grid(ENERGY, (4.0, 6.0))
-
-
-def test_round_trip_and_damage():
-    network = make()
-    content = to_bytes(network)
-    spectra = torch.rand(3, 5, dtype=torch.float64)
-    assert torch.equal(from_bytes(content, SMALL)(spectra), network(spectra))
-    with pytest.raises(ValueError, match="not a readable torch file"):
-        from_bytes(content[: len(content) // 2], SMALL)
-    with pytest.raises(ValueError, match="not a readable torch file"):
-        from_bytes(b"", SMALL)
-    with pytest.raises(ValueError, match="not the weights of this architecture"):
-        from_bytes(content, Architecture(5, (4, 4, 4), Activation.RELU, 2))
-    network.input_mean[0] = float("nan")
-    with pytest.raises(ValueError, match="not finite in input_mean"):
-        from_bytes(to_bytes(network), SMALL)
-
-
-def test_a_pickled_module_is_not_loaded(tmp_path):
-    torch.save(make(), tmp_path / "module.pt")
-    with pytest.raises(ValueError, match="not a readable torch file"):
-        from_bytes((tmp_path / "module.pt").read_bytes(), SMALL)

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from aiida_siox.learning.batched import Job, fit_all
-from aiida_siox.learning.networks import SpectrumNetwork
-from aiida_siox.learning.parameters import Target
-from tests.learning.toy import toy_hyper, toy_sites
+from aiida_siox.learning.networks.layers import SpectrumNetwork
+from aiida_siox.learning.training.loop import Job, fit_all
+from tests.learning.toy import QUANTITIES, toy_hyper, toy_sites
+
+VALENCE = QUANTITIES["valence"]
 
 
-def tensors(sites, target=Target.VALENCE):
-    return tuple(torch.from_numpy(a) for a in (sites.energy, sites.spectra, sites.targets(target)))
+def tensors(sites, target="valence"):
+    return tuple(torch.from_numpy(a) for a in (sites.energy, sites.spectra, sites.examples(target).targets))
 
 
 def job(fit, stop, seed=0, rate=1e-3, decay=0.0, columns=None):
@@ -54,14 +55,14 @@ def untrained(task, architecture):
     return SpectrumNetwork(architecture).body.state_dict()
 
 
-@pytest.mark.parametrize("target", [Target.VALENCE, Target.RDF])
+@pytest.mark.parametrize("target", ["valence", "rdf"])
 @pytest.mark.parametrize("decay", [0.0, 1e-3])
 def test_members_are_those_of_a_plain_loop(target, decay):
     sites = toy_sites(n=50)
     energy, spectra, targets = tensors(sites, target)
     hyper = toy_hyper(epochs=6, patience=6, batch_size=16)
     jobs = [job((0, 40), (40, 50), 1, decay=decay), job((5, 38), (0, 5), 2, decay=decay)]
-    architecture = hyper.architecture(target, len(energy), targets.shape[1])
+    architecture = hyper.architecture(QUANTITIES[target], len(energy), targets.shape[1])
     for task, fit in zip(jobs, fit_all(energy, spectra, targets, jobs, architecture, hyper), strict=True):
         expected, best = plain_loop(energy, spectra, targets, task, architecture, hyper)
         difference = [(t - expected[name]).float().norm() for name, t in fit.network.state_dict().items()]
@@ -74,7 +75,7 @@ def test_members_do_not_see_each_other():
     sites = toy_sites()
     data = tensors(sites)
     hyper = toy_hyper(epochs=5)
-    architecture = hyper.architecture(Target.VALENCE, len(sites.energy), 1)
+    architecture = hyper.architecture(VALENCE, len(sites.energy), 1)
     first = job((0, 40), (40, 50), 3)
     together = fit_all(*data, [first, job((10, 50), (0, 10), 4)], architecture, hyper)[0]
     with_another = fit_all(*data, [first, job((12, 52), (0, 12), 5)], architecture, hyper)[0]
@@ -85,7 +86,7 @@ def test_members_do_not_see_each_other():
 def test_rows_that_are_neither_fitted_nor_stopping_are_never_read():
     sites = toy_sites()
     hyper = toy_hyper(epochs=3)
-    architecture = hyper.architecture(Target.VALENCE, len(sites.energy), 1)
+    architecture = hyper.architecture(VALENCE, len(sites.energy), 1)
     task = job((0, 30), (30, 40))
     before = fit_all(*tensors(sites), [task], architecture, hyper)[0]
     spectra = sites.spectra.copy()
@@ -101,7 +102,7 @@ def test_stops_early_and_keeps_the_best_weights():
     generator = np.random.default_rng(0)
     targets = torch.from_numpy(generator.normal(size=targets.shape))  # noise: the stopping rows soon get worse
     hyper = toy_hyper(epochs=300, patience=8, scale_floor=0.01)
-    architecture = hyper.architecture(Target.VALENCE, len(energy), 1)
+    architecture = hyper.architecture(VALENCE, len(energy), 1)
     jobs = [job((0, 28), (28, 40), seed) for seed in range(6)]
     fits = fit_all(energy, spectra, targets, jobs, architecture, hyper)
     assert len({len(fit.history) for fit in fits}) > 1, "members stop by themselves"
@@ -119,7 +120,7 @@ def test_members_that_stop_change_nothing_for_the_others():
     energy, spectra, targets = tensors(sites)
     noise = torch.from_numpy(np.random.default_rng(0).normal(size=targets.shape))
     hyper = toy_hyper(epochs=300, patience=8)
-    architecture = hyper.architecture(Target.VALENCE, len(energy), 1)
+    architecture = hyper.architecture(VALENCE, len(energy), 1)
     jobs = [job((0, 28), (28, 40), seed) for seed in range(5)]
     together = fit_all(energy, spectra, noise, jobs, architecture, hyper)
     last = max(range(5), key=lambda i: len(together[i].history))
@@ -131,7 +132,7 @@ def test_same_call_same_weights_bit_for_bit():
     sites = toy_sites()
     data = tensors(sites)
     hyper = toy_hyper(epochs=10)
-    architecture = hyper.architecture(Target.VALENCE, len(sites.energy), 1)
+    architecture = hyper.architecture(VALENCE, len(sites.energy), 1)
     jobs = [job((0, 40), (40, 60), seed) for seed in range(3)]
     first = fit_all(*data, jobs, architecture, hyper)
     torch.rand(7)  # the global generator must not matter
@@ -145,7 +146,7 @@ def test_windows_of_different_width_train_together():
     sites = toy_sites()
     data = tensors(sites)
     hyper = toy_hyper(epochs=5)
-    architecture = hyper.architecture(Target.VALENCE, len(sites.energy), 1)
+    architecture = hyper.architecture(VALENCE, len(sites.energy), 1)
     narrow, wide = np.arange(80, 111), np.arange(60, 92)
     jobs = [job((0, 40), (40, 60), 1, columns=narrow), job((0, 40), (40, 60), 2, columns=wide)]
     fits = fit_all(*data, jobs, architecture, hyper)
@@ -162,7 +163,7 @@ def test_a_training_that_diverges_says_so():
     sites = toy_sites()
     energy, spectra, targets = tensors(sites)
     hyper = toy_hyper(epochs=3)
-    architecture = hyper.architecture(Target.VALENCE, len(energy), 1)
+    architecture = hyper.architecture(VALENCE, len(energy), 1)
     with pytest.raises(ValueError, match="lower `learning_rate`"):
         fit_all(energy, spectra, targets, [job((0, 40), (40, 60), rate=1e30)], architecture, hyper)
 
@@ -170,7 +171,7 @@ def test_a_training_that_diverges_says_so():
 def test_leaves_the_state_of_torch_as_it_was():
     sites = toy_sites()
     hyper = toy_hyper(epochs=1, threads=1)
-    architecture = hyper.architecture(Target.VALENCE, len(sites.energy), 1)
+    architecture = hyper.architecture(VALENCE, len(sites.energy), 1)
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)

@@ -9,7 +9,10 @@ import itertools
 import numpy as np
 import pytest
 
-from aiida_siox.learning.analysis import PARTS, energy_columns, run_part
+from aiida_siox.learning.analysis.parts import PARTS, run_part
+from aiida_siox.learning.analysis.windows import energy_columns
+from aiida_siox.learning.data.sites import Configuration
+from aiida_siox.science.quantity import Kind
 from aiida_siox.workflows.analysis import AnalysisProtocol
 from tests.learning.toy import ENERGY, toy_sites
 
@@ -20,7 +23,7 @@ SMALL = {
         "n_folds": 3,
         "n_test_folds": 3,
         "n_mixtures": 20,
-        "networks": {name: {"hidden": [32, 32]} for name in ("valence", "rdf", "oxidation")},
+        "networks": {kind: {"hidden": [32, 32]} for kind in Kind},
     },
     "windows": {"names": ["b", "c"], "windows_eV": [[1836.25, 1842.5], [1842.5, 1848.75]]},
     "uncertainty": {"n_noise": 5, "n_bootstrap": 100},
@@ -63,7 +66,7 @@ def test_splits(sites, results):
             assert {"composition_mean", "kernel_ridge"} <= set(entry["baselines"])
             assert entry["rmse"]["low"] <= entry["rmse"]["mean"] <= entry["rmse"]["high"]
     predicted = arrays["valence_grouped_predicted"]
-    error = float(np.sqrt(((predicted - sites.valence) ** 2).mean()))
+    error = float(np.sqrt(((predicted - sites.values("valence")) ** 2).mean()))
     assert scores["valence"]["grouped"]["rmse"]["seeds"][0] == pytest.approx(error, rel=1e-5)
     assert "descriptors" in scores["valence"]["random"]["baselines"]
     assert "descriptors" not in scores["rdf"]["random"]["baselines"]
@@ -86,8 +89,8 @@ def test_windows(results):
 
 def test_averages(sites, results):
     arrays, scores = results["averages"].arrays, results["averages"].attributes["scores"]
-    assert arrays["configuration"].tolist() == list(range(12))
-    means = [sites.valence[sites.configuration == i].mean() for i in range(12)]
+    assert arrays["valence_configuration"].tolist() == list(range(12))
+    means = [sites.values("valence")[sites.configuration == i].mean() for i in range(12)]
     np.testing.assert_allclose(arrays["valence_reference"], means, rtol=1e-6)
     for variant in ("sites", "mixtures"):
         assert np.isfinite(arrays[f"valence_{variant}_predicted"]).all()
@@ -103,7 +106,7 @@ def test_uncertainty(sites, results):
     result = results["uncertainty"]
     low, high = result.arrays["valence_low"], result.arrays["valence_high"]
     assert low.shape == (2, N)
-    inside = ((low <= sites.valence) & (sites.valence <= high)).mean()
+    inside = ((low <= sites.values("valence")) & (sites.values("valence") <= high)).mean()
     found = result.attributes["coverage"]["valence"]
     assert found["coverage"] == pytest.approx(inside)
     assert found["low"] <= found["coverage"] <= found["high"]
@@ -114,8 +117,8 @@ def test_uncertainty(sites, results):
 
 def test_learning_curve(results):
     arrays = results["learning_curve"].arrays
-    assert arrays["n_sites"].shape == arrays["valence_rmse"].shape == (4, 2)
-    assert (np.diff(arrays["n_sites"], axis=0) > 0).all()
+    assert arrays["valence_n_sites"].shape == arrays["valence_rmse"].shape == (4, 2)
+    assert (np.diff(arrays["valence_n_sites"], axis=0) > 0).all()
     wanted = results["learning_curve"].attributes["sites_needed"]["valence"]
     half = arrays["valence_rmse_linear"][-1].mean() / 2
     assert sorted(map(float, wanted)) == pytest.approx(sorted([0.11, 0.155, half]), abs=1e-3)
@@ -125,7 +128,8 @@ def test_what_every_part_says(sites, results):
     for result in results.values():
         assert result.attributes["n_sites"] == N
         assert result.attributes["n_configurations"] == 12
-        assert result.attributes["sigma_angstrom"] == 0.15
+        assert result.attributes["quantities"]["rdf"]["note"] == "σ 0.15 Å"
+        assert (result.attributes["coverage_asked"], result.attributes["confidence"]) == (0.9, 0.9)
         assert not any(np.asarray(array).dtype == object for array in result.arrays.values())
 
 
@@ -138,9 +142,10 @@ def test_columns_of_windows_cover_the_energies_once():
 
 
 def test_no_complete_configuration_no_averages():
-    few = dataclasses.replace(toy_sites(n=20, n_configurations=4), complete=np.zeros(4, dtype=bool))
+    cells = [Configuration("Si8O8", 1.0, f"cell{i}", complete=False) for i in range(4)]
+    few = toy_sites(n=20, n_configurations=4, configurations=cells)
     parameters = AnalysisProtocol.get_parameters("fast", copy.deepcopy(SMALL))["averages"]
-    with pytest.raises(ValueError, match="no configuration has all its silicon sites"):
+    with pytest.raises(ValueError, match="no configuration has `valence` at all its sites"):
         run_part("averages", few, parameters, lambda part, text: None)
 
 
@@ -160,3 +165,25 @@ def test_post_edge_takes_the_scale_out_of_everything(sites):
         for key, values in ours.items():
             if values.dtype.kind == "f":
                 np.testing.assert_allclose(values, theirs[key], rtol=1e-3, atol=1e-3, err_msg=f"{name}: {key}")
+
+
+@pytest.mark.parametrize("target", ["bridge_angle", "coordination"])
+def test_any_property_goes_through_every_part(sites, target):
+    """Also one that some sites have not, and one that no yaml names."""
+    parameters = AnalysisProtocol.get_parameters("fast", copy.deepcopy(SMALL), (target,))
+    has = np.isfinite(sites.properties[target]).all(axis=1)
+    shape = sites.values(target).shape
+    for name in PARTS:
+        if name == "averages" and not has.all():
+            continue  # every configuration has a site without
+        result = run_part(name, sites, parameters[name], lambda part, text: None)
+        assert list(result.attributes["quantities"]) == [target]
+        if name == "splits":
+            predicted = result.arrays[f"{target}_grouped_predicted"]
+            assert predicted.shape == shape
+            np.testing.assert_array_equal(np.isfinite(predicted.reshape(N, -1)).all(axis=1), has)
+            assert np.isfinite(result.attributes["scores"][target]["grouped"]["rmse"]["mean"])
+        if name == "model":
+            model = result.models[target]
+            assert model.card["data"]["n_sites"] == has.sum()
+            assert model.predict_on_grid(sites.spectra).shape == shape
