@@ -16,7 +16,7 @@ from aiida_siox import __version__
 from aiida_siox.calculations.ld1 import RUNS, Ld1Calculation, check_parameters, collect_energies, split_parameters
 from aiida_siox.science.digest import mapping_digest
 from aiida_siox.workflows.protocol import SioxProtocolMixin
-from aiida_siox.workflows.utils import job_metadata
+from aiida_siox.workflows.utils import job_metadata, validate_job_options
 
 #: Kind → the run of ld1.x that makes its pseudopotential.
 KINDS = {"Si": "ground", "O": "oxygen", "Sih": "hole"}
@@ -80,7 +80,14 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
             validator=_validate_parameters,
             help="Parameters of the runs `ground`, `hole` and `oxygen`, and of the `family`.",
         )
-        spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options of the jobs.")
+        spec.input(
+            "options",
+            valid_type=dict,
+            non_db=True,
+            default=dict,
+            validator=validate_job_options,
+            help="Scheduler options of the jobs.",
+        )
         spec.output_namespace("pseudos", valid_type=UpfData, help="Pseudopotentials of the kinds Si, O and Sih.")
         spec.output(
             "core_wavefunction",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import pathlib
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
@@ -10,14 +9,10 @@ from typing import Any, ClassVar
 import yaml
 from aiida_quantumespresso.workflows.protocols.utils import ProtocolMixin, recursive_merge
 
+from aiida_siox.checked import DOT
+from aiida_siox.registry import nearest
+
 PROTOCOL_FOLDER = pathlib.Path(__file__).parent / "protocols"
-
-
-def nearest(word: str, valid: list[str]) -> str:
-    """Return the sentence that names the valid word nearest to a wrong one, and all valid words."""
-    close = difflib.get_close_matches(str(word), valid, n=1, cutoff=0.4)
-    hint = f"did you mean `{close[0]}`? " if close else ""
-    return f"{hint}Valid: {', '.join(sorted(valid))}."
 
 
 def paths_of(key: str, defaults: Mapping[str, Any], path: str = "") -> list[str]:
@@ -81,7 +76,7 @@ def check_overrides(
                 raise ValueError(f"override `{full}` must be true or false, got {value!r}.")
         elif isinstance(default, int | float):
             if isinstance(value, bool) or not isinstance(value, int | float):
-                hint = " Write 1.0e-8, with a dot: yaml reads 1e-8 as text." if isinstance(value, str) else ""
+                hint = DOT if isinstance(value, str) else ""
                 raise ValueError(f"override `{full}` must be a number, got {value!r}.{hint}")
         elif isinstance(default, str):
             if not isinstance(value, str):

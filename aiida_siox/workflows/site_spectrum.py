@@ -14,7 +14,7 @@ from aiida_siox.calculations.spectra import HOLE_KIND, assemble_spectrum, is_nor
 from aiida_siox.calculations.xspectra import XspectraCalculation
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science import SCIENCE_VERSION
-from aiida_siox.workflows.settings import pw_parameters, settings_error, xspectra_parameters
+from aiida_siox.workflows.settings import pw_parameters, validate_settings, xspectra_parameters
 from aiida_siox.workflows.utils import clean_scratch, is_cached, job_metadata, scratch_is_gone, validate_options
 
 ENGINES = ("pw", "xspectra")
@@ -28,11 +28,6 @@ def define_atomic_data(spec: Any) -> None:
         spec.input(f"atomic_data.pseudos.{kind}", valid_type=UpfData, help=f"Pseudopotential of the kind {kind}.")
     spec.input("atomic_data.core_wavefunction", valid_type=orm.SinglefileData, help="1s of the ground-state set.")
     spec.input("atomic_data.energies", valid_type=orm.Dict, help="Atomic energies and the core correction.")
-
-
-def validate_settings(node: orm.Dict, _: Any = None) -> str | None:
-    """Port validator of ``settings``."""
-    return settings_error(node.get_dict())
 
 
 def validate_site(inputs: Any, _: Any = None) -> str | None:

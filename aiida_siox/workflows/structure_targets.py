@@ -12,22 +12,22 @@ from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_siox.calculations.bader import BaderCalculation
 from aiida_siox.calculations.spectra import is_normalised, make_kpoints, normalise_kinds
-from aiida_siox.calculations.tables import collect, site_label
+from aiida_siox.calculations.tables import collect
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.science.site_row import site_label
 from aiida_siox.science.structures import validate_structure
 from aiida_siox.science.upf import is_paw
 from aiida_siox.workflows.lanes import SiteLaneWorkChain, deal, failure_node
 from aiida_siox.workflows.protocol import SioxProtocolMixin
-from aiida_siox.workflows.settings import changed_keys, pw_parameters
+from aiida_siox.workflows.settings import Settings, changed_keys, pw_parameters, validate_settings
 from aiida_siox.workflows.site_spectrum import (
     define_atomic_data,
     failure_message,
     interrupted,
     may_run_again,
-    validate_settings,
 )
 from aiida_siox.workflows.utils import clean_scratch, job_metadata, output_namespace, scratch_is_gone, validate_options
 
@@ -86,6 +86,7 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
     """Ground state, Bader charges and the spectrum of every requested silicon site of one configuration."""
 
     _protocol_name = "structure_targets"
+    _protocol_open_keys = ("material",)
 
     #: How often the ground state and the Bader job are tried when they were interrupted or their scratch is gone.
     defaults = AttributeDict({"max_attempts": 3})
@@ -181,10 +182,13 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
 
     @classmethod
     def settings_from(cls, inputs: Mapping[str, Any], protocol: str | None) -> dict[str, Any]:
-        """Return the settings of protocol inputs, with the protocol they began as and the keys that were changed."""
+        """Return the settings of protocol inputs in full, with the protocol they began as and the changed keys.
+
+        :raises ValueError: for a setting out of range, or an unknown material.
+        """
         name = protocol or cls.get_default_protocol()
         changed = changed_keys(cls.get_protocol_inputs(name)["settings"], inputs["settings"])
-        return {"protocol": name, "changed": changed, **inputs["settings"]}
+        return {"protocol": name, "changed": changed, **Settings.parse(inputs["settings"], "settings").plain()}
 
     def setup(self) -> None:
         """Normalise the kinds and take the sites."""
