@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from aiida_siox.cli.common import number, print_table
-from aiida_siox.report.figures.analysis_common import plural, seed_words
+from aiida_siox.report.reading import dataset_records
+from aiida_siox.report.records import seed_words
 
 Attributes = Mapping[str, Any]
 
@@ -27,11 +28,9 @@ def print_analysis(dataset: Any, parts: Mapping[str, Attributes]) -> None:
     :param dataset: the DatasetData.
     :param parts: attributes of the AnalysisData by part.
     """
-    sites = dataset.site_set()
-    n, different = len(sites.configurations), len(set(sites.groups))
-    cells = plural(n, "configuration") + (f" ({different} different)" if different < n else "")
-    notes = [f"{quantity.title}: {quantity.note}" for quantity in sites.quantities.values() if quantity.note]
-    title = ", ".join([f"data set {dataset.pk}: {len(sites)} sites", cells, *notes])
+    records = dataset_records(dataset)
+    notes = [f"{quantity.title}: {quantity.note}" for quantity in records.quantities.values() if quantity.note]
+    title = ", ".join([f"data set {dataset.pk}: {len(records.spectra)} sites", records.counted, *notes])
     for part, attributes in parts.items():
         PRINTERS.get(part, _print_scores)(f"{part} ({title})", attributes)
 

@@ -307,8 +307,9 @@ def print_next(study: orm.WorkChainNode) -> None:
     if tables:
         commands.append(f"aiida-siox show {next(iter(tables.values())).pk}")
     commands.append(f"aiida-siox export {study.pk} study.aiida")
-    if "charge_model" in outputs:
-        commands.insert(2, f"verdi node graph generate {outputs['charge_model'].pk}")
+    if outputs.get("models"):
+        model = next(iter(outputs["models"].values()))
+        commands.insert(2, f"verdi node graph generate {model.pk}")
         commands = commands[:3]
     for command in commands:
         click.echo(f"  {command}")

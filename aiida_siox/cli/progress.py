@@ -31,7 +31,7 @@ JOBS = {
     "siox.xspectra": "xspectra.x",
     "siox.bader": "pp.x and Bader",
     "quantumespresso.pw": "pw.x",
-    "siox.train": "siox-train",
+    "siox.analysis": "siox-analyse",
 }
 FINISHED = ("finished", "excepted", "killed")
 

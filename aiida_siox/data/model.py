@@ -39,10 +39,10 @@ class ModelData(Data):
     Attributes, all queryable: the ``card`` of the model (data, training, scores, intervals, novelty, range, limits,
     versions); ``target``, the name of the property, ``unit`` and the whole ``quantity``; what the data set says of
     itself, such as ``dataset_digest``, ``protocol``, ``treatment``, ``gamma_eV``, ``shift_eV``, ``sigma_angstrom``,
-    ``settings_digest``; ``scores`` of each split (means over seeds) and ``scores_unavailable`` with the reason for a split that could not be made; ``split``, ``rmse``,
-    ``r2``, ``rmse_no_skill``, ``skill`` of the split that predictions quote; ``n_train``; ``seed``, ``threads``,
-    ``architecture``, ``window_eV``, ``energy_eV``, ``normalisation`` (a sentence), ``torch_version``;
-    ``network_sha256`` of the file.
+    ``settings_digest``; ``scores`` of each split (means over seeds) and ``scores_unavailable`` with the reason for a
+    split that could not be made; ``split``, ``rmse``, ``r2``, ``rmse_no_skill``, ``skill`` of the split that
+    predictions quote; ``n_train``; ``seed``, ``threads``, ``architecture``, ``window_eV``, ``energy_eV``,
+    ``normalisation`` (a sentence), ``torch_version``; ``network_sha256`` of the file.
     """
 
     MODEL_FILE = "model.pt"

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from aiida_siox.learning.analysis.parameters import BY_PROPERTY, PARAMETERS
-from aiida_siox.learning.training.parameters import check_keys
 from aiida_siox.science.properties import PROPERTIES
 from aiida_siox.workflows.protocol import SioxProtocolMixin
-from aiida_siox.workflows.training import TrainingProtocol, check_training
+from aiida_siox.workflows.training import TrainingProtocol, by_property, checked_training
 
 
 class AnalysisProtocol(SioxProtocolMixin):
@@ -31,16 +30,13 @@ class AnalysisProtocol(SioxProtocolMixin):
         :raises ValueError: for an unknown protocol, an unknown key or property, or a value out of its range.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
-        training = inputs.pop("training")
-        check_training(training)
+        training = checked_training(inputs.pop("training"))
         found = {}
-        for part, section in inputs.items():
-            if targets:
-                section = {**section, "targets": list(targets)}
+        for part, given in inputs.items():
+            section = {**given, **({"targets": list(targets)} if targets else {})}
+            section |= {key: by_property(section[key], f"{part}.{key}") for key in BY_PROPERTY if key in section}
             PARAMETERS[part].parse(section, part)
             for name in section["targets"]:
                 PROPERTIES.named(name)
-            for key in BY_PROPERTY:
-                check_keys(section.get(key, {}), PROPERTIES, f"{part}.{key}")
             found[part] = {**section, "training": training}
         return found

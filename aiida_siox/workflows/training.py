@@ -32,19 +32,31 @@ class TrainingProtocol(SioxProtocolMixin):
         :param overrides: mapping of parameters that differ, or the path of a yaml file with one.
         :raises ValueError: for an unknown protocol, an unknown key or a value out of its range.
         """
-        parameters = cls.get_protocol_inputs(protocol, overrides)
-        check_training(parameters)
-        return parameters
+        return checked_training(cls.get_protocol_inputs(protocol, overrides))
 
 
-def check_training(parameters: Mapping[str, Any]) -> None:
-    """Refuse hyperparameters that do not fit, and names that no registry knows.
+def checked_training(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return hyperparameters that fit, networks of properties completed by those of their kind.
 
     :raises ValueError: naming the key, the value and the nearest name.
     """
-    hyper = Hyperparameters.parse(parameters, "training")
-    check_keys(hyper.networks, PROPERTIES, "training.networks")
-    check_methods(hyper.uncertainty)
+    whole = {**parameters, "networks": by_property(parameters["networks"], "training.networks")}
+    check_methods(Hyperparameters.parse(whole, "training").uncertainty)
+    return whole
+
+
+def by_property(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return values that stand by property or its kind; what a property does not say is as for its kind.
+
+    :param key: of the values, for messages.
+    :raises ValueError: for a key that is neither, with the nearest name.
+    """
+    check_keys(values, PROPERTIES, key)
+    found = dict(values)
+    for name, entry in values.items():
+        if name in PROPERTIES and isinstance(entry, Mapping):
+            found[name] = {**values.get(str(PROPERTIES[name].kind), {}), **entry}
+    return found
 
 
 def job_builder(

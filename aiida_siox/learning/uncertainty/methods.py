@@ -19,7 +19,7 @@ def check_methods(settings: UncertaintySettings) -> None:
         (CALIBRATORS, settings.calibrator),
         (EVALUATORS, settings.evaluator),
     ):
-        registry.named(name)  # type: ignore[attr-defined]
+        registry.named(name)
     known = [*ESTIMATORS, *CALIBRATORS, *EVALUATORS]
     for name in settings.options:
         if name not in known:

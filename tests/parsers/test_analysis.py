@@ -1,4 +1,4 @@
-"""Parser of TrainCalculation: what becomes a node, and which failure gets which exit code."""
+"""Parser of AnalysisCalculation: what becomes a node, and which failure gets which exit code."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pytest
 from aiida import orm
 from aiida.common import LinkType
 
-from aiida_siox.calculations.train import TrainCalculation
-from aiida_siox.parsers.train import TrainParser
+from aiida_siox.calculations.analysis_job import AnalysisCalculation
+from aiida_siox.parsers.analysis import AnalysisParser
 from tests.calculations.synthetic import synthetic_dataset
 
-CODES = TrainCalculation.exit_codes
+CODES = AnalysisCalculation.exit_codes
 STDOUT = "progress 0.350 grouped split\n"
 
 
@@ -26,20 +26,20 @@ def parse(aiida_profile, computer):
         buffer = io.BytesIO()
         np.savez_compressed(buffer, predicted=np.array([1.0, np.nan], dtype=np.float32))
         result = {
-            **{"schema": 1, "program": "siox-train", "version": "0.1.0", "torch_version": "2", "wall_s": 1.5},
+            **{"schema": 1, "program": "siox-analyse", "version": "0.1.0", "torch_version": "2", "wall_s": 1.5},
             **{"cpu_s": 1.0, "max_rss_MB": 300.0, "part": "splits", "parameters": {}, "part_version": 1, "models": []},
             **{"attributes": {"scores": {"valence": {"grouped": {"rmse": {"mean": 0.2}}}}}},
             **changes,
         }
         contents = {
-            "siox-train.out": STDOUT.encode(),
+            "siox-analyse.out": STDOUT.encode(),
             "result.json": json.dumps(result).encode(),
             "result.npz": buffer.getvalue(),
             **(files or {}),
         }
-        node = orm.CalcJobNode(computer=computer, process_type="aiida.calculations:siox.train")
+        node = orm.CalcJobNode(computer=computer, process_type="aiida.calculations:siox.analysis")
         node.set_option("resources", {"num_machines": 1, "num_mpiprocs_per_machine": 1})
-        node.set_option("output_filename", "siox-train.out")
+        node.set_option("output_filename", "siox-analyse.out")
         inputs = {
             "dataset": synthetic_dataset().store(),
             "part": orm.Str("splits").store(),
@@ -57,7 +57,7 @@ def parse(aiida_profile, computer):
                 retrieved.base.repository.put_object_from_filelike(io.BytesIO(content), name)
         retrieved.base.links.add_incoming(node, link_type=LinkType.CREATE, link_label="retrieved")
         retrieved.store()
-        return TrainParser.parse_from_node(node, store_provenance=False)
+        return AnalysisParser.parse_from_node(node, store_provenance=False)
 
     return run
 
@@ -72,7 +72,7 @@ def test_success(parse):
     assert analysis.scores["valence"]["grouped"]["rmse"]["mean"] == 0.2
     np.testing.assert_array_equal(analysis.get_array("predicted"), np.array([1.0, np.nan], dtype=np.float32))
     run = outputs["output_parameters"].get_dict()
-    assert (run["program"], run["wall_s"], run["max_rss_MB"]) == ("siox-train", 1.5, 300.0)
+    assert (run["program"], run["wall_s"], run["max_rss_MB"]) == ("siox-analyse", 1.5, 300.0)
 
 
 @pytest.mark.parametrize(
@@ -115,10 +115,10 @@ def test_same_exit_codes_as_the_calcfunction():
 def test_last_words_of_a_script_that_broke(parse):
     """A traceback ends up in the exit message."""
     text = b"progress 0.100 x\nTraceback (most recent call last):\nMemoryError: no room\n"
-    _, process = parse({"result.json": None, "siox-train.out": text})
+    _, process = parse({"result.json": None, "siox-analyse.out": text})
     assert process.exit_status == CODES.ERROR_OUTPUT_MISSING.status
     assert "MemoryError: no room" in process.exit_message
-    _, process = parse({"result.json": None, "siox-train.out": None})
+    _, process = parse({"result.json": None, "siox-analyse.out": None})
     assert "(nothing)" in process.exit_message
 
 

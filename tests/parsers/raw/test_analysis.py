@@ -1,4 +1,4 @@
-"""Files of siox-train."""
+"""Files of siox-analyse."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from aiida_siox.learning import results
-from aiida_siox.parsers.raw.train import SCHEMA, parse_arrays, parse_progress, parse_result
+from aiida_siox.parsers.raw.analysis import SCHEMA, parse_arrays, parse_progress, parse_result
 
 
 def test_last_line_of_progress():

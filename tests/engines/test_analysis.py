@@ -1,4 +1,4 @@
-"""TrainCalculation on the real siox-train, with a data set of synthetic spectra: seconds."""
+"""AnalysisCalculation on the real siox-analyse, with a data set of synthetic spectra: seconds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_siox.calculations.analysis import ANALYSIS_VERSION, analyse_part
-from aiida_siox.calculations.train import TrainCalculation
+from aiida_siox.calculations.analysis_job import AnalysisCalculation
 from aiida_siox.workflows.analysis import AnalysisProtocol
 from tests.calculations.synthetic import synthetic_dataset
 
@@ -47,7 +47,10 @@ def run(engine_code, dataset):
         parameters = AnalysisProtocol.get_parameters("fast", SMALL)[part] if parameters is None else parameters
         inputs = {"dataset": dataset, "part": part, "parameters": parameters, "version": ANALYSIS_VERSION}
         return run_get_node(
-            TrainCalculation, code=engine_code("train"), **inputs, metadata={"options": options} if options else {}
+            AnalysisCalculation,
+            code=engine_code("analysis"),
+            **inputs,
+            metadata={"options": options} if options else {},
         )
 
     return factory
@@ -56,9 +59,9 @@ def run(engine_code, dataset):
 def test_job_gives_what_the_calcfunction_gives(run, dataset):
     outputs, node = run("splits")
     assert node.is_finished_ok, node.exit_message
-    stdout = outputs["retrieved"].base.repository.get_object_content("siox-train.out")
+    stdout = outputs["retrieved"].base.repository.get_object_content("siox-analyse.out")
     assert stdout.splitlines()[0].startswith("progress 0.")
-    assert stdout.splitlines()[-1] == "siox-train: done"
+    assert stdout.splitlines()[-1] == "siox-analyse: done"
     assert outputs["output_parameters"]["torch_version"]
     # the sites are the input node and are not kept a second time
     assert "sites.npz" not in node.base.repository.list_object_names()
@@ -87,7 +90,7 @@ def test_data_set_that_cannot_be_divided(run):
     parameters = AnalysisProtocol.get_parameters("fast", SMALL)["windows"]
     parameters = {**parameters, "names": ["a"], "windows_eV": [[1700.0, 1701.0]]}
     outputs, node = run("windows", parameters)
-    assert node.exit_status == TrainCalculation.exit_codes.ERROR_UNSUITABLE_DATASET.status
+    assert node.exit_status == AnalysisCalculation.exit_codes.ERROR_UNSUITABLE_DATASET.status
     assert "1700 to 1701 eV" in node.exit_message
     assert "analysis" not in outputs
     assert not node.base.caching.is_valid_cache
@@ -95,5 +98,5 @@ def test_data_set_that_cannot_be_divided(run):
 
 def test_job_that_runs_out_of_time(run):
     _, node = run("splits", max_wallclock_seconds=1)  # 0.95 s, of which none is left: zero
-    assert node.exit_status == TrainCalculation.exit_codes.ERROR_OUT_OF_WALLTIME.status
+    assert node.exit_status == AnalysisCalculation.exit_codes.ERROR_OUT_OF_WALLTIME.status
     assert "max_wallclock_seconds" in node.exit_message

@@ -1,4 +1,4 @@
-"""TrainCalculation: files it writes, how the script is called, inputs it refuses."""
+"""AnalysisCalculation: files it writes, how the script is called, inputs it refuses."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from aiida.common.folders import SandboxFolder
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 
-from aiida_siox.calculations.train import TrainCalculation
-from aiida_siox.learning.sites import SiteSet
+from aiida_siox.calculations.analysis_job import AnalysisCalculation
+from aiida_siox.learning.data.sites import SiteSet
 from aiida_siox.workflows.analysis import AnalysisProtocol
 
 from .synthetic import synthetic_dataset
@@ -24,7 +24,7 @@ def inputs(aiida_profile, computer):
     parameters = AnalysisProtocol.get_parameters("fast", {"training": {"threads": 3}})["splits"]
     return {
         "code": orm.InstalledCode(
-            label="siox-train-of-unit-tests", computer=computer, filepath_executable="/opt/siox-train"
+            label="siox-analyse-of-unit-tests", computer=computer, filepath_executable="/opt/siox-analyse"
         ).store(),
         "dataset": synthetic_dataset().store(),
         "part": "splits",
@@ -35,7 +35,7 @@ def inputs(aiida_profile, computer):
 
 def prepare(inputs, tmp_path):
     """Return the CalcInfo of a calculation, what it is told, and the sites that it wrote."""
-    process = instantiate_process(get_manager().get_runner(), TrainCalculation, **inputs)
+    process = instantiate_process(get_manager().get_runner(), AnalysisCalculation, **inputs)
     with SandboxFolder() as folder:
         info = process.prepare_for_submission(folder)
         assert set(folder.get_content_list()) == {"sites.npz", "parameters.json"}
@@ -50,17 +50,17 @@ def test_files_and_command(inputs, tmp_path):
     info, request, sites = prepare(inputs, tmp_path)
     assert request == {"part": "splits", "parameters": inputs["parameters"], "version": 1}
     assert np.array_equal(sites.spectra, inputs["dataset"].spectra)
-    assert sites.digests == tuple(f"synthetic-{i}" for i in range(6))
-    assert sites.complete.all()
+    assert sites.groups == tuple(f"synthetic-{i}" for i in range(6))
+    assert all(cell.complete for cell in sites.configurations)
     (code,) = info.codes_info
     assert code.cmdline_params == ["sites.npz", "parameters.json"]
     assert code.join_files
-    assert code.stdout_name == "siox-train.out"
+    assert code.stdout_name == "siox-analyse.out"
     assert info.prepend_text == "export OMP_NUM_THREADS=3"
     # the sites are the input node, and are not kept twice
     assert info.provenance_exclude_list == ["sites.npz"]
     retrieved = [entry if isinstance(entry, str) else entry[0] for entry in info.retrieve_list]
-    assert retrieved == ["siox-train.out", "result.*", "model_*.pt"]
+    assert retrieved == ["siox-analyse.out", "result.*", "model_*.pt"]
 
 
 def test_script_stops_before_the_scheduler_does(inputs, tmp_path):
