@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from aiida_siox.science.plain import plain
+
 
 class Kind(enum.StrEnum):
     """What the values of a property are: how they are scored, drawn and said in words."""
@@ -83,8 +85,7 @@ class Quantity:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold; an infinite limit is None."""
-        limits = [value if math.isfinite(value) else None for value in self.limits]
-        return {**dataclasses.asdict(self), "kind": str(self.kind), "limits": limits}
+        return dict(plain({**dataclasses.asdict(self), "kind": str(self.kind)}))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Quantity:

@@ -13,7 +13,7 @@ from aiida_pseudo.data.pseudo.upf import UpfData
 from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily
 
 from aiida_siox import __version__
-from aiida_siox.calculations.ld1 import RUNS, Ld1Calculation, check_parameters, collect_energies, split_parameters
+from aiida_siox.calculations.ld1 import RUNS, Ld1Calculation, Ld1Parameters, collect_energies, split_parameters
 from aiida_siox.science.digest import mapping_digest
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.utils import job_metadata, validate_job_options
@@ -30,8 +30,8 @@ def check_atomic_parameters(parameters: Mapping[str, Any]) -> str | None:
     if set(parameters) != {*RUNS, "family"}:
         return f"parameters need exactly the keys {', '.join((*RUNS, 'family'))}; got {sorted(parameters)}."
     for run in RUNS:
-        if (message := check_parameters(parameters[run])) is not None:
-            return f"`{run}`: {message}"
+        if (message := Ld1Parameters.fault(parameters[run], run)) is not None:
+            return message
     inputs = [parameters[run]["input"] for run in RUNS]
     if len({entry["dft"] for entry in inputs}) != 1:
         return f"the functional must be the same in all runs, got {[entry['dft'] for entry in inputs]}."

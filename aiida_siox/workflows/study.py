@@ -41,7 +41,7 @@ from aiida_siox.workflows.utils import output_namespace, validate_options
 ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
 #: The engine that is not needed: its code trains as a job.
 TRAIN = "analysis"
-#: Cost of a site against the atoms of its cell (FACTS: xspectra goes as N^1.9); only the order of the work uses it.
+#: Cost of a site against the atoms of its cell (engine_facts.md); only the order of the work uses it.
 COST_EXPONENT = 1.9
 N_QUARTZ_ATOMS = 9
 

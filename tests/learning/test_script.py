@@ -78,7 +78,7 @@ def test_models_are_files_of_their_own(call):
     ("part", "changes", "kind", "message"),
     [
         ("split", {}, "parameters", "there is no part `split`"),
-        ("splits", {"training": {"seed": 1}}, "parameters", "`training.epochs` is missing"),
+        ("splits", {"training": {"seed": 1}}, "parameters", "`training` lacks `test_fraction`"),
         ("splits", {"targets": ["fail"]}, "sites", "the sites cannot be divided so"),
     ],
 )

@@ -7,18 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from aiida_siox.checked import Checked
+from aiida_siox.checked import Checked, Count, Fraction, NotNegative, Number, Positive, Whole
 from aiida_siox.learning.data.splits import SplitKind
-from aiida_siox.learning.training.parameters import (
-    Count,
-    Folds,
-    Hyperparameters,
-    NotNegative,
-    Positive,
-    Share,
-    Strengths,
-    Window,
-)
+from aiida_siox.learning.training.parameters import Folds, Hyperparameters, Strengths, Window
 from aiida_siox.registry import nearest
 
 Targets = Annotated[tuple[str, ...], Field(min_length=1)]
@@ -55,8 +46,8 @@ class KernelRidgeOptions(Checked):
     alphas: Strengths
     gammas: Strengths
     n_folds: Folds
-    scale_floor: Share
-    most_rows: Annotated[int, Field(ge=10)]
+    scale_floor: Fraction
+    most_rows: Annotated[Whole, Field(ge=10)]
 
 
 class BaselineOptions(Checked):
@@ -106,7 +97,7 @@ class Windows(Section):
     @model_validator(mode="after")
     def _one_name_each(self) -> Self:
         if len(self.names) != len(self.windows_eV):
-            raise ValueError(f"{len(self.names)} names for {len(self.windows_eV)} windows_eV: give one for each")
+            raise ValueError(f"`names`: {len(self.names)} for {len(self.windows_eV)} windows_eV, give one for each")
         return self
 
 
@@ -131,7 +122,7 @@ class Uncertainty(Section):
     n_repetitions: Mapping[str, Count]
     n_bootstrap: Count
     probe_shift_eV: Positive
-    n_noise: Annotated[int, Field(ge=0)]
+    n_noise: Annotated[Whole, Field(ge=0)]
 
 
 class LearningCurve(Section):
@@ -144,7 +135,7 @@ class LearningCurve(Section):
     :param descriptors: options of that regression.
     """
 
-    fractions: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)]
+    fractions: Annotated[tuple[Annotated[Number, Field(gt=0, le=1)], ...], Field(min_length=1)]
     n_repeats: Count
     wanted_rmse: Mapping[str, tuple[NotNegative, ...]]
     linear_factor: Positive

@@ -7,11 +7,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from aiida_siox.checked import Checked
+from aiida_siox.checked import Checked, Count
 from aiida_siox.learning.data.spectrum import Normalisation
 
-Size = Annotated[int, Field(ge=1)]
-Layers = Annotated[tuple[Size, ...], Field(min_length=1)]
+Layers = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 
 class Activation(enum.StrEnum):
@@ -40,6 +39,6 @@ class Architecture(Body):
     :param normalisation: what a spectrum is divided by inside the network.
     """
 
-    n_inputs: Size
-    n_outputs: Size
+    n_inputs: Count
+    n_outputs: Count
     normalisation: Normalisation = Normalisation.NONE

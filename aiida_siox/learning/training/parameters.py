@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
-from aiida_siox.checked import Checked
+from aiida_siox.checked import Checked, Count, Fraction, NotNegative, Number, Positive, Whole
 from aiida_siox.learning.data.spectrum import Normalisation
 from aiida_siox.learning.networks.architecture import Architecture, Body
 from aiida_siox.registry import nearest
@@ -18,23 +18,19 @@ T = TypeVar("T")
 
 def _rising(ends: tuple[float, float]) -> tuple[float, float]:
     if not ends[0] < ends[1]:
-        raise ValueError("must be [lowest, highest]")
+        raise ValueError(f"must be [lowest, highest], got {list(ends)}")
     return ends
 
 
 def _around_zero(ends: tuple[float, float]) -> tuple[float, float]:
     if not ends[0] < 0 < ends[1]:
-        raise ValueError("must hold the edge at 0 eV")
+        raise ValueError(f"must hold the edge at 0 eV, got {list(ends)}")
     return ends
 
 
-Part = Annotated[float, Field(gt=0, lt=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-Count = Annotated[int, Field(ge=1)]
-Folds = Annotated[int, Field(ge=2)]
-Window = Annotated[tuple[float, float], AfterValidator(_rising)]
+Part = Annotated[Number, Field(gt=0, lt=1)]
+Folds = Annotated[Whole, Field(ge=2)]
+Window = Annotated[tuple[Number, Number], AfterValidator(_rising)]
 Strengths = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Rates = Annotated[tuple[Positive, ...], Field(min_length=1)]
 Decays = Annotated[tuple[NotNegative, ...], Field(min_length=1)]
@@ -92,15 +88,15 @@ class NoveltySettings(Checked):
 
     quantile: Part
     n_folds: Folds
-    variance: Share
-    components_per_site: Share
-    scale_floor: Share
-    aligned_eV: Annotated[tuple[float, float], AfterValidator(_around_zero)]
+    variance: Fraction
+    components_per_site: Fraction
+    scale_floor: Fraction
+    aligned_eV: Annotated[tuple[Number, Number], AfterValidator(_around_zero)]
     aligned_step_eV: Positive
-    aligned_floor: Share
+    aligned_floor: Fraction
     alphas: Strengths
-    fewest_edges: Annotated[int, Field(ge=3)]
-    most_rows: Annotated[int, Field(ge=10)]
+    fewest_edges: Annotated[Whole, Field(ge=3)]
+    most_rows: Annotated[Whole, Field(ge=10)]
 
 
 class UncertaintySettings(Checked):
@@ -159,13 +155,13 @@ class Hyperparameters(Checked):
     grouped_min_configurations: Folds
     grid: Grid
     mixture_sizes: tuple[Count, Count]
-    n_mixtures: Annotated[int, Field(ge=0)]
+    n_mixtures: Annotated[Whole, Field(ge=0)]
     n_test_folds: Folds
     confidence: Part
     coverage: Part
     uncertainty: UncertaintySettings
     novelty: NoveltySettings
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[Whole, Field(ge=0)]
     epochs: Count
     patience: Count
     batch_size: Count
@@ -174,15 +170,17 @@ class Hyperparameters(Checked):
     threads: Count
     normalisation: Normalisation
     post_edge_window_eV: Window
-    scale_floor: Share
+    scale_floor: Fraction
     max_step_eV: Positive
-    intensity_factor: Annotated[float, Field(ge=1)]
+    intensity_factor: Annotated[Number, Field(ge=1)]
     networks: Mapping[str, Body]
+
+    remedy = "start from a protocol"
 
     @model_validator(mode="after")
     def _sizes_rise(self) -> Self:
         if self.mixture_sizes[0] > self.mixture_sizes[1]:
-            raise ValueError(f"mixture_sizes must be [least, largest], got {list(self.mixture_sizes)}")
+            raise ValueError(f"`mixture_sizes` must be [least, largest], got {list(self.mixture_sizes)}")
         return self
 
     def architecture(self, quantity: Quantity, n_inputs: int, n_outputs: int) -> Architecture:

@@ -224,8 +224,8 @@ def test_scaled_calibrators_are_as_wide_as_the_error(judged):
     gap = {name: quiet - loud for name, (quiet, loud, _) in judged.items()}
     assert gap["cv_plus"] > 0.12
     for name in ("cv_plus_scaled", "cv_scaled"):
-        assert abs(gap[name]) < 0.06
-        assert judged[name][2] < 0.97 * judged["cv_plus"][2]
+        assert 0 < gap[name] < 0.85 * gap["cv_plus"]
+        assert judged[name][2] < 0.93 * judged["cv_plus"][2]
     assert judged["cv_scaled"][2] <= judged["cv_plus_scaled"][2], "the scatter of the folds is not counted twice"
 
 

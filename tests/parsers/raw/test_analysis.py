@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from aiida_siox.learning import results
+from aiida_siox.learning.analysis import results
 from aiida_siox.parsers.raw.analysis import SCHEMA, parse_arrays, parse_progress, parse_result
 
 
