@@ -8,17 +8,10 @@ from typing import Any
 import click
 
 from aiida_siox.cli.analyse import Done, code_option, make_run, progress_bar, scheduler_file_option, timed
-from aiida_siox.cli.common import (
-    EXIT_INCOMPLETE,
-    emit_json,
-    json_option,
-    load_node,
-    number,
-    print_table,
-    protocol_options,
-    user_errors,
-    with_profile,
-)
+from aiida_siox.cli.common import json_option, load_node, protocol_options, user_errors, with_profile
+from aiida_siox.cli.launch import EXIT_INCOMPLETE
+from aiida_siox.cli.output.numbers import number
+from aiida_siox.cli.output.tables import emit_json, print_table
 
 PART = "model"
 COLUMNS = ("n_train", "n_test", "rmse", "r2", "rmse_no_skill")

@@ -189,6 +189,29 @@ def data_file(atoms: Atoms, charges: Mapping[str, float] | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def stage_lines(stage: Stage, parameters: Mapping[str, Any]) -> list[str]:
+    """Return the commands of one stage: left out where its last step is behind, it stops the job at a timeout.
+
+    :param parameters: see :class:`Dynamics`.
+    """
+    t_damp, p_damp = parameters["temperature_damping_ps"], parameters["pressure_damping_ps"]
+    fix = f"fix {stage.name} all {stage.ensemble} temp {stage.start_K:g} {stage.end_K:g} {t_damp:g}"
+    if stage.ensemble == "npt":
+        fix += f" iso {parameters['pressure_bar']:g} {parameters['pressure_bar']:g} {p_damp:g}"
+    return [
+        f'if "${{now}} < {stage.last}" then &',
+        f"  \"print '{STAGE_MARK} {stage.name}'\" &",
+        f'  "{fix}" &',
+        f'  "run {stage.last} upto start {stage.first} stop {stage.last}"',
+        f'if "${{now}} < {stage.last}" then &',
+        f'  "write_restart {RESTART_PREFIX}*{RESTART_SUFFIX}" &',
+        f"  \"print '{STOP_MARK} {stage.name}'\" &",
+        '  "quit 0"',
+        # only now: the restart file above keeps the state of the thermostat
+        f'if "$(is_defined(fix,{stage.name}))" then "unfix {stage.name}"',
+    ]
+
+
 def melt_quench_script(
     species: list[str],
     potential: Potential,
@@ -213,7 +236,6 @@ def melt_quench_script(
     iterations = int(parameters["minimize_max_iterations"])
     minimise = f"minimize {energy:g} {force:g} {iterations} {10 * iterations}"
     melt = parameters["melt_temperature_K"]
-    t_damp, p_damp = parameters["temperature_damping_ps"], parameters["pressure_damping_ps"]
     pressure = parameters["pressure_bar"]
     lines = ["units metal", f"atom_style {potential.atom_style}", "boundary p p p"]
     lines.append(f"read_restart {START_RESTART_FILE}" if restart else f"read_data {DATA_FILE}")
@@ -246,21 +268,7 @@ def melt_quench_script(
             "dump_modify trajectory sort id format float %.6f",
         ]
     for stage in stages:
-        fix = f"fix {stage.name} all {stage.ensemble} temp {stage.start_K:g} {stage.end_K:g} {t_damp:g}"
-        if stage.ensemble == "npt":
-            fix += f" iso {pressure:g} {pressure:g} {p_damp:g}"
-        lines += [
-            f'if "${{now}} < {stage.last}" then &',
-            f"  \"print '{STAGE_MARK} {stage.name}'\" &",
-            f'  "{fix}" &',
-            f'  "run {stage.last} upto start {stage.first} stop {stage.last}"',
-            f'if "${{now}} < {stage.last}" then &',
-            f'  "write_restart {RESTART_PREFIX}*{RESTART_SUFFIX}" &',
-            f"  \"print '{STOP_MARK} {stage.name}'\" &",
-            '  "quit 0"',
-            # only now: the restart file above keeps the state of the thermostat
-            f'if "$(is_defined(fix,{stage.name}))" then "unfix {stage.name}"',
-        ]
+        lines += stage_lines(stage, parameters)
     if parameters["trajectory_interval_ps"] > 0:
         lines.append("undump trajectory")
     if not parameters["fixed_volume"]:

@@ -62,5 +62,5 @@ def test_targets_and_names():
         AnalysisProtocol.get_parameters("fast", None, ("bridge_angel",))
     with pytest.raises(ValueError, match=r"`splits.n_seeds.valense` is neither a property nor a kind"):
         AnalysisProtocol.get_parameters("fast", {"splits": {"n_seeds": {"valense": {"random": 9}}}})
-    with pytest.raises(ValueError, match="`windows.names`: 2 for 1 windows_eV"):
+    with pytest.raises(ValueError, match=r"`windows.names`: 2 for 1 windows_eV"):
         AnalysisProtocol.get_parameters("fast", {"windows": {"names": ["a", "b"], "windows_eV": [[1830, 1840]]}})
