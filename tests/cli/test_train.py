@@ -61,4 +61,4 @@ def test_data_set_too_small(run_cli, hand_made_study):
     assert outcome.exit_code == 3
     assert outcome.json["exit_status"] == 202
     assert outcome.json["outputs"] == {"models": {}}
-    assert "model: 1 sites are too few" in outcome.stderr
+    assert "1 sites are too few" in outcome.stderr
