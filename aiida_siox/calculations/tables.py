@@ -9,14 +9,15 @@ import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_siox.calculations.spectra import digest_of, engine_name
+from aiida_siox.calculations.spectra import digest_of, engine_name, symbols_of
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.site_table import ENERGY_COLUMNS, SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.materials import load_material
 from aiida_siox.science import spectra as sp
-from aiida_siox.science.composition import composition_x, format_formula
+from aiida_siox.science.composition import format_formula
 from aiida_siox.science.digest import mapping_digest
 from aiida_siox.science.neighbours import coordination
 from aiida_siox.science.rdf import site_rdf
@@ -125,11 +126,11 @@ def collect(
     atoms = structure.get_ase()
     atoms.set_tags(0)
     requested = sorted(int(i) for i in sites.get_list())
-    symbols = [structure.get_kind(site.kind_name).symbol for site in structure.sites]
-    counts = {symbol: symbols.count(symbol) for symbol in ("Si", "O") if symbol in symbols}
-    n_oxygen, n_silicon = coordination(
-        atoms, values["coordination"]["cutoff_si_o_angstrom"], values["coordination"]["cutoff_si_si_angstrom"]
-    )
+    material = load_material(values["material"])
+    counts = material.count(symbols_of(structure))
+    neighbours = coordination(atoms, material.cutoffs)
+    n_oxygen = sum(neighbours[element] for element in material.ligands)
+    n_silicon = neighbours[material.absorber]
     rdf_settings = values["rdf"]
     r, rdf = site_rdf(
         atoms,
@@ -140,7 +141,7 @@ def collect(
         pair=rdf_settings["pair"],
     )
     grid = sp.energy_grid(*(values["grid"][key] for key in ("energy_min_eV", "energy_max_eV", "step_eV")))
-    z_valence = valence_electrons(pseudos["Si"].get_content())
+    z_valence = valence_electrons(pseudos[material.absorber].get_content())
     valence = z_valence - np.asarray(charges.get_array("electrons"), dtype=float)[requested]
 
     spectrum_rows = np.full((len(requested), len(grid)), np.nan)
@@ -171,7 +172,7 @@ def collect(
     digest = mapping_digest({"settings": physical, "atomic_data": atomic, "engines": engines})
     common = {
         "formula": format_formula(counts),
-        "x": composition_x(counts),
+        "x": material.x(counts),
         "protocol": values.get("protocol", "custom"),
         "changed": values.get("changed", []),
         "treatment": values["treatment"],

@@ -26,6 +26,7 @@ from aiida_siox.cli.common import (
 )
 from aiida_siox.cli.reference import reference
 from aiida_siox.cli.structures import cells_of, in_words, print_cells
+from aiida_siox.materials import Material
 
 STRUCTURE_ENGINES = ("ld1", "pw", "pp", "xspectra", "bader")
 
@@ -77,7 +78,7 @@ def melt_quench(
     formula: str,
     seed: int,
     protocol: str | None,
-    overrides: pathlib.Path | None,
+    overrides: dict[str, Any],
     max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
@@ -124,12 +125,14 @@ def structure_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for decorator in (
         launch_options,
         click.option(
-            "--calibrate", is_flag=True, help="Find or compute the calibration from quartz with the same settings."
+            "--calibrate",
+            is_flag=True,
+            help="Find or compute the calibration with the same settings, from the material's crystal.",
         ),
         click.option(
             "--format", "file_format", help="Name of the file format for ASE, where the file name does not tell it."
         ),
-        click.option("--sites", callback=read_integers, help="Indices of the absorbers, such as 0,3; default all Si."),
+        click.option("--sites", callback=read_integers, help="Indices of the absorbers, such as 0,3; default all."),
         click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)),
     ):
         function = decorator(function)
@@ -145,16 +148,17 @@ def structure(
     file_format: str | None,
     calibrate: bool,
     protocol: str | None,
-    overrides: pathlib.Path | None,
+    overrides: dict[str, Any],
     max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
     submit: bool,
     as_json: bool,
 ) -> None:
-    """Compute spectra, Bader valences and RDFs of the silicon sites of the structure in FILE.
+    """Compute spectra, Bader valences and RDFs of the absorbers of the structure in FILE.
 
-    FILE is anything ASE reads: extended xyz, cif, POSCAR, ... It must be a periodic cell of Si and O.
+    FILE is anything ASE reads: extended xyz, cif, POSCAR, ... It must be a periodic cell of the species of the
+    material, Si and O if none is named.
     """
     from aiida_siox.cli.codes import get_codes
     from aiida_siox.cli.plan_text import say_estimate
@@ -187,6 +191,7 @@ def structure(
                 codes,
                 atomic_data,
                 protocol,
+                {key: changes[key] for key in ("material",) if key in changes},
                 targets_overrides=changes,
                 max_concurrent=max_concurrent,
                 options=options,
@@ -220,19 +225,22 @@ def checked_structure(
 
     :returns: the inputs are those of protocols/structure_targets.yaml, with ``max_concurrent`` as it was asked for.
     """
+    from aiida_siox.materials import load_material
     from aiida_siox.workflows.settings import settings_error
     from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
     from aiida_siox.workflows.structure_targets import validate_inputs, validate_max_concurrent
 
     with user_errors():
         inputs = Targets.get_protocol_inputs(protocol, overrides)
-        refuse(settings_error(Targets.settings_from(inputs, protocol)))
+        settings = Targets.settings_from(inputs, protocol)
+        refuse(settings_error(settings))
     if max_concurrent is not None:
         inputs["max_concurrent"] = max_concurrent
     refuse(validate_max_concurrent(orm.Int(inputs["max_concurrent"])))
     with user_errors(str(file)):
-        node = read_structure(file, file_format)
-    refuse(validate_inputs({"structure": node, **({} if sites is None else {"sites": orm.List(sites)})}))
+        node = read_structure(file, load_material(inputs["material"]), file_format)
+    given = {"structure": node, "settings": orm.Dict(settings)}
+    refuse(validate_inputs(given | ({} if sites is None else {"sites": orm.List(sites)})))
     return node, inputs
 
 
@@ -242,10 +250,10 @@ def refuse(message: str | None) -> None:
         raise click.ClickException(message)
 
 
-def read_structure(path: pathlib.Path, file_format: str | None = None) -> orm.StructureData:
-    """Read a structure file into an unstored node with the kinds Si and O; of several frames, the last.
+def read_structure(path: pathlib.Path, material: Material, file_format: str | None = None) -> orm.StructureData:
+    """Read a structure file into an unstored node with kinds named after elements; of several frames, the last.
 
-    :raises ValueError: if ASE cannot read the file, or the structure is not a periodic cell of Si and O.
+    :raises ValueError: if ASE cannot read the file, or the structure is not a periodic cell of the material's species.
     """
     import ase.io
     from ase import Atoms
@@ -270,7 +278,7 @@ def read_structure(path: pathlib.Path, file_format: str | None = None) -> orm.St
     if len(frames) > 1:
         say(f"{path} holds {len(frames)} structures: the last one is taken.")
     atoms = frames[-1]
-    validate_structure(atoms)
+    validate_structure(atoms, material)
     # tags, charges and magnetic moments would make kinds of their own
     clean = Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell, pbc=True)
     return orm.StructureData(ase=clean, label=path.name)
@@ -291,17 +299,20 @@ def stored_structure(node: orm.StructureData) -> orm.StructureData:
     return node
 
 
-def split_overrides(path: pathlib.Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the overrides of a file without ``atomic_data``, and those under ``atomic_data``, which are checked.
+def split_overrides(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return overrides without ``atomic_data``, and those under ``atomic_data``, which are checked.
 
-    :raises click.ClickException: for a file that cannot be read, or atomic data that the protocol does not know.
+    Both have the material, if one was named.
+
+    :raises click.ClickException: for atomic data that the protocol does not know.
     """
     from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, check_atomic_parameters
-    from aiida_siox.workflows.protocol import read_overrides
 
     with user_errors():
-        content = {} if path is None else read_overrides(path)
-        atomic = content.pop("atomic_data", None) or {}
+        content = dict(overrides)
+        atomic = dict(content.pop("atomic_data", None) or {})
+        if "material" in content:
+            atomic["material"] = content["material"]
         refuse(check_atomic_parameters(AtomicDataWorkChain.get_protocol_inputs(None, atomic)["parameters"]))
     return content, atomic
 
@@ -405,7 +416,7 @@ def study_builder(
     compositions: str | None,
     seeds: list[int] | None,
     protocol: str | None,
-    overrides: pathlib.Path | None,
+    overrides: dict[str, Any],
     max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
@@ -418,10 +429,10 @@ def study_builder(
     from aiida_siox.cli.structures import requested_formulas
     from aiida_siox.workflows.study import StudyWorkChain
 
-    names = requested_formulas(formulas, compositions)
     options = scheduler_options(options_file)
     with user_errors():
-        StudyWorkChain.get_protocol_inputs(protocol, overrides)
+        inputs = StudyWorkChain.get_protocol_inputs(protocol, overrides)
+        names = requested_formulas(formulas, compositions, inputs["material"])
         return StudyWorkChain.get_builder_from_protocol(
             study_codes(computer),
             protocol=protocol,

@@ -11,7 +11,7 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 from aiida_pseudo.data.pseudo.upf import UpfData
 
-from aiida_siox.calculations.ld1 import Ld1Calculation
+from aiida_siox.calculations.ld1 import Ld1Calculation, core_level_of
 from aiida_siox.parsers.raw.ld1 import last_lines, parse_derivatives, parse_ld1
 from aiida_siox.science import upf
 
@@ -72,7 +72,7 @@ class Ld1Parser(Parser):
             return codes.ERROR_UPF_INVALID.format(message=str(exception))
 
         self.out("pseudo", pseudo)
-        core = upf.core_wavefunction(orbitals)
+        core = upf.core_wavefunction(orbitals, core_level_of(self.node.inputs.parameters))
         if core is not None:
             self.out(
                 "core_wavefunction",

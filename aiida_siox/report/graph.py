@@ -17,7 +17,7 @@ from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.report.figures.style import ACCENT, INK, MUTED, data_uri
 from aiida_siox.report.query import batches
 from aiida_siox.report.timing import HOLE_KIND
-from aiida_siox.science.composition import format_formula
+from aiida_siox.science.composition import formula_of_cell
 
 #: Inputs that are worth showing though nothing in the graph made them: what the drawing calls a link, by its label.
 TELLING_INPUTS = {
@@ -165,7 +165,7 @@ def node_words(node: orm.Node) -> str:
     if isinstance(node, orm.StructureData):
         words = "absorber marked" if HOLE_KIND in node.get_kind_names() else "structure"
         symbols = [node.get_kind(name).symbol for name in node.get_site_kindnames()]
-        return f"{words}, {format_formula({symbol: symbols.count(symbol) for symbol in set(symbols)})}"
+        return f"{words}, {formula_of_cell(symbols)}"
     if isinstance(node, SiteData):
         attributes = node.base.attributes
         return f"site {attributes.get('site_index')} of {attributes.get('formula')}"

@@ -9,11 +9,11 @@ from typing import Any
 from aiida import orm
 from aiida.common.exceptions import NotExistent, NotExistentAttributeError, NotExistentKeyError
 from aiida.common.links import LinkType
+from ase.formula import Formula
 
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site_table import SiteTableData
-from aiida_siox.science.composition import composition_x, parse_formula
 
 #: Identifiers in one SQL ``IN``: SQLite takes no more than 32766 variables in a statement.
 BATCH = 5000
@@ -92,7 +92,10 @@ class Configuration:
         """Composition x of SiOₓ."""
         if self.table is not None:
             return float(self.table.base.attributes.get("x"))
-        return composition_x(parse_formula(self.formula))
+        if "x" in self.quality:
+            return float(self.quality["x"])
+        counts = list(Formula(self.formula).count().values())  # absorber first
+        return sum(counts[1:]) / counts[0]
 
 
 @dataclasses.dataclass

@@ -22,7 +22,6 @@ ENGINES = ("lmp", "ld1", "pw", "bader", "xspectra")
 
 BOHR_ANGSTROM = 0.529177210903
 BYTES_COMPLEX = 16
-VALENCE_ELECTRONS = {"Si": 4, "O": 6}
 #: Bytes of a value in a cube file (6 a line of 13 characters each) and in pp.x's filplot (5 a line of 17).
 BYTES_OF_CUBE_VALUE = (6 * 13 + 1) / 6 + (5 * 17 + 1) / 5
 #: Beyond the measured range by more than this factor a job counts as extrapolated.
@@ -93,14 +92,15 @@ def grid_points(volume_A3: float, ecutrho_Ry: float) -> float:
     return volume_A3 / BOHR_ANGSTROM**3 * (math.sqrt(ecutrho_Ry) / math.pi) ** 3
 
 
-def count_bands(counts: Mapping[str, int]) -> int:
+def count_bands(counts: Mapping[str, int], valence: Mapping[str, float]) -> int:
     """Return the bands pw.x takes with smearing: 1.2 times those that are filled, at least 4 more (INPUT_PW, nbnd).
 
-    With the 1s hole (``fch``) the number of valence electrons is the same.
+    With the core hole (``fch``) the number of valence electrons is the same.
 
     :param counts: atoms by element.
+    :param valence: electrons of an atom by element.
     """
-    filled = sum(VALENCE_ELECTRONS[element] * number for element, number in counts.items()) / 2
+    filled = sum(valence[element] * number for element, number in counts.items()) / 2
     return max(round(1.2 * filled), round(filled) + 4)
 
 

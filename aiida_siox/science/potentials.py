@@ -13,7 +13,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .composition import SPECIES
+from ase.data import atomic_numbers
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 #: Signs of formulas and assignments of LAMMPS, which stand in no name of a file.
@@ -26,7 +26,7 @@ class Potential:
     """A pair style of LAMMPS in metal units (eV, Å, ps, e) with its coefficients.
 
     In ``pair_coeff`` and ``commands``, ``{species}`` stands for the elements of the cell in the order of their types,
-    ``{Si}`` and ``{O}`` for the number of a type; a line that names a type which the cell does not have is left out.
+    ``{Si}`` for the number of the type of an element; a line that names a type that is not in the cell is left out.
 
     :param name: for people.
     :param source: paper or package.
@@ -69,8 +69,8 @@ class Potential:
             if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
                 raise ValueError(f"`{key}` of a potential must be a list of texts, got {value!r}.")
             lists[key] = tuple(value)
-        if wrong := [symbol for symbol in lists["species"] if symbol not in SPECIES]:
-            raise ValueError(f"`species` of a potential names {wrong[0]}: only Si and O are possible.")
+        if wrong := [symbol for symbol in lists["species"] if symbol not in atomic_numbers]:
+            raise ValueError(f"`species` of a potential names {wrong[0]}: it must name chemical elements.")
         charges = dict(content.get("charges") or {})
         if charges and set(charges) != set(lists["species"]):
             raise ValueError(f"`charges` of a potential must be given for all of its species, got {charges}.")

@@ -12,11 +12,11 @@ import yaml
 from aiida import orm
 from ase import Atoms
 
+from aiida_siox.materials import load_material
 from aiida_siox.science.cells import mesh_from_distance, reference_crystal, starting_cell
-from aiida_siox.science.composition import composition_x, parse_formula
+from aiida_siox.science.composition import parse_formula
 from aiida_siox.science.cost import CostModel, Estimate, JobSize, count_bands, scf_kpoints, scratch_passing
 from aiida_siox.science.melt_quench import stage_plan
-from aiida_siox.science.structures import counts_of
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.configuration_lane import CALIBRATION, configuration_label
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, density_at
@@ -179,18 +179,19 @@ def targets_part(
     """Return the jobs of StructureTargetsWorkChain for one cell.
 
     :param settings: as in protocols/structure_targets.yaml.
-    :param n_sites: absorbers; all silicon atoms when None.
+    :param n_sites: absorbers; all of their element when None.
     :param before: jobs that come before.
     """
     scf, xspectra = settings["scf"], settings["xspectra"]
-    counts = counts_of(atoms)
+    material = load_material(settings["material"])
+    counts = material.count(atoms.get_chemical_symbols())
     meshes = mesh_of(atoms.cell.array, scf), mesh_of(atoms.cell.array, xspectra)
     pw = JobSize(
         "pw",
         kind="ground",
         n_atoms=len(atoms),
         volume_A3=float(atoms.get_volume()),
-        n_bands=count_bands(counts),
+        n_bands=count_bands(counts, material.species),
         n_kpoints=scf_kpoints(meshes[0]) * scf.get("nspin", 1),
         ecutwfc_Ry=scf["ecutwfc_Ry"],
         ecutrho_Ry=scf["ecutrho_Ry"],
@@ -208,7 +209,7 @@ def targets_part(
     return Part(
         label=label,
         n_atoms=len(atoms),
-        n_sites=counts["Si"] if n_sites is None else n_sites,
+        n_sites=counts[material.absorber] if n_sites is None else n_sites,
         meshes=meshes,
         before=(*before, pw, dataclasses.replace(pw, engine="bader", kind="", n_kpoints=0, digits=0.0)),
         site=(dataclasses.replace(pw, kind="hole"), absorption),
@@ -226,10 +227,12 @@ def formula_part(
 
     At fixed volume this is the cell it ends in; under pressure it is one of the expected density.
 
-    :param starting: ``crystal`` and ``density_g_cm3`` of the starting cell.
+    :param starting: ``crystal`` and ``density_g_cm3`` of the starting cell, and the ``material``.
     :param parameters: of the melt-quench, as in protocols/melt_quench.yaml.
     """
-    atoms = starting_cell(formula, starting["density_g_cm3"], seed, starting["crystal"])
+    atoms = starting_cell(
+        formula, starting["density_g_cm3"], seed, starting["crystal"], load_material(starting["material"])
+    )
     steps = stage_plan(parameters)[-1].last
     melt = JobSize(
         "lmp",
@@ -242,17 +245,18 @@ def formula_part(
 
 
 def calibration_part(supercell: Sequence[int], settings: Mapping[str, Any]) -> Part:
-    """Return the jobs of the calibration: one site of quartz.
+    """Return the jobs of the calibration: one site of the crystal of the material.
 
-    :param supercell: how often the quartz cell is repeated.
+    :param supercell: how often its cell is repeated.
     """
-    return targets_part(CALIBRATION, reference_crystal("quartz", supercell), settings, n_sites=1)
+    material = load_material(settings["material"])
+    crystal = reference_crystal(material, material.calibration.crystal, supercell)
+    return targets_part(CALIBRATION, crystal, settings, n_sites=1)
 
 
 def default_settings() -> dict[str, Any]:
     """Return the settings of the default protocol, for processes that do not tell theirs."""
-    settings: dict[str, Any] = StructureTargetsWorkChain.get_protocol_inputs()["settings"]
-    return settings
+    return StructureTargetsWorkChain.settings_from(StructureTargetsWorkChain.get_protocol_inputs(), None)
 
 
 def study_parts(inputs: Mapping[str, Any]) -> list[Part]:
@@ -262,18 +266,22 @@ def study_parts(inputs: Mapping[str, Any]) -> list[Part]:
         are missing are those of the default protocol.
     """
     settings = inputs["settings"].get_dict() if "settings" in inputs else default_settings()
-    protocol = MeltQuenchWorkChain.get_protocol_inputs()
+    protocol = MeltQuenchWorkChain.get_protocol_inputs(
+        None, {"material": inputs["material"].get_dict()} if "material" in inputs else None
+    )
+    material = load_material(protocol["material"])
     melts = inputs.get("melt_quench", {})
     parts = []
     for formula, seed in inputs["configurations"].get_list():
         if formula in melts:
             starting, parameters = (melts[formula][key].get_dict() for key in ("starting_cell", "parameters"))
         else:
-            density = density_at(protocol, "densities", composition_x(parse_formula(formula)))
+            density = density_at(protocol, "densities", material.x(parse_formula(formula, material)))
             starting, parameters = {**protocol["starting_cell"], "density_g_cm3": density}, protocol["parameters"]
+        starting = {**starting, "material": protocol["material"]}
         parts.append(formula_part(formula, seed, settings, starting, parameters))
     if "calibration" not in inputs:
-        supercell = inputs["quartz"].get_dict()["supercell"] if "quartz" in inputs else (1, 1, 1)
+        supercell = inputs["crystal"]["supercell"] if "crystal" in inputs else (1, 1, 1)
         parts.append(calibration_part(supercell, settings))
     return parts
 
@@ -287,7 +295,10 @@ def plan_study(inputs: Mapping[str, Any], model: CostModel | None = None) -> Pla
     parts = study_parts(inputs)
     by_label = {part.label: part for part in parts}
     lanes = study_lanes(
-        inputs["configurations"].get_list(), "calibration" not in inputs, inputs["max_concurrent"].value
+        inputs["configurations"].get_list(),
+        "calibration" not in inputs,
+        inputs["max_concurrent"].value,
+        load_material(inputs["material"].get_dict() if "material" in inputs else "siox"),
     )
     return Plan(
         parts=parts,
@@ -314,16 +325,17 @@ def plan_structure(
 ) -> Plan:
     """Return what one structure costs.
 
-    :param sites: absorbers; all silicon atoms when None.
+    :param sites: absorbers; all of their element when None.
     :param inputs: as in protocols/structure_targets.yaml.
-    :param calibrate: whether quartz is computed after it.
+    :param calibrate: whether the calibration is computed after it.
     :param atomic: whether the atomic data are made first.
     :param model: that of the package when None.
     """
-    settings = inputs["settings"]
+    settings = StructureTargetsWorkChain.settings_from(inputs, protocol)
     parts = [targets_part(label, structure.get_ase(), settings, None if sites is None else len(sites))]
     if calibrate:
-        supercell = CalibrationWorkChain.get_protocol_inputs(protocol)["supercell"]
+        calibration = CalibrationWorkChain.get_protocol_inputs(protocol, {"material": inputs["material"]})
+        supercell = calibration["supercell"]
         parts.append(calibration_part(supercell, settings))
     lanes = [(int(inputs["max_concurrent"]), parts)]
     return Plan(parts, lanes, atomic, inputs["clean_scratch"], model or load_cost_model())

@@ -7,8 +7,10 @@ from typing import Any
 
 import yaml
 
+from aiida_siox.materials import load_material
 from aiida_siox.science.bader import METHODS
 from aiida_siox.science.energies import TREATMENTS
+from aiida_siox.science.rdf import TOTAL
 from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, check_overrides
 
 #: Below these an absorber's spectrum does not cover the window of the networks (FACTS: quartz and Si).
@@ -22,7 +24,6 @@ POSITIVE = {
     "scf": ("ecutwfc_Ry", "conv_thr_per_atom_Ry", "degauss_Ry", "mixing_beta", "electron_maxstep"),
     "xspectra": ("gamma_eV", "n_points", "xerror", "xcheck_conv", "xniter", "r_paw_bohr", "cut_desmooth_eV"),
     "rdf": ("r_max_angstrom", "n_bins"),
-    "coordination": ("cutoff_si_o_angstrom", "cutoff_si_si_angstrom"),
 }
 
 
@@ -53,6 +54,7 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the settings, naming the key, the value and the remedy, or None."""
     defaults = yaml.safe_load((PROTOCOL_FOLDER / "structure_targets.yaml").read_text())["default_inputs"]["settings"]
     settings = {key: value for key, value in settings.items() if key not in LABELS}
+    material = load_material(settings.pop("material", {}))
     missing = [key for key in defaults if key not in settings]
     for key, section in defaults.items():
         if isinstance(section, dict) and isinstance(settings.get(key), Mapping):
@@ -102,8 +104,9 @@ def settings_error(settings: Mapping[str, Any]) -> str | None:
         return f"`settings.bader.method` must be one of {', '.join(METHODS)}, got {settings['bader']['method']!r}."
     if rdf["sigma_angstrom"] < 0:
         return f"`settings.rdf.sigma_angstrom` must not be negative, got {rdf['sigma_angstrom']!r}."
-    if rdf["pair"] not in ("total", "Si-O", "Si-Si"):
-        return f"`settings.rdf.pair` must be total, Si-O or Si-Si, got {rdf['pair']!r}."
+    pairs = [TOTAL, *(f"{material.absorber}-{element}" for element in material.elements)]
+    if rdf["pair"] not in pairs:
+        return f"`settings.rdf.pair` must be {' or '.join(pairs)}, got {rdf['pair']!r}."
     if grid["step_eV"] <= 0 or grid["energy_max_eV"] <= grid["energy_min_eV"]:
         return f"`settings.grid` is empty: {dict(grid)!r}."
     return None
@@ -116,9 +119,10 @@ def pw_parameters(settings: Mapping[str, Any], n_atoms: int, hole: bool, kinds: 
 
     :param n_atoms: atoms of the cell, for the convergence threshold.
     :param hole: whether the cell holds the core hole; it is then charged by +1 with the treatment ``fch``.
-    :param kinds: of the cell; with ``nspin: 2`` the silicon ones begin with ``starting_magnetization``.
+    :param kinds: of the cell; with ``nspin: 2`` those of the absorber begin with ``starting_magnetization``.
     """
-    scf = settings["scf"]
+    scf, material = settings["scf"], settings["material"]
+    absorbers = (material["absorber"], material["hole_kind"])
     system: dict[str, Any] = {
         "ecutwfc": scf["ecutwfc_Ry"],
         "ecutrho": scf["ecutrho_Ry"],
@@ -129,9 +133,7 @@ def pw_parameters(settings: Mapping[str, Any], n_atoms: int, hole: bool, kinds: 
         "tot_charge": 1.0 if hole and settings["treatment"] == "fch" else 0.0,
     }
     if scf["nspin"] == 2:
-        system["starting_magnetization"] = {
-            kind: scf["starting_magnetization"] for kind in kinds if kind.startswith("Si")
-        }
+        system["starting_magnetization"] = {kind: scf["starting_magnetization"] for kind in kinds if kind in absorbers}
     return {
         "CONTROL": {"calculation": "scf", "tstress": False, "tprnfor": False},
         "SYSTEM": system,
@@ -151,6 +153,7 @@ def xspectra_parameters(settings: Mapping[str, Any], overrides: Mapping[str, Any
     xspectra = settings["xspectra"]
     return {
         "input_xspectra": {
+            "edge": settings["material"]["edge"],
             "xniter": xspectra["xniter"],
             "xcheck_conv": xspectra["xcheck_conv"],
             "xerror": xspectra["xerror"],

@@ -14,8 +14,8 @@ from aiida.common.links import LinkType
 from aiida_pseudo.data.pseudo.upf import UpfData
 
 from aiida_siox.data.site import SiteData
-from aiida_siox.science.cells import alpha_quartz
 from tests.cli.conftest import quartz_like
+from tests.crystals import alpha_quartz
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 

@@ -12,9 +12,9 @@ import yaml
 from aiida import orm
 
 from aiida_siox.cli import plan_fit
-from aiida_siox.science.cells import alpha_quartz
 from aiida_siox.science.cost import CostModel
 from aiida_siox.workflows.plan import load_cost_model
+from tests.crystals import alpha_quartz
 from tests.science.test_cost import synthetic
 
 ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")

@@ -18,7 +18,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_siox.cli import common, run  # both now: commands are imported late, and would take over what is patched
-from aiida_siox.science.cells import alpha_quartz
+from tests.crystals import alpha_quartz
 
 ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
 

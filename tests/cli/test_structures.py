@@ -11,7 +11,7 @@ from aiida_siox.calculations.structures import assess_structure, structure_from_
 from aiida_siox.cli import common, structures
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.acceptance import DYNAMICS_BLEW_UP, FAILED, attempts_of, count_acceptance
-from aiida_siox.science.cells import alpha_quartz
+from tests.crystals import alpha_quartz
 from tests.report.conftest import QUALITY
 
 

@@ -17,13 +17,13 @@ from aiida_siox.calculations.tables import assemble, collect, record_failure, si
 from aiida_siox.calculations.training import TRAINING_VERSION, train
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.spectrum import SpectrumData
-from aiida_siox.science.cells import starting_cell
 from aiida_siox.science.neighbours import coordination
 from aiida_siox.workflows.diffraction import DiffractionProtocol
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 from aiida_siox.workflows.training import TrainingProtocol
 from aiida_siox.workflows.utils import CACHED_FROM
+from tests.crystals import starting_cell
 
 #: Of the clock of the engine jobs, seconds since 1970.
 BEGIN = 1_800_000_000.0

@@ -11,7 +11,7 @@ import pytest
 from aiida_siox.report.figures import charges, parity, spectra, structures, style
 from aiida_siox.report.figures import timing as timing_figures
 from aiida_siox.report.timing import JobTime, engine_summary
-from aiida_siox.science.cells import alpha_quartz, beta_cristobalite
+from tests.crystals import alpha_quartz, beta_cristobalite
 
 NOTE = "protocol: fast · fch"
 

@@ -7,7 +7,6 @@ import itertools
 import pytest
 from ase import Atoms
 
-from aiida_siox.science.cells import alpha_quartz, starting_cell
 from aiida_siox.science.melt_quench import (
     data_file,
     melt_quench_script,
@@ -18,6 +17,7 @@ from aiida_siox.science.melt_quench import (
 )
 from aiida_siox.science.potentials import Potential
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, resolve_potential
+from tests.crystals import alpha_quartz, starting_cell
 
 MUNETOH = Potential.from_dict(resolve_potential("munetoh"))
 
