@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from aiida_siox.cli.common import scheduler_options, user_errors, with_profile
-from aiida_siox.cli.plan_fit import fit_command
 from aiida_siox.cli.plan_text import print_plan
 from aiida_siox.cli.run import (
     STRUCTURE_ENGINES,
@@ -87,6 +86,3 @@ def structure(
         atomic = find_atomic_data(codes["ld1"], protocol, atomic_changes) is None
         found = plan_structure(file.name, node, sites, inputs, protocol, calibrate=calibrate, atomic=atomic)
     print_plan(found, options_file)
-
-
-plan.add_command(fit_command)

@@ -15,7 +15,7 @@ from aiida.common.links import LinkType
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from aiida_siox.science.cost import JobSize
+    from aiida_siox.science.cost import Job
 
 SITE = "aiida.workflows:siox.site_spectrum"
 TARGETS = "aiida.workflows:siox.structure_targets"
@@ -166,15 +166,15 @@ def expected_parts(node: orm.ProcessNode) -> dict[str, Expected]:
     """Return what a process will compute by configuration (``Si8O4_1``, ``calibration``), from its inputs."""
     from aiida_siox.workflows.plan import (
         calibration_part,
-        default_settings,
-        load_cost_model,
+        load_costs,
         study_parts,
+        study_settings,
         targets_part,
     )
 
     kind = node.process_type or ""
     inputs = node.base.links.get_incoming(link_type=LinkType.INPUT_WORK).nested()
-    settings = inputs["settings"].get_dict() if "settings" in inputs else default_settings()
+    settings = study_settings(inputs)
     if kind == STUDY and "configurations" in inputs:  # a study of another version has none
         parts = study_parts(inputs)
     elif kind == CALIBRATION:
@@ -185,10 +185,10 @@ def expected_parts(node: orm.ProcessNode) -> dict[str, Expected]:
         parts = [targets_part("", inputs["structure"].get_ase(), settings, n_sites)]
     else:
         return {}
-    model = load_cost_model()
+    costs = load_costs()
 
-    def seconds(jobs: Iterable[JobSize]) -> float:
-        return sum(model.job_seconds(size) + model.overhead_s for size in jobs)
+    def seconds(jobs: Iterable[Job]) -> float:
+        return sum(costs.seconds(job) + costs.overhead_s for job in jobs)
 
     return {part.label: Expected(part.n_sites, seconds(part.before), seconds(part.site)) for part in parts}
 

@@ -161,7 +161,7 @@ def structure(
     material, Si and O if none is named.
     """
     from aiida_siox.cli.codes import get_codes
-    from aiida_siox.cli.plan_text import say_estimate
+    from aiida_siox.cli.plan_text import estimate_line
     from aiida_siox.workflows.plan import plan_structure
     from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
 
@@ -196,7 +196,7 @@ def structure(
                 max_concurrent=max_concurrent,
                 options=options,
             )
-    say_estimate(lambda: plan_structure(file.name, node, sites, inputs, protocol, calibrate=calibrate, atomic=False))
+    say(estimate_line(plan_structure(file.name, node, sites, inputs, protocol, calibrate=calibrate, atomic=False)))
     if submit:
         if calibration_builder is not None:
             calibration = submit_process(calibration_builder)
@@ -401,11 +401,11 @@ def dataset(**parameters: Any) -> None:
 
 def launch_study(*, submit: bool, as_json: bool, **parameters: Any) -> None:
     """Build a StudyWorkChain from the options of the command line and launch it."""
-    from aiida_siox.cli.plan_text import say_estimate
+    from aiida_siox.cli.plan_text import estimate_line
     from aiida_siox.workflows.plan import plan_study
 
     builder = study_builder(**parameters)
-    say_estimate(lambda: plan_study(builder._inputs(prune=True)))
+    say(estimate_line(plan_study(builder._inputs(prune=True))))
     launch(builder, submit)
 
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-BOHR_A = 0.529177210903
-"""Length of one bohr in Å (CODATA 2018)."""
+from aiida_siox.science.constants import BOHR_ANGSTROM
 
 _VALUES_PER_LINE = 6
 
@@ -133,7 +132,7 @@ def read_cube(path: pathlib.Path | str) -> Cube:
         raise CubeError(f"{path} is not a readable cube file: {exception}.") from exception
     if (shape == 0).any() or ((shape < 0).any() and (shape > 0).any()):
         raise CubeError(f"{path}: numbers of points {shape.tolist()}.")
-    unit = BOHR_A if shape[0] > 0 else 1.0
+    unit = BOHR_ANGSTROM if shape[0] > 0 else 1.0
     shape = np.abs(shape)
     cell = vectors * shape[:, None] * unit
     if abs(np.linalg.det(cell)) < 1e-6:
@@ -154,12 +153,12 @@ def write_cube(path: pathlib.Path | str, cube: Cube, comment: str = "aiida_siox"
     :param cube: field, electrons per Å³.
     :param comment: first line of the file.
     """
-    values = cube.values * BOHR_A**3
+    values = cube.values * BOHR_ANGSTROM**3
     lines = [comment, "density in electrons per cubic bohr", f"{len(cube.numbers):5d}" + 3 * f"{0.0:14.8f}"]
     for points, vector in zip(values.shape, cube.cell, strict=True):
-        lines.append(f"{points:5d}" + "".join(f"{x:14.8f}" for x in vector / points / BOHR_A))
+        lines.append(f"{points:5d}" + "".join(f"{x:14.8f}" for x in vector / points / BOHR_ANGSTROM))
     for number, position in zip(cube.numbers, cube.positions, strict=True):
-        lines.append(f"{number:5d}{float(number):14.8f}" + "".join(f"{x:14.8f}" for x in position / BOHR_A))
+        lines.append(f"{number:5d}{float(number):14.8f}" + "".join(f"{x:14.8f}" for x in position / BOHR_ANGSTROM))
     for row in values.reshape(-1, values.shape[2]):
         for start in range(0, len(row), _VALUES_PER_LINE):
             lines.append("".join(f"{x:16.8E}" for x in row[start : start + _VALUES_PER_LINE]))

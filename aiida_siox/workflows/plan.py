@@ -12,10 +12,10 @@ import yaml
 from aiida import orm
 from ase import Atoms
 
-from aiida_siox.materials import load_material
+from aiida_siox.materials import Material, load_material
 from aiida_siox.science.cells import mesh_from_distance, reference_crystal, starting_cell
 from aiida_siox.science.composition import parse_formula
-from aiida_siox.science.cost import CostModel, Estimate, JobSize, count_bands, scf_kpoints, scratch_passing
+from aiida_siox.science.cost import CostTable, Job, lanczos_repeats, plane_waves, scf_kpoints, scratch_passing
 from aiida_siox.science.melt_quench import stage_plan
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.configuration_lane import CALIBRATION, configuration_label
@@ -27,22 +27,14 @@ from aiida_siox.workflows.study import study_lanes
 COST_FILE = PROTOCOL_FOLDER / "cost.yaml"
 #: Cartesian directions of the polarisation, each a run of xspectra.x in one job.
 N_POLARISATIONS = 3
-#: Silicon, silicon with the hole, oxygen.
-N_LD1 = 3
 
-Jobs = list[tuple[JobSize, int]]
+Jobs = list[tuple[Job, int]]
 
 
 @functools.cache
-def load_cost_model() -> CostModel:
-    """Return the fitted cost model of the package.
-
-    :raises ValueError: if there is none, or it cannot be read.
-    """
-    try:
-        return CostModel.from_dict(yaml.safe_load(COST_FILE.read_text()))
-    except FileNotFoundError:
-        raise ValueError(f"there is no cost model {COST_FILE.name}: write it with `aiida-siox plan fit`.") from None
+def load_costs() -> CostTable:
+    """Return the measured costs of the package."""
+    return CostTable.from_dict(yaml.safe_load(COST_FILE.read_text()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,37 +53,41 @@ class Part:
     n_atoms: int
     n_sites: int
     meshes: tuple[tuple[int, ...], tuple[int, ...]]
-    before: tuple[JobSize, ...]
-    site: tuple[JobSize, ...]
+    before: tuple[Job, ...]
+    site: tuple[Job, ...]
 
     @property
     def jobs(self) -> Jobs:
-        """Sizes with the number of such jobs."""
-        return [*((size, 1) for size in self.before), *((size, self.n_sites) for size in self.site)]
+        """Jobs with their number."""
+        return [*((job, 1) for job in self.before), *((job, self.n_sites) for job in self.site)]
 
-    def wall_s(self, model: CostModel, budget: int) -> float:
+    def seconds(self, costs: CostTable) -> float:
+        """Return the seconds of one core of all jobs."""
+        return sum(count * costs.seconds(job) for job, count in self.jobs)
+
+    def wall_s(self, costs: CostTable, budget: int) -> float:
         """Return the seconds from the first job to the last with so many at one time, each on a core of its own."""
-        before = sum(model.job_seconds(size) + model.overhead_s for size in self.before)
-        site = sum(model.job_seconds(size) + model.overhead_s for size in self.site)
+        before = sum(costs.seconds(job) + costs.overhead_s for job in self.before)
+        site = sum(costs.seconds(job) + costs.overhead_s for job in self.site)
         return before + math.ceil(self.n_sites / max(1, min(budget, self.n_sites))) * site
 
-    def peak_scratch(self, model: CostModel, budget: int, clean: bool) -> float:
+    def peak_scratch(self, costs: CostTable, budget: int, clean: bool) -> float:
         """Return the largest number of bytes in the scratch folders at one time.
 
         :param clean: whether what is no longer needed is removed (``clean_scratch``); melts are kept in any case.
         """
-        first = [size for size in self.before if size.engine != "lmp"]
-        ground = sum(model.scratch_bytes(size) for size in first)
-        passing = max((scratch_passing(size) for size in first), default=0.0)
-        site = sum(model.scratch_bytes(size) for size in self.site)
+        first = [job for job in self.before if job.engine != "lmp"]
+        ground = sum(costs.scratch_bytes(job) for job in first)
+        passing = max((scratch_passing(job) for job in first), default=0.0)
+        site = sum(costs.scratch_bytes(job) for job in self.site)
         if clean:
             return max(ground + passing, min(budget, self.n_sites) * site)
         return max(ground + passing, ground + self.n_sites * site)
 
-    def kept_scratch(self, model: CostModel, clean: bool) -> float:
+    def kept_scratch(self, costs: CostTable, clean: bool) -> float:
         """Return the bytes in the scratch folders when all is done."""
-        melts = sum(model.scratch_bytes(size) for size in self.before if size.engine == "lmp")
-        return melts + (0.0 if clean else self.peak_scratch(model, 1, clean=False))
+        melts = sum(costs.scratch_bytes(job) for job in self.before if job.engine == "lmp")
+        return melts + (0.0 if clean else self.peak_scratch(costs, 1, clean=False))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,68 +96,70 @@ class Plan:
 
     :param parts: configurations, the calibration among them.
     :param lanes: of each lane its budget of jobs at one time and its configurations.
-    :param atomic: whether the atomic data are made, too.
+    :param n_atomic: atomic data that are made, each a run of ld1.x.
     :param clean_scratch: whether scratch is removed as soon as it is no longer needed.
-    :param model: the cost model.
+    :param costs: what was measured.
     """
 
     parts: list[Part]
     lanes: list[tuple[int, list[Part]]]
-    atomic: bool
+    n_atomic: int
     clean_scratch: bool
-    model: CostModel
+    costs: CostTable = dataclasses.field(default_factory=load_costs)
 
     @property
     def jobs(self) -> Jobs:
-        """All jobs, sizes with the number of such jobs."""
-        atomic = [(JobSize("ld1"), N_LD1)] if self.atomic else []
+        """All jobs, with their number."""
+        atomic = [(Job("ld1"), self.n_atomic)] if self.n_atomic else []
         return [*atomic, *(job for part in self.parts for job in part.jobs)]
 
     @functools.cached_property
-    def seconds(self) -> dict[str, Estimate]:
+    def seconds(self) -> dict[str, float]:
         """Seconds of one core by engine."""
-        return self.model.estimate(self.jobs)
+        seconds: dict[str, float] = {}
+        for job, count in self.jobs:
+            seconds[job.engine] = seconds.get(job.engine, 0.0) + count * self.costs.seconds(job)
+        return seconds
 
     @property
-    def total(self) -> Estimate:
+    def total_s(self) -> float:
         """Seconds of one core of all engines."""
-        return sum(self.seconds.values(), Estimate())
+        return sum(self.seconds.values())
 
     def counts(self) -> dict[str, int]:
         """Return the number of jobs by engine."""
         counts: dict[str, int] = {}
-        for size, count in self.jobs:
-            counts[size.engine] = counts.get(size.engine, 0) + count
+        for job, count in self.jobs:
+            counts[job.engine] = counts.get(job.engine, 0) + count
         return counts
 
     @property
     def wall_s(self) -> float:
         """Seconds from the first job to the last, that of the slowest lane after the atomic data."""
-        atomic = N_LD1 * (self.model.job_seconds(JobSize("ld1")) + self.model.overhead_s) if self.atomic else 0.0
-        return atomic + max(sum(part.wall_s(self.model, budget) for part in parts) for budget, parts in self.lanes)
+        atomic = self.n_atomic * (self.costs.seconds(Job("ld1")) + self.costs.overhead_s)
+        return atomic + max(sum(part.wall_s(self.costs, budget) for part in parts) for budget, parts in self.lanes)
 
     @property
     def scratch_bytes(self) -> float:
         """Bytes in the scratch folders when they are fullest."""
-        kept = sum(part.kept_scratch(self.model, self.clean_scratch) for part in self.parts)
+        kept = sum(part.kept_scratch(self.costs, self.clean_scratch) for part in self.parts)
         if not self.clean_scratch:
             return kept
         return kept + sum(
-            max(part.peak_scratch(self.model, budget, clean=True) for part in parts) for budget, parts in self.lanes
+            max(part.peak_scratch(self.costs, budget, clean=True) for part in parts) for budget, parts in self.lanes
         )
 
     @property
-    def repository_bytes(self) -> float:
+    def stored_bytes(self) -> float:
         """Bytes that the profile grows by."""
-        return sum(count * self.model.repository_bytes(size) for size, count in self.jobs)
+        return sum(count * self.costs.stored_bytes(job) for job, count in self.jobs)
 
-    def extrapolations(self) -> dict[tuple[str, str], tuple[float, float, float, float]]:
-        """Return what lies outside the measured range: (engine, driver) → (least, largest, measured from, to)."""
-        found: dict[tuple[str, str], tuple[float, float, float, float]] = {}
-        for size, _ in self.jobs:
-            for driver, (value, low, high) in self.model.extrapolations(size).items():
-                least, largest, _, _ = found.get((size.engine, driver), (value, value, low, high))
-                found[size.engine, driver] = (min(least, value), max(largest, value), low, high)
+    def extrapolated(self) -> dict[str, int]:
+        """Return the atoms of the largest cell by engine, where that is larger than all that were measured."""
+        found: dict[str, int] = {}
+        for job, _ in self.jobs:
+            if self.costs.is_extrapolated(job):
+                found[job.engine] = max(job.n_atoms, found.get(job.engine, 0))
         return found
 
 
@@ -174,45 +172,43 @@ def mesh_of(cell: Any, section: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 def targets_part(
-    label: str, atoms: Atoms, settings: Mapping[str, Any], n_sites: int | None = None, before: Sequence[JobSize] = ()
+    label: str, atoms: Atoms, settings: Mapping[str, Any], n_sites: int | None = None, before: Sequence[Job] = ()
 ) -> Part:
     """Return the jobs of StructureTargetsWorkChain for one cell.
 
     :param settings: as in protocols/structure_targets.yaml.
-    :param n_sites: absorbers; all of their element when None.
+    :param n_sites: absorbers; all of the cell when None.
     :param before: jobs that come before.
     """
     scf, xspectra = settings["scf"], settings["xspectra"]
-    material = load_material(settings["material"])
-    counts = material.count(atoms.get_chemical_symbols())
     meshes = mesh_of(atoms.cell.array, scf), mesh_of(atoms.cell.array, xspectra)
-    pw = JobSize(
+    n_spins = scf.get("nspin", 1)
+    volume_A3 = float(atoms.get_volume())
+    n_kpoints = scf_kpoints(meshes[0]) * n_spins
+    pw = Job(
         "pw",
-        kind="ground",
         n_atoms=len(atoms),
-        volume_A3=float(atoms.get_volume()),
-        n_bands=count_bands(counts, material.species),
-        n_kpoints=scf_kpoints(meshes[0]) * scf.get("nspin", 1),
-        ecutwfc_Ry=scf["ecutwfc_Ry"],
-        ecutrho_Ry=scf["ecutrho_Ry"],
+        n_plane_waves=plane_waves(volume_A3, scf["ecutwfc_Ry"]),
+        repeats=n_kpoints,
+        n_kpoints=n_kpoints,
         digits=-math.log10(scf["conv_thr_per_atom_Ry"]),
     )
+    chains = math.prod(meshes[1]) * n_spins * N_POLARISATIONS
     absorption = dataclasses.replace(
         pw,
         engine="xspectra",
-        kind="",
-        n_kpoints=math.prod(meshes[1]) * scf.get("nspin", 1),
-        n_polarisations=N_POLARISATIONS,
+        repeats=lanczos_repeats(chains, scf["ecutwfc_Ry"], xspectra["gamma_eV"]),
+        n_kpoints=0,
         digits=-math.log10(xspectra["xerror"]),
-        gamma_eV=xspectra["gamma_eV"],
     )
+    bader = Job("bader", n_atoms=len(atoms), n_plane_waves=plane_waves(volume_A3, scf["ecutrho_Ry"]))
     return Part(
         label=label,
         n_atoms=len(atoms),
-        n_sites=counts[material.absorber] if n_sites is None else n_sites,
+        n_sites=atoms.get_chemical_symbols().count(material_of(settings).absorber) if n_sites is None else n_sites,
         meshes=meshes,
-        before=(*before, pw, dataclasses.replace(pw, engine="bader", kind="", n_kpoints=0, digits=0.0)),
-        site=(dataclasses.replace(pw, kind="hole"), absorption),
+        before=(*before, pw, bader),
+        site=(pw, absorption),
     )
 
 
@@ -227,20 +223,12 @@ def formula_part(
 
     At fixed volume this is the cell it ends in; under pressure it is one of the expected density.
 
-    :param starting: ``crystal`` and ``density_g_cm3`` of the starting cell, and the ``material``.
+    :param starting: ``crystal`` and ``density_g_cm3`` of the starting cell, and the ``material`` that is melted.
     :param parameters: of the melt-quench, as in protocols/melt_quench.yaml.
     """
-    atoms = starting_cell(
-        formula, starting["density_g_cm3"], seed, starting["crystal"], load_material(starting["material"])
-    )
-    steps = stage_plan(parameters)[-1].last
-    melt = JobSize(
-        "lmp",
-        n_atoms=len(atoms),
-        volume_A3=float(atoms.get_volume()),
-        iterations=steps,
-        n_records=round(steps * parameters["timestep_fs"] / 1000 / parameters["thermo_interval_ps"]),
-    )
+    material = load_material(starting["material"])
+    atoms = starting_cell(formula, starting["density_g_cm3"], seed, starting["crystal"], material)
+    melt = Job("lmp", n_atoms=len(atoms), repeats=stage_plan(parameters)[-1].last)
     return targets_part(configuration_label(formula, seed), atoms, settings, before=[melt])
 
 
@@ -249,7 +237,7 @@ def calibration_part(supercell: Sequence[int], settings: Mapping[str, Any]) -> P
 
     :param supercell: how often its cell is repeated.
     """
-    material = load_material(settings["material"])
+    material = material_of(settings)
     crystal = reference_crystal(material, material.calibration.crystal, supercell)
     return targets_part(CALIBRATION, crystal, settings, n_sites=1)
 
@@ -259,16 +247,31 @@ def default_settings() -> dict[str, Any]:
     return StructureTargetsWorkChain.settings_from(StructureTargetsWorkChain.get_protocol_inputs(), None)
 
 
+def study_settings(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings among the inputs of a process, those of the default protocol where there are none."""
+    settings: dict[str, Any] = inputs["settings"].get_dict() if "settings" in inputs else default_settings()
+    return settings
+
+
+def material_of(settings: Mapping[str, Any]) -> Material:
+    """Return the material of settings."""
+    return load_material(settings["material"])
+
+
+def n_atomic_data(settings: Mapping[str, Any]) -> int:
+    """Return the number of atomic data: one for each species, and the absorber with the hole."""
+    return len(material_of(settings).species) + 1
+
+
 def study_parts(inputs: Mapping[str, Any]) -> list[Part]:
     """Return the configurations of a study, the calibration last unless it is given.
 
     :param inputs: of StudyWorkChain, from a builder or the links of a stored node, nested; settings and parameters that
         are missing are those of the default protocol.
     """
-    settings = inputs["settings"].get_dict() if "settings" in inputs else default_settings()
-    protocol = MeltQuenchWorkChain.get_protocol_inputs(
-        None, {"material": inputs["material"].get_dict()} if "material" in inputs else None
-    )
+    settings = study_settings(inputs)
+    melted = {"material": inputs["material"].get_dict()} if "material" in inputs else None
+    protocol = MeltQuenchWorkChain.get_protocol_inputs(None, melted)
     material = load_material(protocol["material"])
     melts = inputs.get("melt_quench", {})
     parts = []
@@ -286,11 +289,10 @@ def study_parts(inputs: Mapping[str, Any]) -> list[Part]:
     return parts
 
 
-def plan_study(inputs: Mapping[str, Any], model: CostModel | None = None) -> Plan:
+def plan_study(inputs: Mapping[str, Any]) -> Plan:
     """Return what a study costs.
 
     :param inputs: of StudyWorkChain, from a builder or the links of a stored node, nested.
-    :param model: that of the package when None.
     """
     parts = study_parts(inputs)
     by_label = {part.label: part for part in parts}
@@ -298,7 +300,7 @@ def plan_study(inputs: Mapping[str, Any], model: CostModel | None = None) -> Pla
         inputs["configurations"].get_list(),
         "calibration" not in inputs,
         inputs["max_concurrent"].value,
-        load_material(inputs["material"].get_dict() if "material" in inputs else "siox"),
+        material_of(study_settings(inputs)),
     )
     return Plan(
         parts=parts,
@@ -306,9 +308,8 @@ def plan_study(inputs: Mapping[str, Any], model: CostModel | None = None) -> Pla
             (budget, [by_label[item[0] if len(item) == 1 else configuration_label(*item)] for item in items])
             for budget, items in lanes
         ],
-        atomic="atomic_data" not in inputs,
+        n_atomic=0 if "atomic_data" in inputs else n_atomic_data(study_settings(inputs)),
         clean_scratch=inputs.get("clean_scratch", True),
-        model=model or load_cost_model(),
     )
 
 
@@ -321,15 +322,13 @@ def plan_structure(
     *,
     calibrate: bool,
     atomic: bool,
-    model: CostModel | None = None,
 ) -> Plan:
     """Return what one structure costs.
 
-    :param sites: absorbers; all of their element when None.
+    :param sites: absorbers; all of the cell when None.
     :param inputs: as in protocols/structure_targets.yaml.
     :param calibrate: whether the calibration is computed after it.
     :param atomic: whether the atomic data are made first.
-    :param model: that of the package when None.
     """
     settings = StructureTargetsWorkChain.settings_from(inputs, protocol)
     parts = [targets_part(label, structure.get_ase(), settings, None if sites is None else len(sites))]
@@ -338,4 +337,4 @@ def plan_structure(
         supercell = calibration["supercell"]
         parts.append(calibration_part(supercell, settings))
     lanes = [(int(inputs["max_concurrent"]), parts)]
-    return Plan(parts, lanes, atomic, inputs["clean_scratch"], model or load_cost_model())
+    return Plan(parts, lanes, n_atomic_data(settings) if atomic else 0, inputs["clean_scratch"])

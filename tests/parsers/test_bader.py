@@ -12,7 +12,7 @@ from aiida.common import LinkType
 
 from aiida_siox.calculations.bader import BaderCalculation
 from aiida_siox.parsers.bader import BaderParser
-from aiida_siox.science.cube import BOHR_A
+from aiida_siox.science.constants import BOHR_ANGSTROM
 from tests.crystals import alpha_quartz
 
 from .raw.test_bader import acf
@@ -100,7 +100,9 @@ def test_second_basin_of_an_atom_is_told(parse, result):
 def test_henkelmans_program(parse, quartz, result):
     positions = np.array([site.position for site in quartz.sites])
     cell = np.array(quartz.cell)
-    text = acf((positions + cell[0]) / BOHR_A, result["electrons"], np.array(result["volumes_A3"]) / BOHR_A**3)
+    text = acf(
+        (positions + cell[0]) / BOHR_ANGSTROM, result["electrons"], np.array(result["volumes_A3"]) / BOHR_ANGSTROM**3
+    )
     stdout = "  GRID BASED BADER ANALYSIS  (Version 1.05 08/19/23)\n"
     outputs, process = parse({"bader.json": None, "ACF.dat": text, "bader.out": stdout})
     assert process.is_finished_ok, process.exit_message
@@ -114,7 +116,7 @@ def test_henkelmans_program(parse, quartz, result):
 def test_method_that_henkelmans_program_was_asked_for(parse, quartz, result):
     """ACF.dat does not tell it."""
     positions = np.array([site.position for site in quartz.sites])
-    text = acf(positions / BOHR_A, result["electrons"], np.array(result["volumes_A3"]) / BOHR_A**3)
+    text = acf(positions / BOHR_ANGSTROM, result["electrons"], np.array(result["volumes_A3"]) / BOHR_ANGSTROM**3)
     outputs, _ = parse({"bader.json": None, "ACF.dat": text}, method=orm.Str("weight").store())
     assert outputs["output_parameters"]["method"] == "weight"
 

@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from aiida_siox.science.cube import BOHR_A, Cube, CubeError, read_cube, write_cube
+from aiida_siox.science.constants import BOHR_ANGSTROM
+from aiida_siox.science.cube import Cube, CubeError, read_cube, write_cube
 
 CELL = np.array([[4.1, 0.2, 0.1], [-1.3, 5.2, 0.4], [0.5, -0.3, 6.3]])
 SHAPE = (3, 5, 7)
@@ -49,9 +50,9 @@ def test_third_index_runs_fastest_and_units_are_bohr(tmp_path):
         "   14   14.0  1.5 0.0 3.0\n" + "  ".join(f"{value:.5E}" for value in values) + "\n"
     )
     cube = read_cube(path)
-    np.testing.assert_allclose(np.diag(cube.cell), np.array([2, 2, 9]) * BOHR_A)
-    np.testing.assert_allclose(cube.positions, [[BOHR_A, 0, 3 * BOHR_A]])
-    assert cube.values[1, 0, 2] * BOHR_A**3 == pytest.approx(12)
+    np.testing.assert_allclose(np.diag(cube.cell), np.array([2, 2, 9]) * BOHR_ANGSTROM)
+    np.testing.assert_allclose(cube.positions, [[BOHR_ANGSTROM, 0, 3 * BOHR_ANGSTROM]])
+    assert cube.values[1, 0, 2] * BOHR_ANGSTROM**3 == pytest.approx(12)
     assert cube.integral == pytest.approx(sum(values) * 6.0), "voxels of 6 bohr³"
 
 
@@ -60,14 +61,14 @@ def test_negative_numbers_of_points_mean_angstrom(cube, file):
     for index in (3, 4, 5):
         lines[index] = "-" + lines[index].strip()
     file.write_text("\n".join(lines))
-    np.testing.assert_allclose(read_cube(file).cell * BOHR_A, CELL, atol=1e-6)
+    np.testing.assert_allclose(read_cube(file).cell * BOHR_ANGSTROM, CELL, atol=1e-6)
 
 
 def test_exponents_without_their_letter(cube, file):
     words = file.read_text().split("\n")
     words[8] = words[8].replace(words[8].split()[0], "0.12345-103", 1)
     file.write_text("\n".join(words))
-    assert read_cube(file).values[0, 0, 0] * BOHR_A**3 == pytest.approx(0.12345e-103)
+    assert read_cube(file).values[0, 0, 0] * BOHR_ANGSTROM**3 == pytest.approx(0.12345e-103)
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 
 import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_siox.report.cost import PLUGINS
-from aiida_siox.science.cost import Estimate
+from aiida_siox.science.cost import plane_waves
 from aiida_siox.workflows import plan as plans
 from aiida_siox.workflows.plan import (
     Part,
@@ -18,7 +18,7 @@ from aiida_siox.workflows.plan import (
     calibration_part,
     default_settings,
     formula_part,
-    load_cost_model,
+    load_costs,
     plan_structure,
     plan_study,
     targets_part,
@@ -27,6 +27,13 @@ from aiida_siox.workflows.study import StudyWorkChain
 from tests.crystals import alpha_quartz
 from tests.mocks.fixtures import jobs_of
 
+PLUGINS = {
+    "aiida.calculations:siox.melt_quench": "lmp",
+    "aiida.calculations:siox.ld1": "ld1",
+    "aiida.calculations:quantumespresso.pw": "pw",
+    "aiida.calculations:siox.bader": "bader",
+    "aiida.calculations:siox.xspectra": "xspectra",
+}
 ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
 
 
@@ -57,7 +64,7 @@ def test_jobs_of_the_demo(study_inputs):
     assert found.counts() == {"ld1": 3, "lmp": 3, "pw": 21, "bader": 4, "xspectra": 17}
     assert [part.n_sites for part in found.parts] == [8, 4, 4, 1]
     assert {part.meshes for part in found.parts} == {((1, 1, 1), (2, 2, 2))}
-    assert found.atomic
+    assert found.n_atomic == 3
     assert found.clean_scratch
 
 
@@ -70,21 +77,19 @@ def test_what_is_given_is_not_planned(study_inputs, mock_atomic_data):
 
 def test_cell_is_the_starting_cell(study_inputs):
     """4 Si and 8 O at 2.2 g/cm³: 240.3 g/mol, 181.4 Å³."""
-    melt = plan_study(study_inputs(compositions=["Si4O8"])).parts[0].before[0]
+    melt, ground, _ = plan_study(study_inputs(compositions=["Si4O8"])).parts[0].before
+    assert ground.n_plane_waves == pytest.approx(plane_waves(240.336 / 0.602214 / 2.2, 50.0), rel=1e-3)
     assert melt.engine == "lmp"
     assert melt.n_atoms == 12
-    assert melt.volume_A3 == pytest.approx(240.336 / 0.602214 / 2.2, rel=1e-3)
-    assert melt.iterations == (2.0 + 20.0 + 100.0 + 2.0) / 0.5e-3
-    assert melt.n_records == 620
+    assert melt.repeats == (2.0 + 20.0 + 100.0 + 2.0) / 0.5e-3
 
 
 def test_paper_is_quick_and_extrapolated(study_inputs, monkeypatch):
     found = plan_study(study_inputs("paper"))
     assert sum(part.n_sites for part in found.parts) == 5 * 1058 + 1
     assert found.counts()["lmp"] == 45
-    assert ("xspectra", "n_atoms") in found.extrapolations()
-    assert found.extrapolations()["xspectra", "n_atoms"][:2] == (160, 243)
-    assert found.total.seconds > 1000 * plan_study(study_inputs()).total.seconds
+    assert found.extrapolated() == {"lmp": 240, "pw": 243, "bader": 243, "xspectra": 243}
+    assert found.total_s > 1000 * plan_study(study_inputs()).total_s
 
 
 def test_spin_doubles_the_k_points():
@@ -93,7 +98,7 @@ def test_spin_doubles_the_k_points():
     settings["scf"]["nspin"] = 2
     polarised = targets_part("quartz", alpha_quartz(), settings)
     for engine in (0, 1):
-        assert polarised.site[engine].n_kpoints == 2 * plain.site[engine].n_kpoints
+        assert polarised.site[engine].repeats == 2 * plain.site[engine].repeats
 
 
 def test_explicit_mesh_overrides_the_distance():
@@ -101,8 +106,7 @@ def test_explicit_mesh_overrides_the_distance():
     settings["xspectra"]["kpoints_mesh"] = [4, 4, 3]
     part = targets_part("quartz", alpha_quartz(), settings, n_sites=2)
     assert part.meshes[1] == (4, 4, 3)
-    assert part.site[1].n_kpoints == 48
-    assert part.site[1].n_polarisations == 3
+    assert part.site[1].repeats == pytest.approx(48 * 3 * math.sqrt(50.0 / 0.8))
     assert part.n_sites == 2
 
 
@@ -117,27 +121,27 @@ def toy_part(label: str, n_sites: int) -> Part:
 
 
 def test_wall_time_is_that_of_the_slowest_lane():
-    model = load_cost_model()
+    costs = load_costs()
     part = toy_part("a", 4)
-    before = sum(model.job_seconds(size) + model.overhead_s for size in part.before)
-    site = sum(model.job_seconds(size) + model.overhead_s for size in part.site)
-    assert part.wall_s(model, 1) == pytest.approx(before + 4 * site)
-    assert part.wall_s(model, 3) == pytest.approx(before + 2 * site)  # one lane has two sites
-    assert part.wall_s(model, 9) == pytest.approx(before + site)
-    two = Plan([part, toy_part("b", 1)], [(1, [part]), (1, [toy_part("b", 1)])], False, True, model)
-    assert two.wall_s == pytest.approx(part.wall_s(model, 1))
-    one = Plan(two.parts, [(1, two.parts)], False, True, model)
+    before = sum(costs.seconds(job) + costs.overhead_s for job in part.before)
+    site = sum(costs.seconds(job) + costs.overhead_s for job in part.site)
+    assert part.wall_s(costs, 1) == pytest.approx(before + 4 * site)
+    assert part.wall_s(costs, 3) == pytest.approx(before + 2 * site)  # one lane has two sites
+    assert part.wall_s(costs, 9) == pytest.approx(before + site)
+    two = Plan([part, toy_part("b", 1)], [(1, [part]), (1, [toy_part("b", 1)])], 0, True, costs)
+    assert two.wall_s == pytest.approx(part.wall_s(costs, 1))
+    one = Plan(two.parts, [(1, two.parts)], 0, True, costs)
     assert one.wall_s > two.wall_s
-    assert one.total.seconds == pytest.approx(two.total.seconds)
+    assert one.total_s == pytest.approx(two.total_s)
 
 
 def test_scratch_with_and_without_cleaning():
-    model = load_cost_model()
+    costs = load_costs()
     part = toy_part("a", 4)
-    site = sum(model.scratch_bytes(size) for size in part.site)
-    cleaned = Plan([part], [(2, [part])], False, True, model)
+    site = sum(costs.scratch_bytes(job) for job in part.site)
+    cleaned = Plan([part], [(2, [part])], 0, True, costs)
     assert cleaned.scratch_bytes >= 2 * site
-    kept = Plan([part], [(2, [part])], False, False, model)
+    kept = Plan([part], [(2, [part])], 0, False, costs)
     assert kept.scratch_bytes - cleaned.scratch_bytes > site
     assert kept.scratch_bytes >= 4 * site
 
@@ -147,8 +151,8 @@ def test_melts_are_kept_in_scratch():
     inputs = plans.MeltQuenchWorkChain.get_protocol_inputs()
     starting = {**inputs["starting_cell"], "density_g_cm3": 2.2}
     part = formula_part("Si4O8", 1, settings, starting, inputs["parameters"])
-    model = load_cost_model()
-    assert part.kept_scratch(model, clean=True) == pytest.approx(model.scratch_bytes(part.before[0]))
+    costs = load_costs()
+    assert part.kept_scratch(costs, clean=True) == pytest.approx(costs.scratch_bytes(part.before[0]))
 
 
 def test_structure(aiida_profile):
@@ -158,37 +162,4 @@ def test_structure(aiida_profile):
     assert found.counts() == {"ld1": 3, "pw": 3, "bader": 1, "xspectra": 2}
     both = plan_structure("quartz", node, None, inputs, None, calibrate=True, atomic=False)
     assert both.counts() == {"pw": 6, "bader": 2, "xspectra": 4}
-    assert both.total.seconds == pytest.approx(sum(entry.seconds for entry in both.seconds.values()))
-    assert isinstance(both.total, Estimate)
-
-
-def test_missing_model_names_the_remedy(monkeypatch, tmp_path):
-    load_cost_model.cache_clear()
-    monkeypatch.setattr(plans, "COST_FILE", tmp_path / "cost.yaml")
-    with pytest.raises(ValueError, match="aiida-siox plan fit"):
-        load_cost_model()
-    load_cost_model.cache_clear()
-
-
-@pytest.mark.parametrize(("engine", "least", "most"), [("pw", 1.0, 3.5), ("xspectra", 1.0, 2.6), ("lmp", 0.0, 1.01)])
-def test_packaged_model_scales_as_its_engines(engine, least, most):
-    """Seconds go as N to 1 - 3 for an SCF, near N^1.9 for xspectra.x (FACTS), as N for molecular dynamics."""
-    import math
-
-    model = load_cost_model()
-    inputs = plans.MeltQuenchWorkChain.get_protocol_inputs()
-
-    def seconds(repeat):
-        atoms = alpha_quartz().repeat((repeat, 2, 2))
-        settings = default_settings()
-        for stage in ("scf", "xspectra"):
-            settings[stage]["kpoints_mesh"] = [1, 1, 1]
-        part = targets_part("quartz", atoms, settings)
-        if engine == "lmp":
-            size = dataclasses.replace(part.before[0], engine="lmp", kind="", iterations=1e6, digits=0.0)
-            assert inputs
-            return model.job_seconds(size)
-        return model.job_seconds(part.site[0 if engine == "pw" else 1])
-
-    exponent = math.log(seconds(4) / seconds(2)) / math.log(2)
-    assert least <= exponent <= most
+    assert both.total_s == pytest.approx(sum(both.seconds.values()))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from aiida_siox.science.cube import BOHR_A
+from aiida_siox.science.constants import BOHR_ANGSTROM
 
 SCHEMA = 1
 """Version of the JSON file of ``siox-bader`` that is understood here."""
@@ -130,7 +130,7 @@ def parse_acf(text: str, cell_volume_A3: float) -> dict[str, Any]:
     if table.shape[1] != len(_ACF_COLUMNS) or not np.array_equal(table[:, 0], np.arange(1, len(table) + 1)):
         raise ValueError("the rows of ACF.dat are incomplete.")
     volume = table[:, 6].sum() + vacuum_volume
-    for unit in (BOHR_A, 1.0):
+    for unit in (BOHR_ANGSTROM, 1.0):
         if abs(volume * unit**3 / cell_volume_A3 - 1.0) < 0.02:
             break
     else:

@@ -16,7 +16,7 @@ from aiida_siox.parsers.raw.bader import (
     parse_scratch,
     seconds,
 )
-from aiida_siox.science.cube import BOHR_A
+from aiida_siox.science.constants import BOHR_ANGSTROM
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_bader_json_that_is_none(text):
         parse_bader_json(text)
 
 
-@pytest.mark.parametrize("unit", [BOHR_A, 1.0])
+@pytest.mark.parametrize("unit", [BOHR_ANGSTROM, 1.0])
 def test_acf_in_bohr_or_angstrom(unit):
     positions = np.array([[0.0, 1.0, 2.0], [-1.0, 0.5, 3.0]])
     text = acf(positions / unit, [0.8, 7.6], np.array([20.0, 90.0]) / unit**3, vacuum=(0.1, 3.0 / unit**3))
