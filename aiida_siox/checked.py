@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Self, get_args
+import dataclasses
+import types
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
 
 import pydantic
+from pydantic import Field, Strict
+from pydantic.fields import FieldInfo
+from pydantic_core import CoreSchema, core_schema
 
 from aiida_siox.registry import nearest
 
+#: What to write instead of a number that yaml reads as text.
+DOT = " Write 1.0e-8, with a dot: yaml reads 1e-8 as text."
+
+
+def _whole(value: Any) -> Any:
+    """Take 3.0e+3 for 3000: yaml writes many whole numbers with a dot."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+#: A number, neither text nor true or false.
+Number = Annotated[float, Strict()]
+Positive = Annotated[Number, Field(gt=0)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Fraction = Annotated[Number, Field(ge=0, le=1)]
+#: An integer, which may be written with a dot.
+Whole = Annotated[int, pydantic.BeforeValidator(_whole), Strict()]
+Count = Annotated[Whole, Field(ge=1)]
+Flag = Annotated[bool, Strict()]
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """Metadata of a type: one of these values and no other."""
+
+    values: tuple[Any, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], CoreSchema]) -> CoreSchema:
+        """Return the schema of pydantic."""
+        return core_schema.literal_schema(list(self.values))
+
 
 class Checked(pydantic.BaseModel):
-    """Values with a declared type and range; unknown keys are refused, and nothing can be changed afterwards."""
+    """Values with a declared type and range; unknown keys are refused, and nothing can be changed afterwards.
+
+    A validator that compares several values raises ValueError with a sentence without its full stop. One that begins
+    with a key in backquotes gets the path of that key: `` `n_points` must be ...``.
+    """
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
@@ -28,34 +67,175 @@ class Checked(pydantic.BaseModel):
         except pydantic.ValidationError as exception:
             raise ValueError(explain(exception, cls, path)) from None
 
+    @classmethod
+    def fault(cls, values: Any, path: str = "") -> str | None:
+        """Return what :meth:`parse` says against the values, or None."""
+        try:
+            cls.parse(values, path)
+        except ValueError as exception:
+            return str(exception)
+        return None
+
     def plain(self) -> dict[str, Any]:
         """Return plain values that JSON can hold."""
         return self.model_dump(mode="json")
 
 
+def validated(model: type[Checked], path: str) -> Callable[[Any, Any], str | None]:
+    """Return the port validator of a Dict node that holds the values of a model.
+
+    :param path: name of the port, for messages.
+    """
+
+    def validator(node: Any, _: Any = None) -> str | None:
+        return None if node is None else model.fault(node.get_dict(), path)
+
+    return validator
+
+
 def explain(exception: pydantic.ValidationError, model: type[pydantic.BaseModel], path: str = "") -> str:
     """Return in one sentence for each error which key has which value, and what it may be."""
-    return " ".join(_sentence(dict(error), model, path) for error in exception.errors(include_url=False))
+    errors: list[dict[str, Any]] = [dict(error) for error in exception.errors(include_url=False)]
+    for error in errors:
+        if error["type"] == "missing" and isinstance(error["loc"][-1], int):  # a list that is too short
+            error |= {"type": "too_short", "loc": error["loc"][:-1]}
+    missing = [_dotted(path, error["loc"]) for error in errors if error["type"] == "missing"]
+    sentences = [_sentence(error, model, path) for error in errors if error["type"] != "missing"]
+    if missing:
+        names = ", ".join(f"`{name}`" for name in missing)
+        sentences.append(f"{names} {'is' if len(missing) == 1 else 'are'} missing: take what a protocol has.")
+    return " ".join(dict.fromkeys(sentences))
+
+
+def _dotted(path: str, where: Collection[Any]) -> str:
+    return ".".join([*([path] if path else []), *map(str, where)])
 
 
 def _sentence(error: Mapping[str, Any], model: type[pydantic.BaseModel], path: str) -> str:
-    where = [str(part) for part in error["loc"]]
-    full = ".".join([*([path] if path else []), *where])
+    where, value = list(error["loc"]), error["input"]
+    full = _dotted(path, where)
     if error["type"] == "extra_forbidden":
-        return f"unknown key `{full}`: {nearest(where[-1], _keys(model, where[:-1]))}"
-    if error["type"] == "missing":
-        return f"`{full}` is missing."
-    said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    return f"`{full or 'the input'}`: {said[:1].lower()}{said[1:].rstrip('.')}, got {error['input']!r}."
+        return f"unknown key `{full}` (value {value!r}): {_nearest_key(str(where[-1]), model, where[:-1], path)}"
+    named = f"`{full}`" if full else "the input"
+    if error["type"] in ("value_error", "assertion_error"):
+        said = error["msg"].partition(", ")[2].rstrip(".")
+        if said.startswith("`") and full:
+            return f"`{full}.{said[1:]}."
+        return f"{named}: {said}." if full else f"{said}."
+    try:
+        rule = describe(_at(model, where))
+    except KeyError:
+        rule = error["msg"].removeprefix("Input should be ")
+    return f"{named} must be {rule}, got {value!r}.{_hint(error)}"
 
 
-def _keys(model: type[pydantic.BaseModel], where: list[str]) -> list[str]:
-    """Return the keys of the model at a place inside another."""
+def _hint(error: Mapping[str, Any]) -> str:
+    """Return what to write instead, for text where a number or a word is wanted."""
+    value = error["input"]
+    if not isinstance(value, str):
+        return ""
+    if error["type"] == "literal_error":
+        valid = error["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+        said = nearest(value, valid)
+        return f" D{said[1:].partition('?')[0]}?" if said.startswith("did") else ""
+    try:
+        float(value)
+    except ValueError:
+        return ""
+    return DOT if "float" in error["type"] or "int" in error["type"] else ""
+
+
+def _nearest_key(key: str, model: type[pydantic.BaseModel], where: list[Any], path: str) -> str:
+    """Return where a key stands that was not expected at its place, or the nearest one."""
+    if places := [_dotted(path, place) for place in _places(model, key)]:
+        return f"it stands elsewhere, did you mean {' or '.join(f'`{place}`' for place in places)}?"
+    here = _model_of(_at(model, where)) or model
+    return nearest(key, list(here.model_fields))
+
+
+def _places(model: type[pydantic.BaseModel], key: str) -> list[list[str]]:
+    """Return where in a model and those within it a key stands."""
+    found = [[key]] if key in model.model_fields else []
+    for name, field in model.model_fields.items():
+        if inner := _model_of(field):
+            found += [[name, *place] for place in _places(inner, key)]
+    return found
+
+
+def _plain(field: FieldInfo) -> FieldInfo:
+    """Return a field without the None that it may be as well."""
+    parts = [part for part in get_args(field.annotation) if part is not type(None)]
+    if get_origin(field.annotation) in (Union, types.UnionType) and len(parts) == 1:
+        inner = FieldInfo.from_annotation(parts[0])
+        inner.metadata = [*field.metadata, *inner.metadata]
+        inner.description = field.description or inner.description
+        return inner
+    return field
+
+
+def _model_of(field: FieldInfo) -> type[pydantic.BaseModel] | None:
+    annotation = _plain(field).annotation
+    return annotation if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel) else None
+
+
+def _at(model: type[pydantic.BaseModel], where: list[Any]) -> FieldInfo:
+    """Return the field at a place.
+
+    :raises KeyError: where there is none: in a union, or behind a validator that pydantic cannot see through.
+    """
+    field = FieldInfo.from_annotation(model)
     for name in where:
-        field = model.model_fields.get(name)
-        if field is None:
-            continue  # the index of a list, or the key of a free mapping
-        for candidate in (field.annotation, *get_args(field.annotation)):
-            if isinstance(candidate, type) and issubclass(candidate, pydantic.BaseModel):
-                model = candidate
-    return list(model.model_fields)
+        if inner := _model_of(field):
+            field = inner.model_fields[str(name)]
+            continue
+        inside = [part for part in get_args(_plain(field).annotation) if part is not Ellipsis]
+        if not inside or name == "[key]":
+            raise KeyError(name)
+        index = name if isinstance(name, int) and name < len(inside) else -1
+        field = FieldInfo.from_annotation(inside[index])
+    return field
+
+
+def describe(field: FieldInfo) -> str:
+    """Return in words what a field may be: its description, or its type and range."""
+    nullable = type(None) in get_args(field.annotation) and field.is_required()
+    field = _plain(field)
+    return (field.description or _words(field)) + (" or null" if nullable else "")
+
+
+def _words(field: FieldInfo) -> str:
+    annotation, origin, parts = field.annotation, get_origin(field.annotation), get_args(field.annotation)
+    for mark in field.metadata:
+        if isinstance(mark, OneOf):
+            return f"one of {', '.join(map(str, mark.values))}"
+    if origin is Literal:
+        return f"one of {', '.join(map(str, parts))}"
+    if annotation is bool:
+        return "true or false"
+    if annotation is str:
+        return "text"
+    if annotation in (int, float):
+        return f"{'an integer' if annotation is int else 'a number'}{_range(field)}"
+    if origin is tuple and Ellipsis not in parts:
+        return f"a list of {len(parts)}, each {describe(FieldInfo.from_annotation(parts[0]))}"
+    if origin in (list, tuple):
+        return f"a list{_range(field, ' values')}, each {describe(FieldInfo.from_annotation(parts[0]))}"
+    if inner := _model_of(field):
+        return f"a mapping with {', '.join(inner.model_fields)}"
+    if origin is dict:
+        return f"a mapping{_range(field, ' keys')} to values, each {describe(FieldInfo.from_annotation(parts[1]))}"
+    return "something else"
+
+
+def _range(field: FieldInfo, unit: str = "") -> str:
+    """Return the limits that stand on a field: ` above 0 up to 5`."""
+    limits: dict[str, float] = {}
+    for mark in field.metadata:
+        for key in ("gt", "ge", "lt", "le", "min_length", "max_length"):
+            if (limit := getattr(mark, key, None)) is not None:
+                limits[key.replace("min_length", "ge").replace("max_length", "le")] = limit
+    low = f" above {limits['gt']:.10g}" if "gt" in limits else f" from {limits['ge']:.10g}" if "ge" in limits else ""
+    high = f" below {limits['lt']:.10g}" if "lt" in limits else f" up to {limits['le']:.10g}" if "le" in limits else ""
+    if "ge" in limits and limits["ge"] == limits.get("le"):
+        return f" of {limits['ge']:.10g}{unit}"
+    return f"{low}{' on' if 'ge' in limits and not high else ''}{high}{unit}" if limits else ""

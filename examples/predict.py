@@ -7,7 +7,7 @@ import sys
 
 from aiida import orm
 
-from aiida_siox.science.columns_file import read_spectrum_file
+from aiida_siox.science.readers import read_spectrum_file
 
 if len(sys.argv) != 3:
     sys.exit(__doc__)

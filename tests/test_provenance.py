@@ -17,7 +17,7 @@ from aiida_siox.data.site import SiteData
 from aiida_siox.data.site_table import SiteTableData
 
 # the study runs ld1.x and LAMMPS; it runs once, in the worker that has test_study as well
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("mock_study")]
+pytestmark = pytest.mark.xdist_group("mock_study")
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "how-to" / "query.md"
 

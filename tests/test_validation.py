@@ -14,7 +14,7 @@ import yaml
 
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, check_atomic_parameters
 from aiida_siox.workflows.protocol import check_overrides
-from aiida_siox.workflows.settings import settings_error
+from aiida_siox.workflows.settings import Settings
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 
 FOLDER = pathlib.Path(__file__).parent.parent / "docs" / "validation"
@@ -39,7 +39,7 @@ def test_cases_can_be_run(name):
         key: {**value, **overrides.get(key, {})} if isinstance(value, dict) else overrides.get(key, value)
         for key, value in inputs["settings"].items()
     }
-    assert settings_error(settings) is None
+    assert Settings.fault(settings, "settings") is None
 
 
 @pytest.mark.parametrize("name", RECIPES["structures"])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from typing import Any
+from typing import Annotated, Any, Self
 
 from aiida import orm
 from aiida.common import datastructures
@@ -12,40 +11,12 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJob
 from aiida.engine.processes.process_spec import CalcJobProcessSpec
 from aiida_quantumespresso.utils.convert import convert_input_to_namelist_entry
+from pydantic import Field, model_validator
+
+from aiida_siox.checked import Checked, Flag, Number, OneOf, Whole, validated
+from aiida_siox.materials.material import CORE_LEVELS
 
 CARTESIAN_AXES = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
-
-REQUIRED: dict[str, dict[str, type]] = {
-    "input_xspectra": {"xniter": int, "xcheck_conv": int, "xerror": float},
-    "plot": {
-        "xnepoint": int,
-        "xgamma": float,
-        "xemin": float,
-        "xemax": float,
-        "terminator": bool,
-        "cut_occ_states": bool,
-    },
-    "pseudos": {},
-    "cut_occ": {},
-}
-"""Keys that must be given: the engine's own defaults (50 iterations, 0.1 eV, 0 to 10 eV) suit nothing."""
-
-OPTIONAL: dict[str, dict[str, type]] = {
-    "input_xspectra": {"edge": str, "xcoordcrys": bool, "show_status": bool},
-    "plot": {},
-    "pseudos": {"r_paw": float},
-    "cut_occ": {
-        "cut_desmooth": float,
-        "cut_ierror": float,
-        "cut_stepu": float,
-        "cut_stepl": float,
-        "cut_startt": float,
-        "cut_tinf": float,
-        "cut_tsup": float,
-        "cut_nmemu": int,
-        "cut_nmeml": int,
-    },
-}
 
 MANAGED = {
     "calculation": "is `xanes_dipole`",
@@ -66,74 +37,112 @@ MANAGED = {
 """Keys that the plugin writes itself, with the reason that completes the refusal."""
 
 
-def _expected(value: Any, kind: type) -> bool:
-    """Say whether a value of the parameters has the type that the namelist wants."""
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, kind)
+HalfWidth = Annotated[Number, Field(gt=0, le=50, description="a half width above 0 up to 50 eV")]
+EnergyCount = Annotated[Whole, Field(ge=2, le=1_000_000)]
+Convergence = Annotated[Number, Field(gt=0, lt=1)]
+CheckInterval = Annotated[Whole, Field(ge=2)]
+Iterations = Annotated[Whole, Field(ge=2, le=1_000_000)]
+ProjectorRadius = Annotated[Number, Field(gt=0, le=5, description="a radius above 0 up to 5 bohr")]
+Smoothing = Annotated[Number, Field(gt=0, le=10)]
+Limit = Annotated[Number, Field(ge=-1000, le=1000)]
 
 
-def energy_step(plot: dict[str, Any]) -> float:
-    """Return the step of the energies of a spectrum, eV."""
-    return (plot["xemax"] - plot["xemin"]) / (plot["xnepoint"] - 1)
+def plot_error(low: float, high: float, count: int, smooth: float | None, names: tuple[str, str, str, str]) -> str:
+    """Return why xspectra.x can draw no spectrum, or nothing.
 
-
-def smoothing(parameters: dict[str, Any]) -> float:
-    """Return `cut_desmooth`, eV, or the engine's default."""
-    return float(parameters.get("cut_occ", {}).get("cut_desmooth", 0.01))
-
-
-def check_parameters(parameters: dict[str, Any]) -> str | None:
-    """Return why a set of namelists cannot be run, or None.
-
-    :param parameters: `{namelist: {key: value}}`.
+    :param low: first energy, eV.
+    :param high: last energy, eV.
+    :param count: number of energies.
+    :param smooth: width over which occupied states are cut, eV; None if they are not.
+    :param names: of these four, for the message.
     """
-    for namelist, content in parameters.items():
-        if namelist not in REQUIRED:
-            close = difflib.get_close_matches(namelist.lower(), list(REQUIRED), n=1)
-            hint = f": did you mean `{close[0]}`?" if close else f". Valid: {', '.join(REQUIRED)}."
-            return f"unknown namelist `{namelist}`{hint}"
-        if not isinstance(content, dict):
-            return f"the namelist `{namelist}` must be a mapping of keys to values, got {content!r}."
-        valid = REQUIRED[namelist] | OPTIONAL[namelist]
-        for key, value in content.items():
-            if key in MANAGED:
-                return f"`{namelist}.{key}` cannot be set: it {MANAGED[key]}."
-            if key not in valid:
-                close = difflib.get_close_matches(key.lower(), list(valid), n=1)
-                hint = f"did you mean `{close[0]}`? " if close else ""
-                return f"unknown key `{namelist}.{key}`: {hint}Valid: {', '.join(sorted(valid))}."
-            if not _expected(value, valid[key]):
-                return f"`{namelist}.{key}` must be of type {valid[key].__name__}, got {value!r}."
-    for namelist, keys in REQUIRED.items():
-        missing = [key for key in keys if key not in parameters.get(namelist, {})]
-        if missing:
-            return f"`{namelist}` lacks {', '.join(missing)}."
-    run, plot = parameters["input_xspectra"], parameters["plot"]
-    if plot["xgamma"] <= 0:
-        return f"`plot.xgamma` is a half width in eV and must be positive, got {plot['xgamma']}."
-    if plot["xemin"] >= plot["xemax"] or plot["xnepoint"] < 2:
-        return f"`plot` has no energies: {plot['xnepoint']} from {plot['xemin']} to {plot['xemax']} eV."
-    if not 0 < run["xerror"] < 1:
-        return f"`input_xspectra.xerror` must lie between 0 and 1, got {run['xerror']}."
-    if run["xcheck_conv"] < 2 or run["xniter"] < run["xcheck_conv"]:
-        return f"`xcheck_conv` must be at least 2 and at most `xniter`, got {run['xcheck_conv']} of {run['xniter']}."
-    radius = parameters.get("pseudos", {}).get("r_paw")
-    if radius is not None and not 0 < radius <= 5:
-        return f"`pseudos.r_paw` is a radius in bohr between 0 and 5, got {radius}."
-    step = energy_step(plot)
-    if plot["cut_occ_states"] and smoothing(parameters) < step * (1 - 1e-9):
+    if low >= high:
+        return f"`{names[0]}` must be below {names[1]} ({high:g} eV), got {low:g}: there are no energies"
+    step = (high - low) / (count - 1)
+    if smooth is not None and smooth < step * (1 - 1e-9):
         return (
-            f"`cut_occ.cut_desmooth` ({smoothing(parameters)} eV) must be at least the energy step ({step:.4f} eV) "
-            "when the occupied states are cut: below it xspectra.x leaves a spike at the energy zero."
+            f"`{names[3]}` ({smooth:g} eV) is below the energy step ({step:.3f} eV with {names[2]} {count}), at which "
+            "xspectra.x leaves a spike at the energy zero: raise one of them"
         )
-    return None
+    return ""
 
 
-def _validate_parameters(node: orm.Dict, _: Any) -> str | None:
-    return check_parameters(node.get_dict())
+class Namelist(Checked):
+    """Keys of a namelist as xspectra.x names them, without those that the plugin writes."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_managed(cls, values: Any) -> Any:
+        for key in values if isinstance(values, dict) else ():
+            if key in MANAGED:
+                raise ValueError(f"`{key}` cannot be set: it {MANAGED[key]}")
+        return values
+
+
+class InputXspectra(Namelist):
+    """The Lanczos chains. What must be given has no default: those of the engine (50 iterations) suit nothing."""
+
+    xniter: Iterations
+    xcheck_conv: CheckInterval
+    xerror: Convergence
+    edge: Annotated[str, OneOf(CORE_LEVELS)] = "K"
+    xcoordcrys: Flag = False
+    show_status: Flag | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.xniter < self.xcheck_conv:
+            raise ValueError(f"`xcheck_conv` must be at most xniter ({self.xniter}), got {self.xcheck_conv}")
+        return self
+
+
+class Plot(Namelist):
+    """The curve, eV."""
+
+    xnepoint: EnergyCount
+    xgamma: HalfWidth
+    xemin: Limit
+    xemax: Limit
+    terminator: Flag
+    cut_occ_states: Flag
+
+
+class Pseudos(Namelist):
+    """The absorber's projectors, bohr."""
+
+    r_paw: ProjectorRadius | None = None
+
+
+class CutOcc(Namelist):
+    """How occupied states are cut."""
+
+    cut_desmooth: Smoothing = 0.01  # that of the engine
+    cut_ierror: Number | None = None
+    cut_stepu: Number | None = None
+    cut_stepl: Number | None = None
+    cut_startt: Number | None = None
+    cut_tinf: Number | None = None
+    cut_tsup: Number | None = None
+    cut_nmemu: Whole | None = None
+    cut_nmeml: Whole | None = None
+
+
+class XspectraParameters(Checked):
+    """Namelists of xspectra.x."""
+
+    input_xspectra: InputXspectra
+    plot: Plot
+    pseudos: Pseudos = Pseudos()
+    cut_occ: CutOcc = CutOcc()
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        plot = self.plot
+        smooth = self.cut_occ.cut_desmooth if plot.cut_occ_states else None
+        names = ("plot.xemin", "plot.xemax", "plot.xnepoint", "cut_occ.cut_desmooth")
+        if message := plot_error(plot.xemin, plot.xemax, plot.xnepoint, smooth, names):
+            raise ValueError(message)
+        return self
 
 
 def _validate_kpoints(node: orm.KpointsData, _: Any) -> str | None:
@@ -146,12 +155,16 @@ def _validate_kpoints(node: orm.KpointsData, _: Any) -> str | None:
     return None
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _validate_polarisations(node: orm.List, _: Any) -> str | None:
     vectors = node.get_list()
     if not vectors:
         return "`polarisations` must name at least one direction."
     for vector in vectors:
-        if not isinstance(vector, list | tuple) or len(vector) != 3 or not all(_expected(x, float) for x in vector):
+        if not isinstance(vector, list | tuple) or len(vector) != 3 or not all(map(_is_number, vector)):
             return f"a polarisation is a list of three numbers, got {vector!r}."
         if not any(vector):
             return "a polarisation cannot be the null vector."
@@ -250,7 +263,7 @@ class XspectraCalculation(CalcJob):
         spec.input(
             "parameters",
             valid_type=orm.Dict,
-            validator=_validate_parameters,
+            validator=validated(XspectraParameters, ""),
             help="Namelists `input_xspectra`, `plot`, `pseudos` and `cut_occ`. `r_paw` is the radius in bohr "
             "of the absorber's p projectors, 1.5 times their cutoff radius by default.",
         )
@@ -334,12 +347,11 @@ class XspectraCalculation(CalcJob):
 
     def input_text(self, index: int) -> str:
         """Return the input file of a polarisation."""
-        parameters = self.inputs.parameters.get_dict()
+        parameters = XspectraParameters.parse(self.inputs.parameters.get_dict())
         xiabs = absorber_index(self.inputs.structure, self.inputs.absorber_kind.value)
         names = self.names(index)
-        namelists: dict[str, dict[str, Any]] = {key: dict(parameters.get(key, {})) for key in REQUIRED}
+        namelists: dict[str, dict[str, Any]] = parameters.model_dump(exclude_none=True)
         namelists["input_xspectra"] = {
-            "xcoordcrys": False,
             **namelists["input_xspectra"],
             "calculation": "xanes_dipole",
             "prefix": self.PREFIX,
@@ -353,7 +365,7 @@ class XspectraCalculation(CalcJob):
         namelists["pseudos"]["filecore"] = self.CORE_FILE
         if "r_paw" in namelists["pseudos"]:
             # The index of r_paw is the angular momentum of the projector, not the species: 1 (p) for an s level.
-            namelists["pseudos"]["r_paw(1)"] = float(namelists["pseudos"].pop("r_paw"))
+            namelists["pseudos"]["r_paw(1)"] = namelists["pseudos"].pop("r_paw")
         lines = []
         for name, content in namelists.items():
             lines.append(f"&{name}\n")

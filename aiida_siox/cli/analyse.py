@@ -62,7 +62,7 @@ class Done:
 
 def read_parts(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
     """Read ``splits,windows`` (callback of an option); all parts when None."""
-    from aiida_siox.workflows.protocol import nearest
+    from aiida_siox.registry import nearest
 
     names = list(PARTS) if value is None else value.replace(",", " ").split()
     for name in names:

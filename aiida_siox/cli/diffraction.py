@@ -69,7 +69,7 @@ def diffraction(
     PK is a structure, or a melt-quench, structure set or study that made some; give several of one composition.
     """
     from aiida_siox.calculations.diffraction import structure_factors_of
-    from aiida_siox.science.columns_file import read_table
+    from aiida_siox.science.readers import read_curve
     from aiida_siox.workflows.diffraction import DiffractionProtocol
 
     found = chosen_structures(identifiers, (formula,) if formula else ())
@@ -91,7 +91,7 @@ def diffraction(
     points, uncertainty = None, None
     if measured is not None:
         with user_errors():
-            table = read_table(measured, f"q in Å⁻¹, {sq.KINDS[form]} and its uncertainty if known", (2, 3))
+            table = read_curve(measured, f"q in Å⁻¹, {sq.KINDS[form]} and its uncertainty if known", (2, 3))
         with user_errors(str(measured)):
             points = table[:, 0], sq.as_structure_factor(table[:, 0], table[:, 1], form)
         if table.shape[1] == 3:

@@ -44,7 +44,7 @@ def predict(
     """
     from aiida_siox.data.model import ModelData
     from aiida_siox.learning.parameters import Normalisation, SpectrumKind
-    from aiida_siox.science.columns_file import read_spectrum_file
+    from aiida_siox.science.readers import read_spectrum_file
 
     node = load_node(model, ModelData)
     with user_errors():

@@ -26,7 +26,7 @@ from aiida_siox.cli.common import (
 )
 from aiida_siox.cli.reference import reference
 from aiida_siox.cli.structures import cells_of, in_words, print_cells
-from aiida_siox.materials import Material
+from aiida_siox.materials import Material, load_material
 
 STRUCTURE_ENGINES = ("ld1", "pw", "pp", "xspectra", "bader")
 
@@ -225,20 +225,17 @@ def checked_structure(
 
     :returns: the inputs are those of protocols/structure_targets.yaml, with ``max_concurrent`` as it was asked for.
     """
-    from aiida_siox.materials import load_material
-    from aiida_siox.workflows.settings import settings_error
     from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
     from aiida_siox.workflows.structure_targets import validate_inputs, validate_max_concurrent
 
     with user_errors():
         inputs = Targets.get_protocol_inputs(protocol, overrides)
         settings = Targets.settings_from(inputs, protocol)
-        refuse(settings_error(settings))
     if max_concurrent is not None:
         inputs["max_concurrent"] = max_concurrent
     refuse(validate_max_concurrent(orm.Int(inputs["max_concurrent"])))
     with user_errors(str(file)):
-        node = read_structure(file, load_material(inputs["material"]), file_format)
+        node = read_structure(file, file_format, load_material(inputs["material"]))
     given = {"structure": node, "settings": orm.Dict(settings)}
     refuse(validate_inputs(given | ({} if sites is None else {"sites": orm.List(sites)})))
     return node, inputs
@@ -250,38 +247,23 @@ def refuse(message: str | None) -> None:
         raise click.ClickException(message)
 
 
-def read_structure(path: pathlib.Path, material: Material, file_format: str | None = None) -> orm.StructureData:
-    """Read a structure file into an unstored node with kinds named after elements; of several frames, the last.
+def read_structure(path: pathlib.Path, file_format: str | None, material: Material) -> orm.StructureData:
+    """Read a structure file into an unstored node, and tell what was read before anything runs.
 
-    :raises ValueError: if ASE cannot read the file, or the structure is not a periodic cell of the material's species.
+    :raises ValueError: if it cannot be read, or the material does not have such a structure.
     """
-    import ase.io
-    from ase import Atoms
-    from ase.io.formats import UnknownFileTypeError, ioformats
-
+    from aiida_siox.science.structure_file import doubts, read_structure_file, told_back
     from aiida_siox.science.structures import validate_structure
-    from aiida_siox.workflows.protocol import nearest
 
-    if file_format is not None and file_format not in ioformats:
-        raise ValueError(f"unknown format `{file_format}`: {nearest(file_format, list(ioformats))}")
-    remedy = "Give extended xyz (.xyz), cif (.cif) or a POSCAR, or name the format with --format."
-    try:
-        frames = ase.io.read(path, index=":", format=file_format)
-    except UnknownFileTypeError:
-        raise ValueError(f"ASE does not know this type of file. {remedy}")
-    except Exception as exception:
-        # the readers of ASE raise whatever their parsing ran into: IndexError, StopIteration, AssertionError, ...
-        raise ValueError(f"ASE cannot read it ({type(exception).__name__}: {exception}). {remedy}")
-    frames = frames if isinstance(frames, list) else [frames]
-    if not frames or not isinstance(frames[-1], Atoms):
-        raise ValueError(f"the file holds no structure. {remedy}")
-    if len(frames) > 1:
-        say(f"{path} holds {len(frames)} structures: the last one is taken.")
-    atoms = frames[-1]
-    validate_structure(atoms, material)
-    # tags, charges and magnetic moments would make kinds of their own
-    clean = Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell, pbc=True)
-    return orm.StructureData(ase=clean, label=path.name)
+    found = read_structure_file(path, file_format)
+    for remark in found.remarks:
+        say(f"Careful: {path}: {remark}")
+    validate_structure(found.atoms, material)
+    say(f"{path}: {told_back(found.atoms, material)}")
+    if wrong := doubts(found.atoms, material):
+        reasons = " ".join(f"({number}) {text}" for number, text in enumerate(wrong, start=1))
+        say(f"CAREFUL: {path} is hardly {material.title}: {reasons}")
+    return orm.StructureData(ase=found.atoms, label=path.name)
 
 
 def stored_structure(node: orm.StructureData) -> orm.StructureData:

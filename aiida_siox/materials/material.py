@@ -115,6 +115,17 @@ class Melt(Checked):
     densities: list[tuple[float, PositiveFloat]]
 
 
+class Plausible(Checked):
+    """What a structure of the material can be; others are doubted when they are read.
+
+    :param density_g_cm3: lowest and highest.
+    :param neighbours: fewest and most bonds of an atom, by element.
+    """
+
+    density_g_cm3: tuple[PositiveFloat, PositiveFloat]
+    neighbours: dict[str, tuple[int, int]]
+
+
 class Material(Checked):
     """One absorber at one edge, and what surrounds it.
 
@@ -130,6 +141,7 @@ class Material(Checked):
     :param hole_kind: name of the kind of the absorber with the hole.
     :param r_paw_bohr: cutoff radius of the projectors in xspectra.x.
     :param bonds_angstrom: longest bond of each pair, ``Si-O``; pairs that are not named have none.
+    :param plausible: see :class:`Plausible`; None doubts the least.
     :param crystals: by name.
     :param calibration: see :class:`Calibration`.
     :param window: see :class:`Window`.
@@ -154,6 +166,7 @@ class Material(Checked):
     hole_kind: str
     r_paw_bohr: PositiveFloat
     bonds_angstrom: dict[str, PositiveFloat]
+    plausible: Plausible | None = None
     crystals: dict[str, Crystal]
     calibration: Calibration
     window: Window

@@ -1,59 +1,32 @@
-"""Reader of measured curves in text files of two columns, or three with uncertainties."""
+"""Text files with columns of numbers, in the encodings that programs at beamlines and spreadsheets write."""
 
 from __future__ import annotations
 
+import codecs
 import pathlib
 import re
 
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
-
 _COMMENTS = ("#", "!", "%", "//")
 _DECIMAL_COMMA = re.compile(r"\d,\d")
+#: Bytes that no text of one byte a character has.
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
 
-def read_spectrum_file(path: str | pathlib.Path) -> tuple[Array, Array]:
-    """Read energies in eV and absorption from a text file, see :func:`read_columns`."""
-    return read_columns(path, "energy in eV and absorption")
+def read_table(path: str | pathlib.Path) -> NDArray[np.float64]:
+    """Read columns of numbers.
 
+    They are separated by blanks, tabs, commas or semicolons. Empty lines, lines that begin with ``#``, ``!``, ``%`` or
+    ``//``, and one line of column titles before the numbers are skipped.
 
-def read_columns(path: str | pathlib.Path, what: str) -> tuple[Array, Array]:
-    """Read a text file with two columns, see :func:`read_table`.
-
-    :returns: the columns, each of shape (n,), in the file's order.
-    """
-    table = read_table(path, what)
-    return table[:, 0], table[:, 1]
-
-
-def read_table(path: str | pathlib.Path, what: str, widths: tuple[int, ...] = (2,)) -> Array:
-    """Read a text file of columns of numbers.
-
-    Columns are separated by blanks, tabs, commas or semicolons. Empty lines, lines that begin with ``#``, ``!``,
-    ``%`` or ``//``, and one line of column titles before the numbers are skipped. The numbers come as they stand:
-    whether they suit their use is for others to say.
-
-    :param path: the file.
-    :param what: what the columns are, for messages: ``energy in eV and absorption``.
-    :param widths: how many columns there may be, the same in all lines.
     :returns: shape (n, width), lines in the file's order.
-    :raises ValueError: if the file cannot be read so, naming the line and the remedy.
+    :raises ValueError: for what is no text, or a line that is not as many numbers as the others, naming the line.
     """
-    path = pathlib.Path(path)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ValueError(f"there is no file {path}.") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not a text file: export columns, {what}.") from None
-    except OSError as exception:
-        raise ValueError(f"{path} cannot be read: {exception.strerror}.") from None
-    count = " or ".join({2: "two", 3: "three"}[width] for width in widths)
     rows: list[list[float]] = []
     title_seen = False
-    for number, raw in enumerate(text.splitlines(), start=1):
+    for number, raw in enumerate(decode(pathlib.Path(path).read_bytes()).splitlines(), start=1):
         line = raw.strip()
         if not line or line.startswith(_COMMENTS):
             continue
@@ -64,23 +37,37 @@ def read_table(path: str | pathlib.Path, what: str, widths: tuple[int, ...] = (2
             if not rows and not title_seen:
                 title_seen = True
                 continue
-            raise ValueError(f"{path}, line {number}: `{line[:60]}` is not {count} numbers.") from None
-        decimal = ""
+            raise ValueError(f"line {number}, `{line[:60]}`, is not numbers.") from None
         if _DECIMAL_COMMA.search(line) and len(re.split(r"[\s;]+", line)) > 1 and not re.search(r",\s", line):
-            decimal = " If the comma is meant as decimal sign, write a point."
-        if len(values) not in widths or decimal:
-            raise ValueError(
-                f"{path}, line {number}: {len(values)} columns where {count} are expected, {what}. "
-                f"Keep only those.{decimal}"
-            )
+            raise ValueError(f"line {number}, `{line[:60]}`: if the comma is meant as decimal sign, write a point.")
         if rows and len(values) != len(rows[0]):
             raise ValueError(
-                f"{path}, line {number}: {len(values)} columns, but {len(rows[0])} in the lines before. "
-                "Give the same columns in every line."
+                f"line {number} has {len(values)} columns, but {len(rows[0])} in the lines before: give the same."
             )
-        if not np.isfinite(values).all():
-            raise ValueError(f"{path}, line {number}: `{line[:60]}` is not finite: remove such points.")
         rows.append(values)
     if not rows:
-        raise ValueError(f"{path} holds no numbers: {count} columns are expected, {what}.")
+        raise ValueError("there are no numbers in the file.")
     return np.array(rows)
+
+
+def decode(content: bytes) -> str:
+    """Return the text of a file: UTF-8, UTF-16 (spreadsheets), or else Latin-1, in which comments may be.
+
+    :raises ValueError: if it is no text.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif content[1:2] == b"\0":
+        encoding = "utf-16-le"
+    elif content[:1] == b"\0":
+        encoding = "utf-16-be"
+    else:
+        encoding = "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+        if "\0" not in text:
+            return text
+    except UnicodeDecodeError:
+        if encoding == "utf-8-sig" and not _NO_TEXT.search(content):
+            return content.decode("latin-1")
+    raise ValueError("it is not a text file: export columns as text.")

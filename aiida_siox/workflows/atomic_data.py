@@ -27,7 +27,7 @@ from aiida_siox.registry import nearest
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.digest import mapping_digest
 from aiida_siox.workflows.protocol import SioxProtocolMixin
-from aiida_siox.workflows.utils import job_metadata
+from aiida_siox.workflows.utils import job_metadata, validate_job_options
 
 FAMILY_KEYS = ("prefix", "stringency", "cutoff_wfc_Ry", "cutoff_rho_Ry")
 
@@ -91,7 +91,14 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
             validator=_validate_parameters,
             help="Parameters of the runs `ground`, `hole`, and other elements; run of each of the `kinds`; `family`.",
         )
-        spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options of the jobs.")
+        spec.input(
+            "options",
+            valid_type=dict,
+            non_db=True,
+            default=dict,
+            validator=validate_job_options,
+            help="Scheduler options of the jobs.",
+        )
         spec.output_namespace("pseudos", valid_type=UpfData, dynamic=True, help="Pseudopotentials by kind.")
         spec.output(
             "core_wavefunction",

@@ -30,14 +30,15 @@ from aiida_siox.calculations.melt_quench import (
 )
 from aiida_siox.calculations.structures import assess_structure, join_thermo, make_starting_cell
 from aiida_siox.materials import load_material
+from aiida_siox.registry import nearest
 from aiida_siox.science import SCIENCE_VERSION, quality
 from aiida_siox.science.cells import starting_cell
 from aiida_siox.science.composition import at_composition, validate_melt_formula
 from aiida_siox.science.melt_quench import FREE_BELOW, quench_time
 from aiida_siox.science.potentials import Potential, find_potential_file
 from aiida_siox.workflows.diffraction import DiffractionProtocol
-from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, SioxProtocolMixin, nearest, read_overrides
-from aiida_siox.workflows.utils import clean_scratch, job_metadata
+from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, SioxProtocolMixin, read_overrides
+from aiida_siox.workflows.utils import clean_scratch, job_metadata, validate_job_options
 
 
 def density_at(inputs: Mapping[str, Any], key: str, x: float) -> float:
@@ -181,7 +182,14 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         spec.input(
             "quality", valid_type=orm.Dict, validator=validate_quality, help="Rules and tolerances of the assessment."
         )
-        spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options of the jobs.")
+        spec.input(
+            "options",
+            valid_type=dict,
+            non_db=True,
+            default=dict,
+            validator=validate_job_options,
+            help="Scheduler options of the jobs.",
+        )
         spec.inputs.validator = validate_inputs
         spec.output("structure", valid_type=orm.StructureData, help="The amorphous cell.")
         spec.output(

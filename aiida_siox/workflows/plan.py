@@ -330,7 +330,7 @@ def plan_structure(
     :param calibrate: whether the calibration is computed after it.
     :param atomic: whether the atomic data are made first.
     """
-    settings = StructureTargetsWorkChain.settings_from(inputs, protocol)
+    settings = inputs["settings"]
     parts = [targets_part(label, structure.get_ase(), settings, None if sites is None else len(sites))]
     if calibrate:
         calibration = CalibrationWorkChain.get_protocol_inputs(protocol, {"material": inputs["material"]})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import pathlib
 from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
@@ -10,16 +9,11 @@ from typing import Any, ClassVar
 import yaml
 from aiida_quantumespresso.workflows.protocols.utils import ProtocolMixin, recursive_merge
 
+from aiida_siox.checked import DOT
 from aiida_siox.materials import Material, load_material
+from aiida_siox.registry import nearest
 
 PROTOCOL_FOLDER = pathlib.Path(__file__).parent / "protocols"
-
-
-def nearest(word: str, valid: list[str]) -> str:
-    """Return the sentence that names the valid word nearest to a wrong one, and all valid words."""
-    close = difflib.get_close_matches(str(word), valid, n=1, cutoff=0.4)
-    hint = f"did you mean `{close[0]}`? " if close else ""
-    return f"{hint}Valid: {', '.join(sorted(valid))}."
 
 
 def paths_of(key: str, defaults: Mapping[str, Any], path: str = "") -> list[str]:
@@ -83,7 +77,7 @@ def check_overrides(
                 raise ValueError(f"override `{full}` must be true or false, got {value!r}.")
         elif isinstance(default, int | float):
             if isinstance(value, bool) or not isinstance(value, int | float):
-                hint = " Write 1.0e-8, with a dot: yaml reads 1e-8 as text." if isinstance(value, str) else ""
+                hint = DOT if isinstance(value, str) else ""
                 raise ValueError(f"override `{full}` must be a number, got {value!r}.{hint}")
         elif isinstance(default, str):
             if not isinstance(value, str):
@@ -154,8 +148,9 @@ class SioxProtocolMixin(ProtocolMixin):
             given = recursive_merge(inputs.get(namespace) or {}, {})
             if material is not None and child.depends_on_material():
                 given["material"] = material.plain()
+                if "material" in overrides.get(namespace, {}):
+                    raise ValueError(f"`{namespace}.material`: the material stands once, at the top: `material`.")
             inputs[namespace] = child.get_protocol_inputs(name, given)
-            inputs[namespace].pop("material", None)  # it stands once, for all parts
         check_overrides(overrides, inputs, open_keys=cls.open_keys())
         return recursive_merge(inputs, overrides)
 

@@ -16,11 +16,11 @@ from aiida_siox.calculations.structures import make_crystal
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.materials import load_material
+from aiida_siox.registry import nearest
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.workflows.calibration import crystal_parameters, target_of, validate_crystal, validate_target
 from aiida_siox.workflows.lanes import deal, divide
-from aiida_siox.workflows.protocol import SioxProtocolMixin, check_overrides, nearest, read_overrides
-from aiida_siox.workflows.settings import settings_error
+from aiida_siox.workflows.protocol import SioxProtocolMixin, check_overrides, read_overrides
 from aiida_siox.workflows.site_spectrum import failure_message
 from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain, absorber_sites
 from aiida_siox.workflows.utils import output_namespace
@@ -166,16 +166,17 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
         :param inputs: of :meth:`get_protocol_inputs`.
         :raises ValueError: naming the case, for an unknown key or a setting out of range.
         """
-        targets = {**inputs["structure_targets"], "material": inputs["material"]}
+        targets = inputs["structure_targets"]
         settings = {}
         for name, case in inputs["cases"].items():
             if wrong := [key for key in case if key not in CASE_KEYS]:
                 raise ValueError(f"case `{name}` has no key `{wrong[0]}`: {nearest(wrong[0], list(CASE_KEYS))}")
             check_overrides(case.get("settings", {}), targets["settings"], f"cases.{name}.settings")
             merged = recursive_merge(targets, {"settings": case.get("settings", {})})
-            settings[name] = StructureTargetsWorkChain.settings_from(merged, protocol)
-            if (message := settings_error(settings[name])) is not None:
-                raise ValueError(f"case `{name}`: {message}")
+            try:
+                settings[name] = StructureTargetsWorkChain.settings_from(merged, protocol)
+            except ValueError as exception:
+                raise ValueError(f"case `{name}`: {exception}") from None
         return settings
 
     @classmethod

@@ -3,39 +3,175 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
-import yaml
+from aiida import orm
+from pydantic import Field, model_validator
 
-from aiida_siox.materials import load_material
+from aiida_siox.calculations.xspectra import (
+    CheckInterval,
+    Convergence,
+    EnergyCount,
+    HalfWidth,
+    Iterations,
+    Limit,
+    ProjectorRadius,
+    Smoothing,
+    plot_error,
+)
+from aiida_siox.checked import Checked, Count, Flag, Number, OneOf, Positive
+from aiida_siox.materials import Material, load_material
 from aiida_siox.science.bader import METHODS
 from aiida_siox.science.energies import TREATMENTS
-from aiida_siox.science.rdf import TOTAL
-from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, check_overrides
-
-#: Below these an absorber's spectrum does not cover the window of the networks (FACTS: quartz and Si).
-WIDEST_ENERGY_MIN_EV = -25.0
-LEAST_ENERGY_MAX_EV = 50.0
 
 #: Keys that say where settings come from and change nothing that is computed.
 LABELS = ("protocol", "changed")
 
-POSITIVE = {
-    "scf": ("ecutwfc_Ry", "conv_thr_per_atom_Ry", "degauss_Ry", "mixing_beta", "electron_maxstep"),
-    "xspectra": ("gamma_eV", "n_points", "xerror", "xcheck_conv", "xniter", "r_paw_bohr", "cut_desmooth_eV"),
-    "rdf": ("r_max_angstrom", "n_bins"),
-}
+#: White lines of all sites lie so far above the energy zero of xspectra.x, at least and at most (Si to quartz).
+WHITE_LINE_EV = (-8.2, 16.8)
+#: So far from the measured edge a total-energy axis can lie: functionals and PAW sets shift it by tens of eV.
+LARGEST_OFFSET_EV = 200.0
+
+Mesh = Annotated[tuple[Count, Count, Count] | None, Field(description="three positive integers such as [2, 2, 2]")]
+Distance = Annotated[Number, Field(gt=0, le=10, description="a distance of k points above 0 up to 10 (1/Å)")]
 
 
-def _mesh_error(path: str, stage: Mapping[str, Any]) -> str | None:
-    mesh = stage["kpoints_mesh"]
-    if mesh is not None and not (
-        isinstance(mesh, list) and len(mesh) == 3 and all(isinstance(n, int) and n > 0 for n in mesh)
-    ):
-        return f"`{path}.kpoints_mesh` must be three positive integers such as [2, 2, 2], got {mesh!r}."
-    if mesh is None and stage["kpoints_distance"] <= 0:
-        return f"`{path}.kpoints_distance` must be positive (1/Å), got {stage['kpoints_distance']!r}."
-    return None
+class Scf(Checked):
+    """Runs of pw.x, the same for ground state and core hole; Ry where nothing else is said."""
+
+    ecutwfc_Ry: Annotated[Number, Field(gt=0, le=1000)]
+    ecutrho_Ry: Annotated[Number, Field(gt=0, le=10_000)]
+    conv_thr_per_atom_Ry: Annotated[Number, Field(gt=0, le=0.01)]
+    degauss_Ry: Annotated[Number, Field(gt=0, le=0.5)]
+    mixing_beta: Annotated[Number, Field(gt=0, le=1)]
+    electron_maxstep: Annotated[Count, Field(le=10_000)]
+    nspin: Literal[1, 2]
+    starting_magnetization: Annotated[Number, Field(ge=-1, le=1)]
+    kpoints_distance: Distance
+    kpoints_mesh: Mesh
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.ecutrho_Ry < 4 * self.ecutwfc_Ry:
+            raise ValueError(
+                f"`ecutrho_Ry` ({self.ecutrho_Ry:g}) is below four times ecutwfc_Ry ({self.ecutwfc_Ry:g}): "
+                f"give at least {4 * self.ecutwfc_Ry:g}"
+            )
+        if self.nspin == 2 and self.starting_magnetization == 0:
+            raise ValueError("`starting_magnetization` must not be 0 with nspin 2: give a number between -1 and 1")
+        return self
+
+
+class Xspectra(Checked):
+    """Runs of xspectra.x, with the limits of :class:`~aiida_siox.calculations.xspectra.XspectraCalculation`."""
+
+    kpoints_distance: Distance
+    kpoints_mesh: Mesh
+    gamma_eV: HalfWidth
+    energy_min_eV: Limit
+    energy_max_eV: Limit
+    n_points: EnergyCount
+    xerror: Convergence
+    xcheck_conv: CheckInterval
+    xniter: Iterations
+    terminator: Flag
+    cut_occ_states: Flag
+    cut_desmooth_eV: Smoothing
+    r_paw_bohr: ProjectorRadius
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        smooth = self.cut_desmooth_eV if self.cut_occ_states else None
+        names = ("energy_min_eV", "energy_max_eV", "n_points", "cut_desmooth_eV")
+        if message := plot_error(self.energy_min_eV, self.energy_max_eV, self.n_points, smooth, names):
+            raise ValueError(message)
+        if self.xniter < self.xcheck_conv:
+            raise ValueError(f"`xcheck_conv` must be at most xniter ({self.xniter}), got {self.xcheck_conv}")
+        return self
+
+
+class Bader(Checked):
+    """How basins are found."""
+
+    method: Annotated[str, OneOf(METHODS)]
+
+
+class Rdf(Checked):
+    """g(R) of a site; ``pair`` is `total`, or the absorber and one of the species."""
+
+    r_max_angstrom: Annotated[Number, Field(gt=0, le=50)]
+    n_bins: Annotated[Count, Field(le=100_000)]
+    sigma_angstrom: Annotated[Number, Field(ge=0, le=2)]
+    pair: str
+
+
+class Grid(Checked):
+    """The common total-energy axis of a table."""
+
+    energy_min_eV: Positive
+    energy_max_eV: Positive
+    step_eV: Annotated[Number, Field(ge=0.001, le=10)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.energy_max_eV - self.energy_min_eV < self.step_eV:
+            raise ValueError(
+                f"is empty: energy_max_eV ({self.energy_max_eV:g}) must be above energy_min_eV "
+                f"({self.energy_min_eV:g}) by a step ({self.step_eV:g}) at least"
+            )
+        return self
+
+
+class Settings(Checked):
+    """All that decides a spectrum and its targets. What stands open (null) is taken from the material."""
+
+    treatment: Annotated[str, OneOf(TREATMENTS)]
+    material: Material
+    scf: Scf
+    xspectra: Xspectra
+    bader: Bader
+    rdf: Rdf
+    grid: Grid
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_material(cls, values: Any) -> Any:
+        """Leave labels out, read the material, and fill what it knows."""
+        if not isinstance(values, Mapping) or "material" not in values:
+            return values
+        values = {key: value for key, value in values.items() if key not in LABELS}
+        values["material"] = material = load_material(values["material"])
+        if isinstance(xspectra := values.get("xspectra"), Mapping) and xspectra.get("r_paw_bohr", 0) is None:
+            values["xspectra"] = {**xspectra, "r_paw_bohr": material.r_paw_bohr}
+        return values
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        window, calibration = self.material.window, self.material.calibration
+        pairs = ["total", *(f"{self.material.absorber}-{element}" for element in self.material.species)]
+        if self.rdf.pair not in pairs:
+            raise ValueError(f"`rdf.pair` must be one of {', '.join(pairs)}, got {self.rdf.pair!r}")
+        low = window.energy_min_eV - calibration.white_line_eV + WHITE_LINE_EV[0]
+        high = window.energy_max_eV - calibration.white_line_eV + WHITE_LINE_EV[1]
+        if self.xspectra.energy_min_eV > low + 1e-6 or self.xspectra.energy_max_eV < high - 1e-6:
+            raise ValueError(
+                f"`xspectra` covers {self.xspectra.energy_min_eV:g} to {self.xspectra.energy_max_eV:g} eV, which "
+                f"leaves out a part of {window.energy_min_eV:g}-{window.energy_max_eV:g} eV: give energy_min_eV of at "
+                f"most {low:.1f} and energy_max_eV of at least {high:.1f}"
+            )
+        grid, span = self.grid, self.xspectra.energy_max_eV - self.xspectra.energy_min_eV
+        if grid.energy_max_eV - grid.energy_min_eV > span:
+            raise ValueError(
+                f"`grid.energy_min_eV` must be at least {grid.energy_max_eV - span:g} (energy_max_eV "
+                f"{grid.energy_max_eV:g} less the {span:g} eV that `xspectra` covers), got {grid.energy_min_eV:g}"
+            )
+        near = calibration.plausible_eV[0] - LARGEST_OFFSET_EV, calibration.plausible_eV[1] + LARGEST_OFFSET_EV
+        if grid.energy_max_eV < near[0] or grid.energy_min_eV > near[1]:
+            raise ValueError(
+                f"`grid` from energy_min_eV {grid.energy_min_eV:g} to energy_max_eV {grid.energy_max_eV:g} lies far "
+                f"from the edge of the material: give energies between {near[0]:g} and {near[1]:g}"
+            )
+        return self
 
 
 def changed_keys(defaults: Mapping[str, Any], settings: Mapping[str, Any], path: str = "") -> list[str]:
@@ -50,65 +186,14 @@ def changed_keys(defaults: Mapping[str, Any], settings: Mapping[str, Any], path:
     return sorted(changed)
 
 
-def settings_error(settings: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the settings, naming the key, the value and the remedy, or None."""
-    defaults = yaml.safe_load((PROTOCOL_FOLDER / "structure_targets.yaml").read_text())["default_inputs"]["settings"]
-    settings = {key: value for key, value in settings.items() if key not in LABELS}
-    material = load_material(settings.pop("material", {}))
-    missing = [key for key in defaults if key not in settings]
-    for key, section in defaults.items():
-        if isinstance(section, dict) and isinstance(settings.get(key), Mapping):
-            missing += [f"{key}.{entry}" for entry in section if entry not in settings[key]]
-    if missing:
-        return f"settings lack {', '.join(missing)}: begin with get_builder_from_protocol, which fills them."
-    try:
-        check_overrides(settings, defaults, "settings")
-    except ValueError as exception:
-        return str(exception)
-    if settings["treatment"] not in TREATMENTS:
-        return f"`settings.treatment` must be one of {', '.join(TREATMENTS)}, got {settings['treatment']!r}."
-    for section, keys in POSITIVE.items():
-        for key in keys:
-            if settings[section][key] <= 0:
-                return f"`settings.{section}.{key}` must be positive, got {settings[section][key]!r}."
-    scf, xspectra, rdf, grid = (settings[key] for key in ("scf", "xspectra", "rdf", "grid"))
-    if scf["ecutrho_Ry"] < 4 * scf["ecutwfc_Ry"]:
-        return (
-            f"`settings.scf.ecutrho_Ry` ({scf['ecutrho_Ry']}) is below four times ecutwfc_Ry ({scf['ecutwfc_Ry']}): "
-            f"give at least {4 * scf['ecutwfc_Ry']}."
-        )
-    if scf["nspin"] not in (1, 2):
-        return f"`settings.scf.nspin` must be 1 or 2 (spin-polarised), got {scf['nspin']!r}."
-    if scf["nspin"] == 2 and not 0 < abs(scf["starting_magnetization"]) <= 1:
-        return (
-            f"`settings.scf.starting_magnetization` must lie between -1 and 1 and not be 0 with nspin 2, got "
-            f"{scf['starting_magnetization']!r}."
-        )
-    for path, stage in (("settings.scf", scf), ("settings.xspectra", xspectra)):
-        if message := _mesh_error(path, stage):
-            return message
-    if xspectra["energy_min_eV"] > WIDEST_ENERGY_MIN_EV or xspectra["energy_max_eV"] < LEAST_ENERGY_MAX_EV:
-        return (
-            f"`settings.xspectra` covers {xspectra['energy_min_eV']} to {xspectra['energy_max_eV']} eV, which "
-            f"leaves out a part of 1830-1880 eV: give at most {WIDEST_ENERGY_MIN_EV} and at least "
-            f"{LEAST_ENERGY_MAX_EV}."
-        )
-    step = (xspectra["energy_max_eV"] - xspectra["energy_min_eV"]) / max(xspectra["n_points"] - 1, 1)
-    if xspectra["cut_occ_states"] and xspectra["cut_desmooth_eV"] < step * (1 - 1e-9):
-        return (
-            f"`settings.xspectra.cut_desmooth_eV` ({xspectra['cut_desmooth_eV']}) is below the energy step "
-            f"({step:.3f} eV with n_points {xspectra['n_points']}), which leaves a spike at the energy zero: "
-            "raise it or n_points."
-        )
-    if settings["bader"]["method"] not in METHODS:
-        return f"`settings.bader.method` must be one of {', '.join(METHODS)}, got {settings['bader']['method']!r}."
-    if rdf["sigma_angstrom"] < 0:
-        return f"`settings.rdf.sigma_angstrom` must not be negative, got {rdf['sigma_angstrom']!r}."
-    pairs = [TOTAL, *(f"{material.absorber}-{element}" for element in material.elements)]
-    if rdf["pair"] not in pairs:
-        return f"`settings.rdf.pair` must be {' or '.join(pairs)}, got {rdf['pair']!r}."
-    if grid["step_eV"] <= 0 or grid["energy_max_eV"] <= grid["energy_min_eV"]:
-        return f"`settings.grid` is empty: {dict(grid)!r}."
+def validate_settings(node: orm.Dict, _: Any = None) -> str | None:
+    """Port validator: settings that hold everything, the material included, so that digests cover it."""
+    values = node.get_dict()
+    if message := Settings.fault(values, "settings"):
+        return message
+    full = Settings.parse(values).plain()
+    if left := [key for key in changed_keys(values, full) if key not in LABELS]:
+        return f"settings leave {', '.join(left)} open: begin with get_builder_from_protocol, which fills them."
     return None
 
 
@@ -119,28 +204,28 @@ def pw_parameters(settings: Mapping[str, Any], n_atoms: int, hole: bool, kinds: 
 
     :param n_atoms: atoms of the cell, for the convergence threshold.
     :param hole: whether the cell holds the core hole; it is then charged by +1 with the treatment ``fch``.
-    :param kinds: of the cell; with ``nspin: 2`` those of the absorber begin with ``starting_magnetization``.
+    :param kinds: of the cell; with ``nspin: 2`` the absorbers' begin with ``starting_magnetization``.
     """
-    scf, material = settings["scf"], settings["material"]
-    absorbers = (material["absorber"], material["hole_kind"])
+    checked = Settings.parse(settings, "settings")
+    scf, absorbers = checked.scf, (checked.material.absorber, checked.material.hole_kind)
     system: dict[str, Any] = {
-        "ecutwfc": scf["ecutwfc_Ry"],
-        "ecutrho": scf["ecutrho_Ry"],
+        "ecutwfc": scf.ecutwfc_Ry,
+        "ecutrho": scf.ecutrho_Ry,
         "occupations": "smearing",
         "smearing": "gaussian",
-        "degauss": scf["degauss_Ry"],
-        "nspin": scf["nspin"],
-        "tot_charge": 1.0 if hole and settings["treatment"] == "fch" else 0.0,
+        "degauss": scf.degauss_Ry,
+        "nspin": scf.nspin,
+        "tot_charge": 1.0 if hole and checked.treatment == "fch" else 0.0,
     }
-    if scf["nspin"] == 2:
-        system["starting_magnetization"] = {kind: scf["starting_magnetization"] for kind in kinds if kind in absorbers}
+    if scf.nspin == 2:
+        system["starting_magnetization"] = {kind: scf.starting_magnetization for kind in kinds if kind in absorbers}
     return {
         "CONTROL": {"calculation": "scf", "tstress": False, "tprnfor": False},
         "SYSTEM": system,
         "ELECTRONS": {
-            "conv_thr": scf["conv_thr_per_atom_Ry"] * n_atoms,
-            "mixing_beta": scf["mixing_beta"],
-            "electron_maxstep": scf["electron_maxstep"],
+            "conv_thr": scf.conv_thr_per_atom_Ry * n_atoms,
+            "mixing_beta": scf.mixing_beta,
+            "electron_maxstep": scf.electron_maxstep,
         },
     }
 
@@ -150,23 +235,24 @@ def xspectra_parameters(settings: Mapping[str, Any], overrides: Mapping[str, Any
 
     :param overrides: values of ``input_xspectra`` that an error handler has changed.
     """
-    xspectra = settings["xspectra"]
+    checked = Settings.parse(settings, "settings")
+    xspectra = checked.xspectra
     return {
         "input_xspectra": {
-            "edge": settings["material"]["edge"],
-            "xniter": xspectra["xniter"],
-            "xcheck_conv": xspectra["xcheck_conv"],
-            "xerror": xspectra["xerror"],
+            "edge": checked.material.edge,
+            "xniter": xspectra.xniter,
+            "xcheck_conv": xspectra.xcheck_conv,
+            "xerror": xspectra.xerror,
             **(overrides or {}),
         },
         "plot": {
-            "xnepoint": xspectra["n_points"],
-            "xgamma": xspectra["gamma_eV"],
-            "xemin": xspectra["energy_min_eV"],
-            "xemax": xspectra["energy_max_eV"],
-            "terminator": xspectra["terminator"],
-            "cut_occ_states": xspectra["cut_occ_states"],
+            "xnepoint": xspectra.n_points,
+            "xgamma": xspectra.gamma_eV,
+            "xemin": xspectra.energy_min_eV,
+            "xemax": xspectra.energy_max_eV,
+            "terminator": xspectra.terminator,
+            "cut_occ_states": xspectra.cut_occ_states,
         },
-        "pseudos": {"r_paw": xspectra["r_paw_bohr"]},
-        "cut_occ": {"cut_desmooth": xspectra["cut_desmooth_eV"]},
+        "pseudos": {"r_paw": xspectra.r_paw_bohr},
+        "cut_occ": {"cut_desmooth": xspectra.cut_desmooth_eV},
     }

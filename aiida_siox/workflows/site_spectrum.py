@@ -15,7 +15,7 @@ from aiida_siox.calculations.xspectra import XspectraCalculation
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.materials import Material, load_material
 from aiida_siox.science import SCIENCE_VERSION
-from aiida_siox.workflows.settings import pw_parameters, settings_error, xspectra_parameters
+from aiida_siox.workflows.settings import pw_parameters, validate_settings, xspectra_parameters
 from aiida_siox.workflows.utils import clean_scratch, is_cached, job_metadata, scratch_is_gone, validate_options
 
 ENGINES = ("pw", "xspectra")
@@ -29,11 +29,6 @@ def define_atomic_data(spec: Any) -> None:
         "atomic_data.core_wavefunction", valid_type=orm.SinglefileData, help="Core level of the ground-state set."
     )
     spec.input("atomic_data.energies", valid_type=orm.Dict, help="Atomic energies and the core correction.")
-
-
-def validate_settings(node: orm.Dict, _: Any = None) -> str | None:
-    """Port validator of ``settings``."""
-    return settings_error(node.get_dict())
 
 
 def missing_pseudos(inputs: Any, material: Material) -> str | None:

@@ -22,14 +22,13 @@ from aiida_siox.science.structures import validate_structure
 from aiida_siox.science.upf import is_paw
 from aiida_siox.workflows.lanes import SiteLaneWorkChain, deal, failure_node
 from aiida_siox.workflows.protocol import SioxProtocolMixin
-from aiida_siox.workflows.settings import changed_keys, pw_parameters
+from aiida_siox.workflows.settings import Settings, changed_keys, pw_parameters, validate_settings
 from aiida_siox.workflows.site_spectrum import (
     define_atomic_data,
     failure_message,
     interrupted,
     may_run_again,
     missing_pseudos,
-    validate_settings,
 )
 from aiida_siox.workflows.utils import clean_scratch, job_metadata, output_namespace, scratch_is_gone, validate_options
 
@@ -92,6 +91,7 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
     """Ground state, Bader charges and the spectrum of every requested absorber of one configuration."""
 
     _protocol_name = "structure_targets"
+    _protocol_open_keys = ("material",)
 
     #: How often the ground state and the Bader job are tried when they were interrupted or their scratch is gone.
     defaults = AttributeDict({"max_attempts": 3})
@@ -186,16 +186,25 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
         return builder
 
     @classmethod
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Any = None) -> dict[str, Any]:
+        """Return the inputs of a protocol; the settings have the material, as far as spectra depend on it.
+
+        :raises ValueError: for an unknown protocol or material, or an override that does not fit.
+        """
+        inputs = super().get_protocol_inputs(protocol, overrides)
+        inputs["settings"]["material"] = load_material(inputs["material"]).spectral()
+        return inputs
+
+    @classmethod
     def settings_from(cls, inputs: Mapping[str, Any], protocol: str | None) -> dict[str, Any]:
-        """Return the settings of protocol inputs, with the protocol they began as and the keys that were changed."""
+        """Return the settings of protocol inputs in full, with the protocol they began as and the changed keys.
+
+        :raises ValueError: for a setting out of range, or an unknown material.
+        """
         name = protocol or cls.get_default_protocol()
         default = cls.get_protocol_inputs(name, {"material": inputs["material"]})
         changed = changed_keys(default["settings"], inputs["settings"])
-        material = load_material(inputs["material"])
-        settings = {"protocol": name, "changed": changed, "material": material.spectral(), **inputs["settings"]}
-        if settings["xspectra"]["r_paw_bohr"] is None:
-            settings["xspectra"] = {**settings["xspectra"], "r_paw_bohr": material.r_paw_bohr}
-        return settings
+        return {"protocol": name, "changed": changed, **Settings.parse(inputs["settings"], "settings").plain()}
 
     def setup(self) -> None:
         """Normalise the kinds and take the sites."""

@@ -262,9 +262,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         builder.seed_stride = orm.Int(stride_of(seeds))
         for key, node in calibration_inputs(inputs["calibration"], material).items():
             builder[key] = node
-        builder.settings = orm.Dict(
-            StructureTargetsWorkChain.settings_from({**targets, "material": inputs["material"]}, protocol)
-        )
+        builder.settings = orm.Dict(StructureTargetsWorkChain.settings_from(targets, protocol))
         builder.clean_scratch = targets["clean_scratch"]
         builder.max_concurrent = orm.Int(inputs["max_concurrent"] if max_concurrent is None else max_concurrent)
         builder.atomic_parameters = orm.Dict(inputs["atomic_data"]["parameters"])

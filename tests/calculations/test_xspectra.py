@@ -13,7 +13,7 @@ from aiida.common.links import LinkType
 from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 
-from aiida_siox.calculations.xspectra import CARTESIAN_AXES, XspectraCalculation, absorber_index, check_parameters
+from aiida_siox.calculations.xspectra import CARTESIAN_AXES, XspectraCalculation, XspectraParameters, absorber_index
 
 PARAMETERS = {
     "input_xspectra": {"xniter": 2000, "xcheck_conv": 10, "xerror": 0.01},
@@ -156,16 +156,16 @@ def test_kind_without_atom():
         ({"plot": {"gamma_mode": "file"}}, "`constant`"),
         ({"input_xspectra": {"xcheck": 3}}, "did you mean `xcheck_conv`"),
         ({"plott": {}}, "did you mean `plot`"),
-        ({"control": {}}, "unknown namelist `control`"),
-        ({"plot": {"xgamma": "0.8"}}, "must be of type float"),
-        ({"plot": {"xnepoint": 700.5}}, "must be of type int"),
-        ({"plot": {"terminator": 1}}, "must be of type bool"),
-        ({"plot": {"xgamma": float("nan")}}, "must be of type float"),
-        ({"plot": {"xgamma": 0.0}}, "must be positive"),
+        ({"control": {}}, "unknown key `control`"),
+        ({"plot": {"xgamma": "0.8"}}, "must be a half width above 0 up to 50 eV, got"),
+        ({"plot": {"xnepoint": 700.5}}, "must be an integer from 2 up to 1000000, got 700.5"),
+        ({"plot": {"terminator": 1}}, "must be true or false, got 1"),
+        ({"plot": {"xgamma": float("nan")}}, "must be a half width above 0 up to 50 eV, got"),
+        ({"plot": {"xgamma": 0.0}}, "a half width above 0"),
         ({"plot": {"xemin": 50.0}}, "no energies"),
-        ({"input_xspectra": {"xerror": 1.5}}, "between 0 and 1"),
-        ({"input_xspectra": {"xniter": 5}}, "at most `xniter`"),
-        ({"pseudos": {"r_paw": 40.0}}, "between 0 and 5"),
+        ({"input_xspectra": {"xerror": 1.5}}, "a number above 0 below 1"),
+        ({"input_xspectra": {"xniter": 5}}, "at most xniter (5)"),
+        ({"pseudos": {"r_paw": 40.0}}, "a radius above 0 up to 5 bohr, got 40.0"),
         ({"cut_occ": {"cut_desmooth": 0.05}}, "leaves a spike"),
     ],
 )
@@ -173,22 +173,22 @@ def test_parameters_refused(change, message):
     parameters = copy.deepcopy(PARAMETERS)
     for namelist, content in change.items():
         parameters.setdefault(namelist, {}).update(content)
-    assert message in (check_parameters(parameters) or "")
+    assert message in (XspectraParameters.fault(parameters) or "")
 
 
 @pytest.mark.parametrize("key", ["xniter", "xcheck_conv", "xerror"])
 def test_missing_parameters(key):
     parameters = copy.deepcopy(PARAMETERS)
     del parameters["input_xspectra"][key]
-    assert check_parameters(parameters) == f"`input_xspectra` lacks {key}."
+    assert f"`input_xspectra.{key}` is missing" in XspectraParameters.fault(parameters)
 
 
 def test_parameters_accepted():
-    assert check_parameters(PARAMETERS) is None
+    assert XspectraParameters.fault(PARAMETERS) is None
     without_cut = copy.deepcopy(PARAMETERS)
     without_cut["plot"]["cut_occ_states"] = False
     del without_cut["cut_occ"]
-    assert check_parameters(without_cut) is None
+    assert XspectraParameters.fault(without_cut) is None
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pathlib
 import signal
 import threading
 
@@ -18,8 +19,10 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_siox.cli import common, run  # both now: commands are imported late, and would take over what is patched
+from aiida_siox.materials import load_material
 from tests.crystals import alpha_quartz
 
+STRUCTURES = pathlib.Path(__file__).parent.parent / "fixtures" / "structures"
 ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
 
 
@@ -108,8 +111,42 @@ def test_unreadable_file(run_cli, codes, nothing_runs, tmp_path, name):
     path = tmp_path / name
     path.write_text("this is no structure\n" * 3)
     message = run_cli("run", "structure", path, fails=True).stderr
-    assert "extended xyz" in message
+    assert ("no CIF file" if name == "cell.cif" else "extended xyz") in message
     assert name in message
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("occ_split.cif", ["Si3 has the occupancy 0.60", "choose one ordered configuration"]),
+        ("occ_shared_al.cif", ["Al3 has the occupancy 0.40"]),
+        ("bcrist_o2_bare.cif", ["origin choice", "Si8O16 of 2.17 g/cm³"]),
+        ("formula_differs.cif", ["no multiple of its formula O4 Si2", "5.3"]),
+    ],
+)
+def test_ambiguous_file(run_cli, codes, nothing_runs, command, name, words):
+    message = run_cli(command, "structure", STRUCTURES / name, fails=True).stderr
+    assert name in message
+    for each in words:
+        assert each.lower() in message.lower()
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "doubt"),
+    [
+        ("bcrist_o2_Z.cif", "Si8O16, 2.17 g/cm³; 8 Si beside 4 O", ""),
+        ("quartz_z0.cif", "Si6O6, 3.89 g/cm³; 6 Si beside 3 Si + 3 O", "6 of 6 Si have 6 neighbours"),
+        ("bohr.extxyz", "Si3O6, 0.39 g/cm³; 3 Si beside nothing", "in bohr it would be well"),
+        ("no_symmetry.cif", "SiO, 0.65 g/cm³; 1 Si beside 1 O", "0.65 g/cm³ is outside"),
+    ],
+)
+def test_structure_is_told_back(run_cli, codes, name, told, doubt):
+    """What was read is said before anything runs, and the absurd is doubted."""
+    message = run_cli("plan", "structure", STRUCTURES / name).stderr
+    assert told in message
+    assert doubt in message
+    assert bool(doubt) == ("is hardly" in message)
 
 
 def test_structure_options_refused(run_cli, codes, nothing_runs, quartz_file, tmp_path):
@@ -219,7 +256,7 @@ def test_submit_without_broker(run_cli, codes):
 def test_same_file_is_the_same_node(run_cli, quartz_file, aiida_profile):
     from aiida_siox.cli.run import read_structure, stored_structure
 
-    first, second = (stored_structure(read_structure(quartz_file)) for _ in range(2))
+    first, second = (stored_structure(read_structure(quartz_file, None, load_material("siox"))) for _ in range(2))
     assert first.uuid == second.uuid
     assert first.get_kind_names() == ["Si", "O"]
 
@@ -232,7 +269,7 @@ def test_structure_file_of_several_frames(aiida_profile, tmp_path, capsys):
     other.set_tags([1] * len(other))
     path = tmp_path / "two.xyz"
     ase.io.write(path, [alpha_quartz(), other])
-    node = read_structure(path)
+    node = read_structure(path, None, load_material("siox"))
     np.testing.assert_allclose(node.cell, other.cell, atol=1e-6)
     assert node.get_kind_names() == ["Si", "O"]
     assert "2 structures" in capsys.readouterr().err
@@ -279,7 +316,6 @@ def mock_codes(mock, mock_atomic_data, monkeypatch):
             code.base.extras.delete(key)
 
 
-@pytest.mark.engine
 def test_structure_with_a_failed_site(run_cli, mock_codes, quartz_file):
     mock_codes.rules({"engine": "xspectra", "site": 1, "mode": "exhausted"})
     outcome = run_cli("run", "structure", quartz_file, "--sites", "0,1", "--json", fails=True)
@@ -296,7 +332,6 @@ def test_structure_with_a_failed_site(run_cli, mock_codes, quartz_file):
     assert process["outputs"] == shown["outputs"]
 
 
-@pytest.mark.engine
 def test_structure_with_calibration(run_cli, mock_codes, quartz_file):
     first = run_cli("run", "structure", quartz_file, "--sites", "0", "--calibrate", "--json").json
     assert first["exit_status"] == 0
@@ -306,7 +341,6 @@ def test_structure_with_calibration(run_cli, mock_codes, quartz_file):
     assert table["calibration"]["uuid"] == orm.load_node(first["outputs"]["calibration"]).uuid
 
 
-@pytest.mark.engine
 def test_show_a_study_of_the_workflow(run_cli, mock_study):
     shown = run_cli("show", mock_study.node.pk, "--json").json
     assert shown["exit_status"] == 401
@@ -316,7 +350,6 @@ def test_show_a_study_of_the_workflow(run_cli, mock_study):
     assert [failure["where"] for failure in shown["failures"] if "site" in failure["where"]] == ["Si4O5_1, site 0"]
 
 
-@pytest.mark.engine
 def test_interrupt_stops_the_whole_tree(run_cli, mock_codes, quartz_file, tmp_path):
     mock_codes.rules({"engine": "pw", "seconds": 120})
     overrides = tmp_path / "overrides.yaml"

@@ -1,11 +1,21 @@
-"""Reader of files of two or three columns."""
+"""Text files with columns."""
 
 from __future__ import annotations
 
-import numpy as np
+import codecs
+
 import pytest
 
-from aiida_siox.science.columns_file import read_columns, read_spectrum_file, read_table
+from aiida_siox.science.columns_file import read_table
+
+
+@pytest.fixture
+def read(tmp_path):
+    def inner(content: bytes):
+        (tmp_path / "s.txt").write_bytes(content)
+        return read_table(tmp_path / "s.txt").tolist()
+
+    return inner
 
 
 @pytest.mark.parametrize(
@@ -13,71 +23,42 @@ from aiida_siox.science.columns_file import read_columns, read_spectrum_file, re
     [
         "1830 0.1\n1831.5 2e-1\n",
         "# a comment\n\n! another\nenergy mu\n1830,0.1\n1831.5, 0.2\n",
-        "\ufeff% bom\r\n1830;0.1\r\n1831.5;\t0.2\r\n",
+        "% bom\r\n1830;0.1\r\n1831.5;\t0.2\r\n",
+        "// Energie (eV)\tµ(E)\n1830\t0.1\n1831.5\t0.2\n",
+        "Energie µ\n1830 0.1\n1831.5 0.2\n",
     ],
 )
-def test_reads(tmp_path, text):
-    path = tmp_path / "s.txt"
-    path.write_text(text, encoding="utf-8", newline="")
-    energy, values = read_spectrum_file(path)
-    assert np.array_equal(energy, [1830, 1831.5])
-    assert np.array_equal(values, [0.1, 0.2])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16", "utf-16-le", "utf-16-be"])
+def test_reads(read, text, encoding):
+    """The same numbers in whatever encoding, with a mark of the order of bytes or without."""
+    assert read(text.encode(encoding)) == [[1830, 0.1], [1831.5, 0.2]]
+
+
+def test_big_endian_with_mark(read):
+    assert read(codecs.BOM_UTF16_BE + "1 2\n".encode("utf-16-be")) == [[1, 2]]
+
+
+@pytest.mark.parametrize("text", ["1 2 0.1\n2 3 0.2\n", "q S dS\n1,2,.1\n2, 3, 0.2\n", "1;2;0.1\n2;3;0.2\n"])
+def test_three_columns(read, text):
+    assert read(text.encode()) == [[1, 2, 0.1], [2, 3, 0.2]]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "holds no numbers"),
-        (b"# only\n", "holds no numbers"),
-        (b"1830 0.1 3\n", "line 1: 3 columns where two are expected"),
-        (b"1830\n", "line 1: 1 columns"),
-        (b"1830,5 0,1\n", "decimal sign"),
-        (b"1830 0.1\nabc def\n", "line 2: `abc def` is not two numbers"),
-        (b"title\nmore text\n", "line 2: `more text` is not two numbers"),
-        (b"1830 nan\n", "line 1: `1830 nan` is not finite"),
-        (b"\xff\xfe\x00\x01", "not a text file"),
+        (b"", "no numbers"),
+        (b"# only\n", "no numbers"),
+        (b"1830,5 0,1\n", "line 1, `1830,5 0,1`: if the comma is meant as decimal sign"),
+        (b"1,5 2\n", "decimal sign"),
+        (b"1,5 2,3 0,1\n", "decimal sign"),
+        (b"1830 0.1\nabc def\n", "line 2, `abc def`, is not numbers"),
+        (b"title\nmore text\n", "line 2, `more text`, is not numbers"),
+        (b"1 2\n2 3 0.2\n", "line 2 has 3 columns, but 2 in the lines before"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "not a text file"),
+        (b"\xff\xfe\x00\xd8", "not a text file"),
+        (b"\x80\x02}q\x00X\x05", "not a text file"),
     ],
 )
-def test_refused(tmp_path, content, message):
-    path = tmp_path / "s.txt"
-    path.write_bytes(content)
+def test_refused(read, content, message):
     with pytest.raises(ValueError, match=message):
-        read_spectrum_file(path)
-
-
-def test_what_is_expected_is_said(tmp_path):
-    path = tmp_path / "s.txt"
-    path.write_text("1.0 2.0 3.0")
-    with pytest.raises(ValueError, match="two are expected, q in Å⁻¹ and S"):
-        read_columns(path, "q in Å⁻¹ and S(q)")
-
-
-@pytest.mark.parametrize("text", ["1 2 0.1\n2 3 0.2\n", "q S dS\n1,2,.1\n2, 3, 0.2\n", "1;2;0.1\n2;3;0.2\n"])
-def test_a_third_column(tmp_path, text):
-    path = tmp_path / "s.txt"
-    path.write_text(text)
-    assert read_table(path, "", (2, 3)).tolist() == [[1, 2, 0.1], [2, 3, 0.2]]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("1 2\n2 3 0.2\n", "line 2: 3 columns, but 2 in the lines before"),
-        ("1 2 3 4\n", "4 columns where two or three are expected"),
-        ("1,5 2,3\n", "decimal sign"),
-        ("1,5 2\n", "decimal sign"),
-        ("1,5 2,3 0,1\n", "decimal sign"),
-    ],
-)
-def test_a_third_column_refused(tmp_path, text, message):
-    path = tmp_path / "s.txt"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_table(path, "q", (2, 3))
-
-
-def test_no_file(tmp_path):
-    with pytest.raises(ValueError, match="there is no file"):
-        read_spectrum_file(tmp_path / "none.txt")
-    with pytest.raises(ValueError, match="cannot be read"):
-        read_spectrum_file(tmp_path)
+        read(content)

@@ -3,8 +3,9 @@
 import copy
 
 import pytest
+from aiida import orm
 
-from aiida_siox.workflows.settings import pw_parameters, settings_error, xspectra_parameters
+from aiida_siox.workflows.settings import Settings, pw_parameters, validate_settings, xspectra_parameters
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 
 
@@ -15,39 +16,82 @@ def settings():
 
 @pytest.mark.parametrize("protocol", ["fast", "balanced", "paper"])
 def test_protocols_are_valid(protocol):
-    assert settings_error(StructureTargetsWorkChain.get_protocol_inputs(protocol)["settings"]) is None
+    inputs = StructureTargetsWorkChain.get_protocol_inputs(protocol)
+    assert Settings.fault(inputs["settings"]) is None
+    assert validate_settings(orm.Dict(StructureTargetsWorkChain.settings_from(inputs, protocol))) is None
 
 
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
         (None, "treatment", "half", r"treatment.*fch, xch"),
-        ("scf", "ecutwfc_Ry", -50.0, "must be positive"),
+        ("scf", "ecutwfc_Ry", -50.0, "`settings.scf.ecutwfc_Ry` must be a number above 0 up to 1000, got -50.0"),
+        ("scf", "ecutwfc_Ry", float("nan"), "up to 1000, got nan"),
+        ("scf", "ecutwfc_Ry", "1e2", r"got '1e2'\. Write 1\.0e-8, with a dot"),
+        ("scf", "ecutwfc_Ry", True, "must be a number"),
+        ("scf", "electron_maxstep", 1.5, "an integer from 1 up to 10000, got 1.5"),
+        ("scf", "nspin", 3, "must be one of 1, 2, got 3"),
         ("scf", "ecutrho_Ry", 150.0, "at least 200"),
-        ("scf", "kpoints_mesh", [2, 2], "three positive integers"),
-        ("scf", "kpoints_distance", 0.0, "must be positive"),
+        ("scf", "kpoints_mesh", [2, 2], r"three positive integers such as \[2, 2, 2\] or null, got \[2, 2\]"),
+        ("scf", "kpoints_mesh", [2, 2, 0], r"kpoints_mesh\.2` must be an integer from 1 on, got 0"),
+        ("scf", "kpoints_distance", 0.0, r"above 0 up to 10 \(1/Å\), got 0.0"),
         ("xspectra", "energy_max_eV", 40.0, "leaves out a part"),
         ("xspectra", "energy_min_eV", -5.0, "leaves out a part"),
-        ("xspectra", "gamma_eV", 0.0, "must be positive"),
+        ("xspectra", "gamma_eV", 0.0, "a half width above 0 up to 50 eV, got 0.0"),
+        ("xspectra", "gamma_eV", float("nan"), "a half width above 0 up to 50 eV, got nan"),
+        ("xspectra", "xcheck_conv", 5000, r"`settings.xspectra.xcheck_conv` must be at most xniter \(3000\), got 5000"),
+        ("xspectra", "xerror", 2.0, "a number above 0 below 1, got 2.0"),
+        ("xspectra", "r_paw_bohr", 9.0, "a radius above 0 up to 5 bohr, got 9.0"),
         ("xspectra", "n_points", 200, "below the energy step"),
-        ("rdf", "sigma_angstrom", -0.1, "must not be negative"),
-        ("rdf", "pair", "O-O", "total, Si-O or Si-Si"),
+        ("rdf", "sigma_angstrom", -0.1, "a number from 0 up to 2, got -0.1"),
+        ("rdf", "n_bins", 256.5, "an integer from 1 up to 100000, got 256.5"),
+        ("rdf", "n_bins", 2_000_000_000, "up to 100000"),
+        ("rdf", "pair", "O-O", "`settings.rdf.pair` must be one of total, Si-Si, Si-O, got 'O-O'"),
         ("bader", "method", "voronoi", "weight, neargrid, ongrid"),
+        ("bader", "method", "wait", r"got 'wait'\. Did you mean `weight`\?"),
         ("grid", "energy_max_eV", 1800.0, "is empty"),
+        ("grid", "energy_min_eV", 1700.0, "`settings.grid.energy_min_eV` must be at least 1813 .*, got 1700"),
+        ("grid", "step_eV", 1e-6, "a number from 0.001 up to 10, got 1e-06"),
+        (None, "grid", {"energy_min_eV": 838, "energy_max_eV": 898, "step_eV": 0.1}, "energies between 1630 and 2060"),
+        (None, "material", "sixo", "unknown material `sixo`: did you mean `siox`"),
+        (None, "colour", "red", "unknown key `settings.colour`"),
+        (None, "gamma_eV", 0.5, "it stands elsewhere, did you mean `settings.xspectra.gamma_eV`"),
     ],
 )
 def test_settings_out_of_range(settings, section, key, value, message):
     import re
 
     (settings if section is None else settings[section])[key] = value
-    error = settings_error(settings)
+    error = Settings.fault(settings, "settings")
     assert error is not None
-    assert re.search(message, error)
+    assert re.search(message, error), error
 
 
 def test_a_missing_setting_is_named(settings):
     del settings["scf"]["degauss_Ry"]
-    assert "scf.degauss_Ry" in settings_error(settings)
+    assert Settings.fault(settings, "settings") == "`settings.scf.degauss_Ry` is missing: take what a protocol has."
+
+
+@pytest.mark.parametrize(("key", "value", "taken"), [("xniter", 3.0e3, 3000), ("n_points", 851.0, 851)])
+def test_whole_numbers_may_have_a_dot(settings, key, value, taken):
+    settings["xspectra"][key] = value
+    found = Settings.parse(settings).plain()["xspectra"][key]
+    assert found == taken
+    assert isinstance(found, int)
+    assert isinstance(xspectra_parameters(settings)["input_xspectra"]["xniter"], int)
+
+
+def test_what_stands_open_is_taken_from_the_material(settings):
+    """The node holds the material and its values, so that digests cover them; a node with gaps is refused."""
+    assert settings["xspectra"]["r_paw_bohr"] is None
+    full = Settings.parse(settings).plain()
+    assert full["xspectra"]["r_paw_bohr"] == 1.8
+    assert full["material"]["bonds_angstrom"]["Si-O"] == 2.0
+    assert validate_settings(orm.Dict(full)) is None
+    message = validate_settings(orm.Dict(settings))
+    assert message.startswith("settings leave material, xspectra.r_paw_bohr open")
+    settings["xspectra"]["r_paw_bohr"] = 2.7
+    assert Settings.parse(settings).xspectra.r_paw_bohr == 2.7
 
 
 def test_ground_state_and_hole_differ_in_the_charge_only(settings):
@@ -75,4 +119,4 @@ def test_spin_polarised_cells_start_magnetised(settings):
     assert system["nspin"] == 2
     assert system["starting_magnetization"] == {"Si": 0.2, "Sih": 0.2}
     settings["scf"]["starting_magnetization"] = 0
-    assert "starting_magnetization" in settings_error(settings)
+    assert "`settings.scf.starting_magnetization` must not be 0" in Settings.fault(settings, "settings")

@@ -119,7 +119,7 @@ def test_failure_message_says_everything_once(make_job):
 
 @pytest.fixture
 def inputs(mock_engines, mock_atomic_data, mock_quartz):
-    settings = StructureTargetsWorkChain.get_protocol_inputs("fast")["settings"]
+    settings = StructureTargetsWorkChain.settings_from(StructureTargetsWorkChain.get_protocol_inputs("fast"), "fast")
     return {
         "structure": mock_quartz,
         "site": orm.Int(0),
@@ -148,5 +148,5 @@ def test_kinds_must_be_normalised(inputs):
 def test_settings_are_checked(inputs):
     settings = inputs["settings"].get_dict()
     del settings["scf"]["degauss_Ry"]
-    with pytest.raises(ValueError, match=r"settings lack scf\.degauss_Ry"):
+    with pytest.raises(ValueError, match=r"`settings\.scf\.degauss_Ry` is missing"):
         run_get_node(SiteSpectrumWorkChain, **{**inputs, "settings": orm.Dict(settings)})

@@ -24,7 +24,6 @@ GOOD = {"accepted": True, "rejected_by": []}
 LABELS = [f"{formula}_{seed}" for formula, seed in STUDY_ITEMS]
 
 
-@pytest.mark.engine
 @pytest.mark.xdist_group("mock_study")
 class TestStudy:
     """One failed site in three configurations; LAMMPS and ld1.x are real."""
@@ -74,7 +73,6 @@ class TestStudy:
         assert peak_of(mock_study.intervals) == mock_study.node.inputs.max_concurrent.value == 3
 
 
-@pytest.mark.engine
 @pytest.mark.xdist_group("mock_study")
 def test_training_as_a_job(mock_study, mock_engines, engine_code):
     """With a code of siox-train: the same networks as the worker makes. All else comes from the cache."""
@@ -125,7 +123,6 @@ def half_lost_study(mock_engines, mock_atomic_data):
     return run
 
 
-@pytest.mark.engine
 @pytest.mark.xdist_group("half_lost_study")
 class TestHalfLostStudy:
     """What fails takes nothing else with it."""
