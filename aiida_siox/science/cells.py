@@ -43,16 +43,14 @@ def reference_crystal(material: Material, name: str, supercell: Sequence[int] = 
     :raises ValueError: for an unknown crystal or an impossible supercell.
     """
     if name not in material.crystals:
-        raise ValueError(
-            f"unknown crystal `{name}` of the material {material.name}: {nearest(name, material.crystals)}"
-        )
+        raise ValueError(f"the material {material.name} has no crystal `{name}`: {nearest(name, material.crystals)}")
     return build_crystal(material.crystals[name], supercell)
 
 
 def _repeats(supercell: Sequence[int]) -> tuple[int, int, int]:
-    repeats = list(supercell)
+    repeats = list(supercell) if isinstance(supercell, Sequence) else []
     if len(repeats) != 3 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in repeats):
-        raise ValueError(f"supercell {repeats} must be three positive integers such as [1, 1, 1].")
+        raise ValueError(f"supercell {supercell!r} must be three positive integers such as [1, 1, 1].")
     return repeats[0], repeats[1], repeats[2]
 
 

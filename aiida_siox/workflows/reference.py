@@ -169,6 +169,8 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
         targets = inputs["structure_targets"]
         settings = {}
         for name, case in inputs["cases"].items():
+            if missing := [key for key in ("compound", "supercell") if key not in case]:
+                raise ValueError(f"case `{name}` lacks {', '.join(missing)}.")
             if wrong := [key for key in case if key not in CASE_KEYS]:
                 raise ValueError(f"case `{name}` has no key `{wrong[0]}`: {nearest(wrong[0], list(CASE_KEYS))}")
             check_overrides(case.get("settings", {}), targets["settings"], f"cases.{name}.settings")
@@ -203,15 +205,15 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
         targets, cases = inputs["structure_targets"], inputs["cases"]
         material = load_material(inputs["material"])
         builder = cls.get_builder()
-        crystals = {}
+        settings, crystals = cls.settings_of_cases(inputs, protocol), {}
         for name, case in cases.items():
             try:
                 parameters = crystal_parameters(material, case["compound"], case["supercell"])
-            except (KeyError, ValueError) as exception:
+            except ValueError as exception:
                 raise ValueError(f"case `{name}`: {exception}") from None
             crystals[name] = {"step": case.get("step", name), **parameters}
         builder.cases = orm.Dict({**crystals, "order": list(cases)})
-        builder.settings = {name: orm.Dict(values) for name, values in cls.settings_of_cases(inputs, protocol).items()}
+        builder.settings = {name: orm.Dict(values) for name, values in settings.items()}
         builder.target = orm.Float(target_of(inputs, material))
         builder.experiment = orm.Dict(material.references.plain())
         builder.codes = {engine: codes[engine] for engine in ("pw", "pp", "xspectra", "bader")}

@@ -91,7 +91,6 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
     """Ground state, Bader charges and the spectrum of every requested absorber of one configuration."""
 
     _protocol_name = "structure_targets"
-    _protocol_open_keys = ("material",)
 
     #: How often the ground state and the Bader job are tried when they were interrupted or their scratch is gone.
     defaults = AttributeDict({"max_attempts": 3})

@@ -161,7 +161,7 @@ def test_core_correction(aiida_profile):
     """The value of FACTS: 132.996955 Ry."""
     ground = orm.Dict({"all_electron_Ry": -579.674871, "pseudo_Ry": -46.329006, "version": "6.7MaX"})
     hole = orm.Dict({"all_electron_Ry": -442.845440, "pseudo_Ry": -42.496530, "version": "6.7MaX"})
-    result = collect_energies(ground=ground, hole=hole, version=orm.Str("0"))
+    result = collect_energies(ground=ground, hole=hole, version=orm.Int(0))
     assert result["core_correction_eV"] == pytest.approx(1809.516, abs=1e-3)
     assert result["ground_all_electron_Ry"] == -579.674871
     assert result["hole_pseudo_Ry"] == -42.496530

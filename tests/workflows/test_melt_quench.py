@@ -13,8 +13,9 @@ from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 
 from aiida_siox.calculations.melt_quench import MeltQuenchCalculation
-from aiida_siox.science.composition import composition_x, parse_formula
+from aiida_siox.science.composition import parse_formula
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, density_at, load_potential, resolve_potential
+from tests.crystals import SIOX
 
 EXIT_CODES = MeltQuenchCalculation.exit_codes
 
@@ -117,8 +118,8 @@ def test_default_protocol_is_fast(code):
 @pytest.mark.parametrize("protocol", ["fast", "balanced", "shortened", "paper"])
 def test_protocols_have_the_nine_compositions(protocol):
     inputs = MeltQuenchWorkChain.get_protocol_inputs(protocol)
-    counts = [parse_formula(formula) for formula in inputs["formulas"]]
-    assert [composition_x(entry) for entry in counts] == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
+    counts = [parse_formula(formula, SIOX) for formula in inputs["formulas"]]
+    assert [SIOX.x(entry) for entry in counts] == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
     n_atoms = [sum(entry.values()) for entry in counts]
     low, high = {"fast": (10, 18), "balanced": (24, 48), "shortened": (200, 240), "paper": (160, 240)}[protocol]
     assert low <= min(n_atoms)
@@ -230,10 +231,10 @@ def test_builder_refuses(code, arguments, words):
         ({"seed": lambda: orm.Int(-1)}, "seed -1 is negative"),
         (
             {"starting_cell": lambda: orm.Dict({"crystal": "coesite", "density_g_cm3": 2.4})},
-            "unknown crystal `coesite`",
+            "siox has no crystal `coesite`",
         ),
-        ({"starting_cell": lambda: orm.Dict({"crystal": "alpha-quartz", "density_g_cm3": 99.0})}, "density 99.0"),
-        ({"starting_cell": lambda: orm.Dict({"crystal": "alpha-quartz"})}, "needs exactly `crystal`"),
+        ({"starting_cell": lambda: orm.Dict({"crystal": "rectangular-quartz", "density_g_cm3": 99.0})}, "density 99.0"),
+        ({"starting_cell": lambda: orm.Dict({"crystal": "rectangular-quartz"})}, "needs exactly `crystal`"),
         ({"quality": lambda: orm.Dict({"cutoff": 2.0})}, "unknown key `cutoff`"),
         ({"parameters": lambda: orm.Dict({})}, "parameters are missing"),
         ({"potential": lambda: {"definition": orm.Dict({"name": "x"})}}, "a potential needs name, source"),
