@@ -10,6 +10,7 @@ from aiida.common.links import LinkType
 from aiida.engine import calcfunction
 from aiida.orm.nodes.data.structure import Kind, Site
 
+from aiida_siox.data.base import own_attributes
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
@@ -228,21 +229,15 @@ def assemble_spectrum(
             energies[f"{name}_smearing_Ry"] = float(run["energy_smearing"]) / RYDBERG_EV
     if not all(math.isfinite(value) for value in energies.values()):
         raise ValueError(f"an energy of site {site.value} is not a number: {energies}.")
-    spectrum = SpectrumData()
-    spectrum.set_array("energy_xspectra", curves.get_array("energy_eV"))
-    spectrum.set_array("sigma", curves.get_array("sigma"))
-    for name in lanczos.get_arraynames():
-        spectrum.set_array(name, lanczos.get_array(name))
-    for key, value in lanczos.base.attributes.all.items():
-        if not key.startswith(("array|", "default_")):
-            spectrum.base.attributes.set(key, value)
-    spectrum.base.attributes.set_many(
+    run = own_attributes(lanczos)
+    return SpectrumData.from_coefficients(
+        {name: lanczos.get_array(name) for name in SpectrumData.COEFFICIENTS},
+        {key: run[key] for key in SpectrumData.RUN},
         {
             "site_index": site.value,
             "formula": structure.get_formula("hill_compact"),
             "treatment": treatment,
             "structure_digest": digest_of(structure),
-            "gamma_eV": settings.get_dict()["xspectra"]["gamma_eV"],
             "polarisations": lanczos.get_array("polarisations").tolist(),
             "energies": energies,
             "atomic_energies": (
@@ -250,9 +245,9 @@ def assemble_spectrum(
             ),
             "free_energy": free_energy(hole),
             "engines": {"pw": engine_name(hole), "xspectra": str(xspectra.get("version"))},
-        }
+        },
+        curves.get_array("energy_eV"),
     )
-    return spectrum
 
 
 @calcfunction
@@ -268,18 +263,12 @@ def calibrate(site_table: SiteTableData, target: orm.Float, version: orm.Int) ->
     done = site_table.done
     if not done.any():
         raise ValueError(f"the {name} cell has no finished site: nothing to calibrate with.")
-    white_line = sp.maximum_position(site_table.energy, site_table.spectra[done][0])
     attributes = site_table.base.attributes
-    calibration = CalibrationData()
-    calibration.base.attributes.set_many(
+    return CalibrationData.from_white_line(
         {
-            "shift_eV": target.value - white_line,
             "target_eV": target.value,
-            "white_line_eV": white_line,
+            "white_line_eV": sp.maximum_position(site_table.energy, site_table.spectra[done][0]),
             "reference": name,
-            "treatment": attributes.get("treatment"),
-            "protocol": attributes.get("protocol"),
-            "settings_digest": attributes.get("settings_digest"),
+            **{key: attributes.get(key) for key in ("treatment", "protocol", "settings_digest")},
         }
     )
-    return calibration

@@ -30,7 +30,7 @@ def print_analysis(dataset: Any, parts: Mapping[str, Attributes]) -> None:
     """
     sigma = dataset.base.attributes.get("sigma_angstrom", None)
     configurations = Source.of(dataset).configurations
-    title = f"data set {dataset.pk}: {len(dataset.valence)} sites, {configurations}, σ of g(R) {sigma} Å"
+    title = f"data set {dataset.pk}: {dataset.n_sites} sites, {configurations}, σ of g(R) {sigma} Å"
     for part, attributes in parts.items():
         PRINTERS.get(part, _print_scores)(f"{part} ({title})", attributes)
 

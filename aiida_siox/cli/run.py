@@ -329,9 +329,15 @@ def obtain_calibration(table: Any, builder: Any) -> int | None:
     :param builder: of the CalibrationWorkChain.
     :returns: None if it could not be computed; why was said.
     """
-    calibration = table.calibration()
-    if calibration is not None:
-        return int(calibration.pk)
+    from aiida_siox.data.calibration import CalibrationData
+
+    query = orm.QueryBuilder()
+    query.append(
+        CalibrationData, filters={"attributes.settings_digest": table.settings_digest}, project="id", tag="calibration"
+    )
+    found = query.order_by({"calibration": {"id": "desc"}}).first(flat=True)
+    if found is not None:
+        return int(found)
     node = run_process(builder)
     if not node.is_finished_ok:
         say(failure_text(node))

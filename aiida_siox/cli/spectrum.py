@@ -142,11 +142,9 @@ def find_spectra(node: orm.Node, site: int | None) -> tuple[orm.Node, dict[str, 
     from aiida_siox.data.spectrum import SpectrumData
 
     if isinstance(node, SiteData):
-        site = node.base.attributes.get("site_index") if site is None else site
-        tables = [] if node.creator is None else node.creator.base.links.get_outgoing(node_class=SiteTableData).all()
-        if not tables:
-            raise click.ClickException(f"site node {node.pk} does not come from `collect`: give its SpectrumData.")
-        node = tables[0].node
+        site = node.site_index if site is None else site
+        with user_errors():
+            node = node.table
     if isinstance(node, SpectrumData):
         return node, {f"site_{node.site_index:04d}": node}
     if not isinstance(node, SiteTableData):
@@ -196,9 +194,9 @@ def broaden_all(
     model = first.resolve(parameters)
     curves = {label: source.broadened(parameters, total) for label, source in sources.items()}
     average = None
-    n_silicon = node.base.attributes.get("n_silicon_total", None)
-    if n_silicon is not None and len(curves) >= sp.MINIMUM_COVERAGE * n_silicon:
-        average = sp.average(list(curves.values()), n_silicon)
+    n_absorbers = node.base.attributes.get("n_absorbers", None)
+    if n_absorbers is not None and len(curves) >= sp.MINIMUM_COVERAGE * n_absorbers:
+        average = sp.average(list(curves.values()), n_absorbers)
     return Columns(
         calibration_eV=shift,
         energy=np.asarray(total) + (shift or 0.0),

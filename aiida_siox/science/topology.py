@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-import vesin
 from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ from scipy.spatial import Voronoi, cKDTree
 
 from aiida_siox.materials import Material
 
-from .neighbours import elements_of, longest_bonds, pairs_of
+from .neighbours import elements_of, longest_bonds, neighbour_vectors, pairs_of
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -31,16 +30,10 @@ def bonds(atoms: Atoms, cutoffs: Cutoffs) -> tuple[NDArray[np.int64], NDArray[np
 
     :returns: first and second atom, the vector from first to second in Å ``[n, 3]``.
     """
-    calculator = vesin.NeighborList(cutoff=float(max(cutoffs.values())), full_list=True, sorted=True, n_threads=1)
-    first, second, distance, vector = calculator.compute(
-        points=np.asarray(atoms.get_positions(wrap=True)),
-        box=np.asarray(atoms.cell.array),
-        periodic=True,
-        quantities="ijdD",
-    )
-    first, second = first.astype(np.int64), second.astype(np.int64)
-    bonded = np.asarray(distance) <= longest_bonds(cutoffs)[atoms.numbers[first], atoms.numbers[second]]
-    return first[bonded], second[bonded], np.asarray(vector)[bonded]
+    first, second, vector = neighbour_vectors(atoms, max(cutoffs.values()))
+    longest = longest_bonds(cutoffs)[atoms.numbers[first], atoms.numbers[second]]
+    bonded = np.linalg.norm(vector, axis=1) <= longest
+    return first[bonded], second[bonded], vector[bonded]
 
 
 def bond_lengths(atoms: Atoms, cutoffs: Cutoffs) -> dict[str, Array]:

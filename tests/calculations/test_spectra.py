@@ -19,9 +19,8 @@ from aiida_siox.calculations.spectra import (
     mark_absorber,
     normalise_kinds,
 )
-from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.science.energies import RYDBERG_EV
-from tests.crystals import MATERIAL
+from tests.factories import RUN, make_row, make_table, pole_coefficients
 
 # The functions under the calcfunctions: what is tested here needs no provenance, and storing takes time.
 assemble_spectrum, calibrate, make_kpoints, mark_absorber, normalise_kinds = (
@@ -120,10 +119,10 @@ def assemble_inputs(treatment="fch", **hole_changes):
     hole_energies = {"energy": -388.22426609 * RYDBERG_EV, "energy_smearing": -1e-4 * RYDBERG_EV}
     curves, lanczos = orm.ArrayData(), orm.ArrayData()
     curves.set_array("energy_eV", ENERGY)
-    curves.set_array("sigma", np.array([np.exp(-((ENERGY - c) ** 2)) for c in (8.0, 8.5, 8.2)]))
-    lanczos.set_array("a", np.ones((3, 8, 4)))
+    for name, array in pole_coefficients([[8.0], [8.5], [8.2]], [[1.0]] * 3).items():
+        lanczos.set_array(name, array)
     lanczos.set_array("polarisations", np.eye(3))
-    lanczos.base.attributes.set("check_interval", 10)
+    lanczos.base.attributes.set_many(RUN)
     return {
         "structure": mixed_structure(),
         "site": orm.Int(1),
@@ -169,8 +168,8 @@ class TestAssembleSpectrum:
         assert (spectrum.site_index, spectrum.treatment) == (1, "fch")
         assert spectrum.base.attributes.get("structure_digest") == digest_of(mixed_structure())
         assert spectrum.base.attributes.get("engines") == {"pw": "6.7MaX", "xspectra": "6.7MaX"}
-        assert spectrum.get_array("a").shape == (3, 8, 4)
-        assert spectrum.base.attributes.get("check_interval") == 10
+        assert spectrum.white_line == pytest.approx(spectrum.offset + 8.2, abs=0.1)
+        np.testing.assert_allclose(spectrum.energy - spectrum.offset, ENERGY, atol=1e-9)
 
     def test_xch_is_relative_to_the_fermi_energy(self):
         spectrum = assemble_spectrum(**assemble_inputs("xch"))
@@ -319,19 +318,11 @@ class TestLinkedRuns:
 def quartz_table(done=(True, True)):
     """Return a table whose first finished site has its maximum at 1859.58 eV, the next ones 1 eV higher."""
     energy = np.arange(1838.0, 1898.01, 0.1)
-    spectra = np.full((len(done), len(energy)), np.nan)
-    position = 1859.58
-    for row in np.flatnonzero(done):
-        spectra[row] = 1 / (1 + (energy - position) ** 2)
-        position += 1.0
-    table = SiteTableData()
-    table.set_array("energy_eV", energy)
-    table.set_array("spectra", spectra)
-    table.set_array("done", np.array(done))
-    table.base.attributes.set_many(
-        {"treatment": "fch", "protocol": "fast", "settings_digest": "abc", "settings": {"material": MATERIAL}}
-    )
-    return table
+    rows, position = [], 1859.58
+    for i, ok in enumerate(done):
+        rows.append(make_row(i, 1 / (1 + (energy - position) ** 2) if ok else None))
+        position += ok
+    return make_table(rows, energy, settings_digest="abc")
 
 
 class TestCalibrate:

@@ -11,12 +11,11 @@ from aiida.manage import get_manager
 from aiida.manage.caching import enable_caching
 
 from aiida_siox.calculations.training import TRAINING_VERSION, train
-from aiida_siox.data.calibration import CalibrationData
-from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.science.acceptance import attempts_of, count_acceptance
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.study import StudyWorkChain
 from tests.crystals import SIOX
+from tests.factories import make_calibration, make_row, make_table
 from tests.mocks.fixtures import SHORT_MELT, STUDY_ITEMS, Run, jobs_of, peak_of
 from tests.workflows.nodes import configuration_node, lane_node, process_node
 
@@ -50,7 +49,7 @@ class TestStudy:
         dataset = outputs.dataset
         n_done = {label: outputs.site_tables[label].base.attributes.get("n_done") for label in LABELS}
         assert n_done == {"Si2O4_1": 2, "Si2O4_2": 2, "Si4O5_1": 3}
-        assert len(dataset.valence) == sum(n_done.values()) == dataset.base.attributes.get("n_sites")
+        assert dataset.n_sites == sum(n_done.values()) == dataset.base.attributes.get("n_sites")
         entries = [(entry["formula"], entry["n_done"], entry["n_requested"]) for entry in dataset.configurations]
         assert entries == [("Si2O4", 2, 2), ("Si2O4", 2, 2), ("Si4O5", 3, 4)]
         assert [entry.formula for entry in dataset.averaged()] == ["Si2O4", "Si2O4"]  # 3 of 4 sites give no average
@@ -170,15 +169,14 @@ def test_what_a_lane_made_before_it_stopped_is_kept(builder, state):
     """Cells, tables and the calibration are read from its children."""
     items = [["Si8O4", 1], ["calibration"], ["Si8O4", 2], ["Si8O4", 3], ["Si8O4", 4], ["Si8O4", 5]]
     lane = lane_node("ConfigurationLaneWorkChain", items, state)
-    quartz = {"calibration": CalibrationData(), "site_table": SiteTableData()}
-    quartz["calibration"].base.attributes.set("shift_eV", -12.8)
+    quartz = {"calibration": make_calibration(), "site_table": make_table([make_row(0, np.ones(3))], np.arange(3))}
     process_node("CalibrationWorkChain", quartz, caller=(lane, "calibration"))
     for seed in (1, 2, 3):
         configuration_node(lane, f"Si8O4_{seed}", attempts_of("Si8O4", [seed], {seed: GOOD}))
     configuration_node(
         lane, "Si8O4_4", attempts_of("Si8O4", [4], {}, failed=[4]), exit_status=320, exit_message="LAMMPS refused"
     )
-    table = SiteTableData()
+    table = make_table([make_row(0, np.ones(3))], np.arange(3))
     targets = "StructureTargetsWorkChain"
     process_node(targets, {"site_table": table}, caller=(lane, "targets_Si8O4_1"))
     process_node(targets, exit_status=301, exit_message="no ground state", caller=(lane, "targets_Si8O4_2"))
@@ -202,8 +200,7 @@ def test_what_a_lane_made_before_it_stopped_is_kept(builder, state):
 def test_message_says_what_the_attempts_came_to(builder):
     """A composition whose lane only stopped was not rejected."""
     items = [["Si8O4", 1], ["Si8O4", 2], ["Si14", 1], ["Si4O8", 1]]
-    table = SiteTableData()
-    table.base.attributes.set_many({"n_requested": 8, "n_done": 7})
+    table = make_table([make_row(i, np.ones(3) if i else None) for i in range(8)], np.arange(3))
     bad = {"accepted": False, "rejected_by": ["void"]}
     attempts = [attempts_of("Si14", [1], {1: GOOD}), attempts_of("Si8O4", [1, 3], {1: bad}, failed=[3])]
     builder.configurations = orm.List(items)
