@@ -80,4 +80,4 @@ constraints: install
 	@mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) docs/_build docs/reference/workchains .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) docs/_build docs/reference/workchains docs/reference/calcjobs docs/reference/api docs/reference/commands.md .pytest_cache .mypy_cache .ruff_cache

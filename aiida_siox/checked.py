@@ -219,23 +219,23 @@ def _words(field: FieldInfo) -> str:
     if origin is tuple and Ellipsis not in parts:
         return f"a list of {len(parts)}, each {describe(FieldInfo.from_annotation(parts[0]))}"
     if origin in (list, tuple):
-        return f"a list{_range(field, ' values')}, each {describe(FieldInfo.from_annotation(parts[0]))}"
+        few = {getattr(mark, "min_length", None) for mark in field.metadata} - {None}
+        most = "one or more, " if few else ""
+        return f"a list, {most}each {describe(FieldInfo.from_annotation(parts[0]))}"
     if inner := _model_of(field):
         return f"a mapping with {', '.join(inner.model_fields)}"
     if origin is dict:
-        return f"a mapping{_range(field, ' keys')} to values, each {describe(FieldInfo.from_annotation(parts[1]))}"
+        return f"a mapping to values, each {describe(FieldInfo.from_annotation(parts[1]))}"
     return "something else"
 
 
-def _range(field: FieldInfo, unit: str = "") -> str:
-    """Return the limits that stand on a field: ` above 0 up to 5`."""
-    limits: dict[str, float] = {}
-    for mark in field.metadata:
-        for key in ("gt", "ge", "lt", "le", "min_length", "max_length"):
-            if (limit := getattr(mark, key, None)) is not None:
-                limits[key.replace("min_length", "ge").replace("max_length", "le")] = limit
+def _range(field: FieldInfo) -> str:
+    """Return the limits that stand on a number: ` above 0 up to 5`."""
+    limits = {key: limit for mark in field.metadata for key, limit in _limits(mark).items()}
     low = f" above {limits['gt']:.10g}" if "gt" in limits else f" from {limits['ge']:.10g}" if "ge" in limits else ""
     high = f" below {limits['lt']:.10g}" if "lt" in limits else f" up to {limits['le']:.10g}" if "le" in limits else ""
-    if "ge" in limits and limits["ge"] == limits.get("le"):
-        return f" of {limits['ge']:.10g}{unit}"
-    return f"{low}{' on' if 'ge' in limits and not high else ''}{high}{unit}" if limits else ""
+    return f"{low}{' on' if 'ge' in limits and not high else ''}{high}"
+
+
+def _limits(mark: Any) -> dict[str, float]:
+    return {key: limit for key in ("gt", "ge", "lt", "le") if (limit := getattr(mark, key, None)) is not None}

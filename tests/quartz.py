@@ -14,7 +14,7 @@ from tests.factories import make_spectrum
 
 FOLDER = pathlib.Path(__file__).parent / "mocks" / "data"
 
-#: Total energies of FACTS for this run: 50/400 Ry, SCF mesh 1×1×1, full core hole.
+#: Total energies of docs/develop/engine_facts.md for this run: 50/400 Ry, SCF mesh 1×1×1, full core hole.
 ENERGIES = {
     "ground_Ry": -391.10607781,
     "hole_Ry": -388.22426609,

@@ -28,7 +28,7 @@ POLL_INTERVAL = 0.2
 #: Seconds between two looks at a process for the progress that is shown of it.
 WATCH_INTERVAL = 0.5
 
-#: Labels of the JSON contract, with the name of the output namespace of a study where that differs.
+#: Labels of the outputs in JSON, with the name of the output namespace of a study where that differs.
 OUTPUT_LABELS = {
     "structure": "structures",
     "quality": "qualities",
@@ -159,7 +159,7 @@ def size_text(n_bytes: float) -> str:
 
 
 def named_outputs(node: orm.ProcessNode) -> dict[str, Any]:
-    """Return the PKs of the outputs of a process under the labels of the JSON contract.
+    """Return the PKs of the outputs of a process under their labels in JSON.
 
     For a study ``structure``, ``quality`` and ``site_table`` map ``<formula>_<seed>`` to PKs; for reference crystals
     ``site_table`` and ``calibration`` map the names of the cases to PKs.

@@ -189,7 +189,7 @@ class SpectrumData(FilledArrayData):
         if isinstance(broadening, Broadening):
             return broadening
         if not isinstance(broadening, Mapping):
-            return Constant(broadening, 0.0)
+            return Constant.parse({"gamma_eV": broadening, "gaussian_fwhm_eV": 0.0}, "broadening")
         if broadening.get("gamma_eV", 0.0) is None:
             broadening = {**broadening, "gamma_eV": float(self.base.attributes.get("gamma_eV"))}
         return broadening_from_dict(broadening)

@@ -14,14 +14,7 @@ from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily
 from aiida_quantumespresso.workflows.protocols.utils import recursive_merge
 from ase.data import atomic_numbers
 
-from aiida_siox.calculations.ld1 import (
-    Ld1Calculation,
-    check_parameters,
-    collect_energies,
-    core_level_of,
-    runs_of,
-    split_parameters,
-)
+from aiida_siox.calculations.ld1 import Ld1Calculation, Ld1Parameters, collect_energies, runs_of, split_parameters
 from aiida_siox.materials import Material
 from aiida_siox.registry import nearest
 from aiida_siox.science import SCIENCE_VERSION
@@ -40,8 +33,8 @@ def check_atomic_parameters(parameters: Mapping[str, Any]) -> str | None:
     if sorted(parameters["kinds"].values()) != sorted(runs):
         return f"`kinds` must name each of the runs {', '.join(runs)} once, got {parameters['kinds']}."
     for run in runs:
-        if (message := check_parameters(parameters[run])) is not None:
-            return f"`{run}`: {message}"
+        if (message := Ld1Parameters.fault(parameters[run], run)) is not None:
+            return message
     inputs = [parameters[run]["input"] for run in runs]
     if len({entry["dft"] for entry in inputs}) != 1:
         return f"the functional must be the same in all runs, got {[entry['dft'] for entry in inputs]}."
@@ -209,7 +202,7 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
             self.report(f"atoms failed: {reasons}")
             return self.exit_codes.ERROR_SUB_PROCESS_FAILED.format(failures=reasons)
         if "core_wavefunction" not in self.ctx.atom_ground.outputs:
-            level = core_level_of(self.inputs.parameters["ground"])
+            level = Ld1Parameters.parse(self.inputs.parameters["ground"]).core_level
             return self.exit_codes.ERROR_NO_CORE_WAVEFUNCTION.format(level=level)
         return None
 

@@ -25,16 +25,16 @@ from aiida_siox.calculations.melt_quench import (
     potential_of,
     restart_step,
     sorted_restart_files,
-    validate_parameters,
     validate_seed,
 )
 from aiida_siox.calculations.structures import assess_structure, join_thermo, make_starting_cell
+from aiida_siox.checked import validated
 from aiida_siox.materials import load_material
 from aiida_siox.registry import nearest
 from aiida_siox.science import SCIENCE_VERSION, quality
 from aiida_siox.science.cells import starting_cell
 from aiida_siox.science.composition import at_composition, validate_melt_formula
-from aiida_siox.science.melt_quench import FREE_BELOW, quench_time
+from aiida_siox.science.melt_quench import FREE_BELOW, Dynamics, quench_time
 from aiida_siox.science.potentials import Potential, find_potential_file
 from aiida_siox.workflows.diffraction import DiffractionProtocol
 from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, SioxProtocolMixin, read_overrides
@@ -71,7 +71,7 @@ def resolve_potential(choice: Any) -> dict[str, Any]:
     if not isinstance(choice, Mapping):
         raise ValueError(f"`potential` must be a name or a mapping that defines a potential, got {choice!r}.")
     names = [pathlib.PurePath(str(name)).name for name in choice.get("files") or []]
-    Potential.from_dict({**choice, "files": names})
+    Potential.parse({**choice, "files": names}, "potential")
     return dict(choice)
 
 
@@ -84,9 +84,9 @@ def load_potential(choice: Any) -> dict[str, Any]:
     """
     content = resolve_potential(choice)
     paths = [find_potential_file(name) for name in content.get("files") or []]
-    potential = Potential.from_dict({**content, "files": [path.name for path in paths]})
+    potential = Potential.parse({**content, "files": [path.name for path in paths]}, "potential")
     files = {f"file_{number}": stored_file(path) for number, path in enumerate(paths)}
-    return {"definition": orm.Dict(potential.to_dict()), **({"files": files} if files else {})}
+    return {"definition": orm.Dict(potential.plain()), **({"files": files} if files else {})}
 
 
 def stored_file(path: pathlib.Path) -> orm.SinglefileData:
@@ -107,17 +107,6 @@ def validate_melting(node: orm.Dict | None, _: Any = None) -> str | None:
         _ = load_material(node.get_dict()).melting
     except ValueError as exception:
         return f"`material`: {exception}"
-    return None
-
-
-def validate_quality(node: orm.Dict | None, _: Any) -> str | None:
-    """Return what is wrong with the parameters of the quality, or None."""
-    if node is None:
-        return None
-    try:
-        quality.validate_parameters(node.get_dict())
-    except ValueError as exception:
-        return f"`quality`: {exception}"
     return None
 
 
@@ -177,10 +166,16 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         define_potential(spec)
         spec.input("starting_cell", valid_type=orm.Dict, help="`crystal` and `density_g_cm3` of the starting cell.")
         spec.input(
-            "parameters", valid_type=orm.Dict, validator=validate_parameters, help="Stages and numbers of the dynamics."
+            "parameters",
+            valid_type=orm.Dict,
+            validator=validated(Dynamics, "parameters"),
+            help="Stages and numbers of the dynamics.",
         )
         spec.input(
-            "quality", valid_type=orm.Dict, validator=validate_quality, help="Rules and tolerances of the assessment."
+            "quality",
+            valid_type=orm.Dict,
+            validator=validated(quality.Parameters, "quality"),
+            help="Rules and tolerances of the assessment.",
         )
         spec.input(
             "options",

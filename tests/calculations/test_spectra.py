@@ -113,7 +113,7 @@ ENERGY = np.linspace(-25.0, 60.0, 851)
 
 
 def assemble_inputs(treatment="fch", **hole_changes):
-    """Return inputs of assemble_spectrum with the energies of quartz (FACTS)."""
+    """Return inputs of assemble_spectrum with the energies of quartz (docs/develop/engine_facts.md)."""
     ground_energies = {"energy": -391.10607781 * RYDBERG_EV, "fermi_energy": 5.0743}
     ground_energies["energy_smearing"] = -2e-4 * RYDBERG_EV
     hole_energies = {"energy": -388.22426609 * RYDBERG_EV, "energy_smearing": -1e-4 * RYDBERG_EV}

@@ -1,4 +1,4 @@
-"""``aiida-siox show``: the JSON contract, literally, and the tables for reading."""
+"""``aiida-siox show``: its JSON, key by key, and the tables for reading."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.crystals import SIOX
 from tests.factories import ENERGIES, make_calibration
 from tests.quartz import quartz_spectrum
 
-#: Energies of the free silicon atom in Ry (FACTS).
+#: Energies of the free silicon atom in Ry (docs/develop/engine_facts.md).
 ATOM = {
     "ground_all_electron_Ry": -579.674871,
     "ground_pseudo_Ry": -46.329006,

@@ -120,7 +120,7 @@ def test_store(run_cli, quartz, table):
     [
         (["--broadening", "seah"], "did you mean `seah-dench`"),
         (["--gamma", 0.5], "the model `constant`"),
-        (["--gaussian", -1], "`gaussian_fwhm_eV` of the broadening `constant` must be zero or more, got -1"),
+        (["--gaussian", -1], "`broadening.gaussian_fwhm_eV` must be a number from 0 on, got -1"),
         (["--range", 1880, 1835], "`--range` 1880 1835 is empty"),
         (["--range", 1800, 1835], "converged for 1826.33 to 1911.33 eV, but 1800.00 to 1835.00 eV"),
         (["--step", 0], "`--step` must be positive"),

@@ -27,7 +27,7 @@ def test_total_energy_axis_fch():
 
 
 def test_total_energy_axis_xch():
-    """As printed by quartz (FACTS): energy zero and Fermi energy are the same level there."""
+    """As printed by quartz (docs/develop/engine_facts.md): energy zero and Fermi energy are the same level there."""
     spectrum = make_spectrum(
         treatment="xch", energies={"energy_zero_eV": 7.9365, "fermi_eV": 7.9365, "transition_eV": 1856.693}
     )
@@ -94,9 +94,10 @@ class TestBroadened:
 
     def test_at_the_half_width_of_the_run(self):
         spectrum = quartz_spectrum()
-        for same in (0.8, Constant(0.8, 0.0), {"model": "constant", "gamma_eV": None, "gaussian_fwhm_eV": 0.0}):
+        constant = Constant(gamma_eV=0.8, gaussian_fwhm_eV=0.0)
+        for same in (0.8, constant, {"model": "constant", "gamma_eV": None, "gaussian_fwhm_eV": 0.0}):
             np.testing.assert_allclose(spectrum.broadened(same), engine_curve(), atol=1e-5 * spectrum.mean.max())
-        assert spectrum.white_line == pytest.approx(1859.58, abs=0.03)  # FACTS
+        assert spectrum.white_line == pytest.approx(1859.58, abs=0.03)  # docs/develop/engine_facts.md
 
     def test_a_growing_half_width_flattens_what_lies_high(self):
         spectrum = quartz_spectrum()

@@ -30,7 +30,7 @@ def test_treatments_put_the_same_threshold_on_one_axis():
 
 
 def test_without_a_hole_the_free_atom_gives_the_edge():
-    """The all-electron energies of FACTS; the lowest empty level lies at the constant."""
+    """The all-electron energies of docs/develop/engine_facts.md; the lowest empty level lies at the constant."""
     transition = free_atom_transition(GROUND_ATOM[0], HOLE_ATOM[0])
     assert transition == pytest.approx((579.674871 - 442.845440) * 13.6056931, abs=1e-3)
     assert total_energy_offset("none", transition, 5.0743, 5.0743) == pytest.approx(transition)
