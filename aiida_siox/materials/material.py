@@ -181,14 +181,14 @@ class Material(Checked):
     def _fits(self) -> Material:
         if wrong := sorted({*self.species} - set(chemical_symbols)):
             raise ValueError(f"species {', '.join(wrong)}: no chemical element")
+        for what, names in {"absorber": [self.absorber], "ligands": self.ligands}.items():
+            if wrong := sorted(set(names) - set(self.species)):
+                raise ValueError(f"{what} {', '.join(wrong)} not among the species {', '.join(self.species)}")
         if next(iter(self.species), None) != self.absorber:
             raise ValueError(f"species must begin with the absorber {self.absorber}, got {', '.join(self.species)}")
         if CORE_LEVELS.get(self.edge) != self.core_level:
             levels = ", ".join(f"{edge} ({level})" for edge, level in CORE_LEVELS.items())
             raise ValueError(f"edge {self.edge} with core_level {self.core_level}: possible are {levels}")
-        for what, names in {"absorber": [self.absorber], "ligands": self.ligands}.items():
-            if wrong := sorted(set(names) - set(self.species)):
-                raise ValueError(f"{what} {', '.join(wrong)} not among the species {', '.join(self.species)}")
         for pair in self.bonds_angstrom:
             if not set(pair.split("-")) <= set(self.species) or len(pair.split("-")) != 2:
                 raise ValueError(
