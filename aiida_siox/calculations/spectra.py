@@ -17,7 +17,13 @@ from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.materials import Material, load_material
 from aiida_siox.science import spectra as sp
 from aiida_siox.science.digest import structure_digest
-from aiida_siox.science.energies import RYDBERG_EV, free_atom_transition, total_energy_offset, transition_energy
+from aiida_siox.science.energies import (
+    RYDBERG_EV,
+    band_edges,
+    free_atom_transition,
+    total_energy_offset,
+    transition_energy,
+)
 from aiida_siox.science.run_comparison import free_energy, run_differences, same
 
 #: What ld1.x says of the free atom, the terms of the core correction.
@@ -181,6 +187,7 @@ def assemble_spectrum(
     curves: orm.ArrayData,
     lanczos: orm.ArrayData,
     xspectra_parameters: orm.Dict,
+    bands: orm.BandsData,
     version: orm.Int,
 ) -> SpectrumData:
     """Return the spectrum of one absorber with every energy of its transition.
@@ -190,7 +197,8 @@ def assemble_spectrum(
     :param ground_parameters: parsed output of pw.x for the ground state.
     :param hole_parameters: the same for the cell with the core hole.
     :param atomic_energies: from AtomicDataWorkChain; its ``core_correction_eV`` is used.
-    :param curves: from XspectraCalculation.
+    :param curves: from XspectraCalculation; the spectrum gets its energies.
+    :param bands: levels and occupations of the hole cell from pw.x.
     :param version: of ``science``; a calcfunction does not notice when that changes.
     :raises ValueError: if ground state and hole cell were computed with different settings.
     """
@@ -224,6 +232,9 @@ def assemble_spectrum(
     energies["offset_eV"] = total_energy_offset(
         treatment, energies["transition_eV"], energies["energy_zero_eV"], energies["fermi_eV"]
     )
+    levels, occupations = bands.get_bands(also_occupations=True)
+    edges = band_edges(levels, occupations * (int(hole.get("number_of_spin_components", 1)) / 2))
+    energies |= dict(zip(("highest_occupied_eV", "lowest_empty_eV"), edges, strict=True))
     for name, run in (("ground", ground), ("hole", hole)):
         if "energy_smearing" in run:  # -TS, which the energy contains
             energies[f"{name}_smearing_Ry"] = float(run["energy_smearing"]) / RYDBERG_EV

@@ -29,8 +29,9 @@ class SpectrumData(FilledArrayData):
     xspectra's own axis and ``mean`` (n,), the polarisation mean there with the broadening ``broadening``.
     Attributes: of the run :data:`RUN`, of the absorber :data:`REQUIRED` and :data:`OPTIONAL`; ``converged_range_eV``,
     on xspectra's own axis. ``energies`` holds every term of the transition: :data:`AXIS_ENERGIES`, ``offset_eV`` (zero
-    of ``energy_xspectra`` on the total-energy axis) and, where known, ``ground_smearing_Ry`` and ``hole_smearing_Ry``
-    (-TS of the total energies). ``atomic_energies`` are the four of the core correction; ``free_energy`` says which
+    of ``energy_xspectra`` on the total-energy axis) and, where known, ``highest_occupied_eV`` and ``lowest_empty_eV``
+    (levels of the hole cell), ``ground_smearing_Ry`` and ``hole_smearing_Ry`` (-TS of the total energies). ``cut_eV`` is
+    where the occupied states are cut, relative to the energy zero; ``flags`` says what is to be doubted. ``atomic_energies`` are the four of the core correction; ``free_energy`` says which
     quantity the total energies are (F = E - TS), with the smearing.
     """
 
@@ -84,6 +85,8 @@ class SpectrumData(FilledArrayData):
         low, high = (own[0], own[-1]) if converged_range is None else converged_range
         node: SpectrumData = cls.filled(arrays, {**run, **absorber, "converged_range_eV": [float(low), float(high)]})
         node.base.attributes.set("energies", {**absorber["energies"], "offset_eV": node.offset})
+        cut, flags = occupied_cut_of(absorber["treatment"], absorber["energies"])
+        node.base.attributes.set_many({"cut_eV": cut, "flags": flags})
         model = node.resolve(float(run["gamma_eV"]) if broadening is None else broadening)
         node.base.attributes.set("broadening", model.to_dict())
         node.set_array("energy_xspectra", own)
@@ -222,6 +225,7 @@ class SpectrumData(FilledArrayData):
                     at - self.offset,
                     attributes.get("energy_zero_eV"),
                     cut_occupied=attributes.get("cut_occ_states"),
+                    cut_eV=attributes.get("cut_eV"),
                     smooth_eV=attributes.get("smooth_eV"),
                     use_terminator=attributes.get("terminator"),
                 )
@@ -253,6 +257,7 @@ class SpectrumData(FilledArrayData):
             **{key: self.base.attributes.get(key, None) for key in ("formula", "site_index", "treatment", "gamma_eV")},
             "axis": "total energy",
             "broadening": self.broadening,
+            **{key: self.base.attributes.get(key) for key in ("cut_eV", "flags")},
             "energies": self.energies,
             **{key: self.base.attributes.get(key, None) for key in ("atomic_energies", "free_energy")},
             "white_line_eV": self.white_line,
@@ -262,3 +267,17 @@ class SpectrumData(FilledArrayData):
             "energy_eV": self.energy.tolist(),
             "spectrum": self.mean.tolist(),
         }
+
+
+def occupied_cut_of(treatment: str, energies: Mapping[str, float]) -> tuple[float, list[str]]:
+    """Return the cut of the occupied states in eV relative to the energy zero, and what is to be doubted about it.
+
+    With an excited electron in the cell (``xch``) it stays at the energy zero, the Fermi energy; so it does where the
+    levels of the cell are not known.
+    """
+    levels = [energies.get(key) for key in ("highest_occupied_eV", "lowest_empty_eV")]
+    if treatment == "xch" or levels[0] is None or levels[1] is None:
+        return 0.0, []
+    gap = levels[1] - levels[0]
+    flags = [] if gap >= en.SMALL_GAP_EV else [f"gap of {gap:.2f} eV, below {en.SMALL_GAP_EV} eV: the cut is uncertain"]
+    return en.occupied_cut(levels[0], levels[1]) - energies["energy_zero_eV"], flags

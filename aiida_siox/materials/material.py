@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import types
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Annotated, Any
@@ -295,7 +296,7 @@ class Material(Checked):
 
     def spectral(self) -> dict[str, Any]:
         """Return what spectra and properties of sites depend on: what their settings hold, and so their digest."""
-        return self.model_dump(mode="json", exclude={"melt", "references", "protocols"})
+        return self.model_copy(update={"melt": None, "references": None, "protocols": {}}).plain()
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -307,9 +308,16 @@ def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, A
     return result
 
 
-MATERIALS: Registry[pathlib.Path] = Registry("material", "aiida_siox.materials")
+#: Files by name; another package gives itself, in which there is a file of that name.
+MATERIALS: Registry[pathlib.Path | types.ModuleType] = Registry("material", "aiida_siox.materials")
 for _path in sorted(FOLDER.glob("*.yaml")):
     MATERIALS.register(_path.stem, _path)
+
+
+def _file_of(name: str) -> pathlib.Path:
+    """Return the file of a material that a registry knows."""
+    found = MATERIALS.named(name)
+    return found if isinstance(found, pathlib.Path) else pathlib.Path(str(found.__file__)).parent / f"{name}.yaml"
 
 
 def load_material(material: str | pathlib.Path | Mapping[str, Any]) -> Material:
@@ -320,7 +328,7 @@ def load_material(material: str | pathlib.Path | Mapping[str, Any]) -> Material:
     if isinstance(material, Mapping):
         return Material.parse(dict(material), "material")
     is_file = isinstance(material, pathlib.Path) or pathlib.PurePath(material).suffix in (".yaml", ".yml")
-    path = pathlib.Path(material) if is_file else MATERIALS.named(str(material))
+    path = pathlib.Path(material) if is_file else _file_of(str(material))
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as exception:

@@ -112,6 +112,14 @@ PW = {
 ENERGY = np.linspace(-25.0, 60.0, 851)
 
 
+def bands_of(levels, occupations):
+    """Return the bands of one k point."""
+    bands = orm.BandsData()
+    bands.set_kpoints([[0.0, 0.0, 0.0]])
+    bands.set_bands([levels], units="eV", occupations=[occupations])
+    return bands
+
+
 def assemble_inputs(treatment="fch", **hole_changes):
     """Return inputs of assemble_spectrum with the energies of quartz (docs/develop/engine_facts.md)."""
     ground_energies = {"energy": -391.10607781 * RYDBERG_EV, "fermi_energy": 5.0743}
@@ -139,6 +147,7 @@ def assemble_inputs(treatment="fch", **hole_changes):
         "curves": curves,
         "lanczos": lanczos,
         "xspectra_parameters": orm.Dict({"energy_zero_eV": 2.6065, "version": "6.7MaX"}),
+        "bands": bands_of([-15.0, 2.6065, 3.6065, 9.0], [2.0, 2.0, 0.001, 0.0]),
         "version": orm.Int(1),
     }
 
@@ -157,9 +166,13 @@ class TestAssembleSpectrum:
                 "offset_eV": 1851.3315,
                 "ground_smearing_Ry": -2e-4,
                 "hole_smearing_Ry": -1e-4,
+                "highest_occupied_eV": 2.6065,
+                "lowest_empty_eV": 3.6065,
             },
             abs=1e-3,
         )
+        assert spectrum.base.attributes.get("cut_eV") == pytest.approx(0.5)
+        assert spectrum.base.attributes.get("flags") == []
         assert spectrum.energies["ground_smearing_Ry"] == pytest.approx(-2e-4)
         assert spectrum.offset == pytest.approx(1848.725 + 2.6065, abs=1e-3)
         assert spectrum.base.attributes.get("free_energy") == {
@@ -199,6 +212,32 @@ class TestAssembleSpectrum:
     def test_different_settings_are_refused(self, key, value):
         with pytest.raises(ValueError, match=f"differ in {key}.*Compute both with the same settings"):
             assemble_spectrum(**assemble_inputs(**{key: value}))
+
+    @pytest.mark.parametrize(
+        ("treatment", "gap", "cut", "flag"),
+        [("fch", 0.19, 0.095, "gap of 0.19 eV"), ("none", 0.06, 0.05, "gap of 0.06 eV"), ("xch", 0.06, 0.0, None)],
+    )
+    def test_small_gaps(self, treatment, gap, cut, flag):
+        """Half way, but 0.05 eV above the highest occupied level at least, and flagged; xch keeps the Fermi energy."""
+        inputs = assemble_inputs(treatment)
+        inputs["bands"] = bands_of([2.6065, 2.6065 + gap], [2.0, 0.0])
+        attributes = assemble_spectrum(**inputs).base.attributes
+        assert attributes.get("cut_eV") == pytest.approx(cut)
+        assert [words[:14] for words in attributes.get("flags")] == ([] if flag is None else [flag])
+
+    def test_axis_and_zero_do_not_move_with_the_cut(self):
+        inputs = assemble_inputs()
+        one = assemble_spectrum(**inputs)
+        inputs["bands"] = bands_of([2.6065, 8.6065], [2.0, 0.0])
+        other = assemble_spectrum(**inputs)
+        assert (other.offset, other.base.attributes.get("cut_eV")) == (one.offset, pytest.approx(3.0))
+        np.testing.assert_array_equal(other.energy, one.energy)
+
+    def test_without_an_empty_level(self):
+        inputs = assemble_inputs()
+        inputs["bands"] = bands_of([2.6065, 3.0], [2.0, 2.0])
+        with pytest.raises(ValueError, match=r"all of the 2 levels are occupied.*Compute more bands"):
+            assemble_spectrum(**inputs)
 
     def test_an_energy_that_is_no_number(self):
         inputs = assemble_inputs()
