@@ -20,6 +20,7 @@ from aiida_siox.calculations.spectra import (
     normalise_kinds,
 )
 from aiida_siox.science.energies import RYDBERG_EV
+from tests.crystals import MATERIAL
 from tests.factories import RUN, make_row, make_table, pole_coefficients
 
 # The functions under the calcfunctions: what is tested here needs no provenance, and storing takes time.
@@ -134,7 +135,7 @@ def assemble_inputs(treatment="fch", **hole_changes):
     return {
         "structure": mixed_structure(),
         "site": orm.Int(1),
-        "settings": orm.Dict({"treatment": treatment, "xspectra": {"gamma_eV": 0.8}}),
+        "settings": orm.Dict({"material": MATERIAL, "treatment": treatment, "xspectra": {"gamma_eV": 0.8}}),
         "ground_parameters": orm.Dict({**PW, **ground_energies}),
         "hole_parameters": orm.Dict({**PW, **hole_energies, **hole_changes}),
         "atomic_energies": orm.Dict(
