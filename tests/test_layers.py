@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib.metadata
 import pathlib
 import subprocess
@@ -139,3 +140,43 @@ def test_entry_point_loads(entry_point):
         assert issubclass(loaded, kinds[entry_point.group])
     else:
         assert callable(loaded)
+
+
+def imports_by_module() -> dict[str, set[str]]:
+    """Return the modules of the package that each module imports, at its top or inside functions.
+
+    A package counts only where something of its own is imported, not a module of it.
+    """
+    modules = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
+    found = {}
+    for name, path in modules.items():
+        imported = imported_names(path)
+        found[name] = {
+            each
+            for each in imported & set(modules) - {name}
+            if not (
+                modules[each].name == "__init__.py" and any(m.startswith(f"{each}.") for m in imported & set(modules))
+            )
+        }
+    return found
+
+
+def test_no_import_cycle():
+    """No module is needed, even inside a function, by one that it needs."""
+    graphlib.TopologicalSorter(imports_by_module()).prepare()
+
+
+def test_functions_and_files_are_short():
+    """No function has more than 80 lines, no file more than 450."""
+    long = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text()
+        if text.count("\n") > 450:
+            long[str(path.relative_to(PACKAGE))] = text.count("\n")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 80:
+                long[f"{path.relative_to(PACKAGE)}: {node.name}"] = node.end_lineno - node.lineno + 1
+    assert long == {}

@@ -50,6 +50,7 @@ def inputs(computer):
         "code": orm.InstalledCode(computer=computer, filepath_executable="/bin/xspectra.x"),
         "parent_folder": orm.RemoteData(remote_path="/scratch/parent", computer=computer).store(),
         "structure": structure("Sih", "Si", "O", "O"),
+        "absorber_kind": orm.Str("Sih"),
         "core_wavefunction": orm.SinglefileData(io.BytesIO(b"# 1s\n0.1 0.2\n"), filename="Si.wfc"),
         "kpoints": mesh(),
         "parameters": orm.Dict(copy.deepcopy(PARAMETERS)),
@@ -180,7 +181,7 @@ def test_parameters_refused(change, message):
 def test_missing_parameters(key):
     parameters = copy.deepcopy(PARAMETERS)
     del parameters["input_xspectra"][key]
-    assert f"`input_xspectra.{key}` is missing" in XspectraParameters.fault(parameters)
+    assert f"`input_xspectra` lacks `{key}`" in XspectraParameters.fault(parameters)
 
 
 def test_parameters_accepted():
