@@ -211,9 +211,8 @@ def assemble_spectrum(
             f"ground state and hole cell differ in {' and '.join(differences)}: their total energies cannot be "
             "subtracted. Compute both with the same settings."
         )
-    check_atomic_energies(
-        treatment, load_material(settings.get_dict()["material"]), atomic_energies, ground_parameters, hole_parameters
-    )
+    material = load_material(settings.get_dict()["material"])
+    check_atomic_energies(treatment, material, atomic_energies, ground_parameters, hole_parameters)
     atomic = atomic_energies.get_dict()
     core = float(atomic["core_correction_eV"])
     ground_ry, hole_ry = total_energy_ry(ground), total_energy_ry(hole)

@@ -15,7 +15,7 @@ from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.materials import Crystal, Material, load_material
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.cells import build_crystal, reference_crystal
-from aiida_siox.workflows.protocol import SioxProtocolMixin
+from aiida_siox.workflows.protocol import SioxProtocolMixin, read_overrides
 from aiida_siox.workflows.site_spectrum import failure_message
 from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain, absorber_sites
 
@@ -116,7 +116,7 @@ class CalibrationWorkChain(SioxProtocolMixin, WorkChain):
         inputs = cls.get_protocol_inputs(protocol, overrides)
         material = load_material(inputs["material"])
         targets = StructureTargetsWorkChain.get_protocol_inputs(
-            protocol, {**dict(targets_overrides or {}), "material": inputs["material"]}
+            protocol, {**read_overrides(targets_overrides), "material": inputs["material"]}
         )
         builder = cls.get_builder()
         for key, node in calibration_inputs(inputs, material).items():

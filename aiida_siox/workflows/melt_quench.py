@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from aiida import orm
 from aiida.common import AttributeDict
 from aiida.engine import (
@@ -30,14 +28,13 @@ from aiida_siox.calculations.melt_quench import (
 from aiida_siox.calculations.structures import assess_structure, join_thermo, make_starting_cell
 from aiida_siox.checked import validated
 from aiida_siox.materials import load_material
-from aiida_siox.registry import nearest
 from aiida_siox.science import SCIENCE_VERSION, quality
 from aiida_siox.science.cells import starting_cell
 from aiida_siox.science.composition import at_composition, validate_melt_formula
 from aiida_siox.science.melt_quench import FREE_BELOW, Dynamics, quench_time
-from aiida_siox.science.potentials import Potential, find_potential_file
 from aiida_siox.workflows.diffraction import DiffractionProtocol
-from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, SioxProtocolMixin, read_overrides
+from aiida_siox.workflows.potential import load_potential, resolve_potential
+from aiida_siox.workflows.protocol import SioxProtocolMixin, read_overrides
 from aiida_siox.workflows.utils import clean_scratch, job_metadata, validate_job_options
 
 
@@ -55,48 +52,6 @@ def density_at(inputs: Mapping[str, Any], key: str, x: float) -> float:
     if density <= 0:
         raise ValueError(f"`{key}`: the density at x = {x:g} is {density:g} g/cm³, it must be positive.")
     return density
-
-
-def resolve_potential(choice: Any) -> dict[str, Any]:
-    """Return the mapping that defines a potential.
-
-    :param choice: the name of one of ``protocols/potentials.yaml``, or the mapping itself.
-    :raises ValueError: for an unknown name or a wrong definition.
-    """
-    if isinstance(choice, str):
-        known: dict[str, Any] = yaml.safe_load((PROTOCOL_FOLDER / "potentials.yaml").read_text())
-        if choice not in known:
-            raise ValueError(f"unknown potential `{choice}`: {nearest(choice, list(known))}")
-        choice = known[choice]
-    if not isinstance(choice, Mapping):
-        raise ValueError(f"`potential` must be a name or a mapping that defines a potential, got {choice!r}.")
-    names = [pathlib.PurePath(str(name)).name for name in choice.get("files") or []]
-    Potential.parse({**choice, "files": names}, "potential")
-    return dict(choice)
-
-
-def load_potential(choice: Any) -> dict[str, Any]:
-    """Return the input namespace of a potential, with stored files where there are some of the same content.
-
-    :param choice: see :func:`resolve_potential`; files are names in the LAMMPS installation, or paths.
-    :raises ValueError: for an unknown name, or a wrong definition.
-    :raises FileNotFoundError: if a file is not found.
-    """
-    content = resolve_potential(choice)
-    paths = [find_potential_file(name) for name in content.get("files") or []]
-    potential = Potential.parse({**content, "files": [path.name for path in paths]}, "potential")
-    files = {f"file_{number}": stored_file(path) for number, path in enumerate(paths)}
-    return {"definition": orm.Dict(potential.plain()), **({"files": files} if files else {})}
-
-
-def stored_file(path: pathlib.Path) -> orm.SinglefileData:
-    """Return a node of a file, the stored one if there is one with this name and content."""
-    node = orm.SinglefileData(path)
-    query = orm.QueryBuilder().append(orm.SinglefileData, filters={"attributes.filename": path.name}, project="*")
-    for stored in query.all(flat=True):
-        if stored.get_content(mode="rb") == node.get_content(mode="rb"):
-            return stored
-    return node
 
 
 def validate_melting(node: orm.Dict | None, _: Any = None) -> str | None:
@@ -237,7 +192,7 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         :raises ValueError: for a material without a melt, an unknown protocol, potential, key or value, and for
             overrides that contradict each other or have no effect.
         """
-        overrides = read_overrides(overrides) if isinstance(overrides, pathlib.Path) else dict(overrides or {})
+        overrides = read_overrides(overrides)
         inputs = super().get_protocol_inputs(protocol, overrides)
         for key in ("max_attempts", "max_concurrent", "max_iterations"):
             if isinstance(inputs[key], bool) or not isinstance(inputs[key], int) or inputs[key] < 1:

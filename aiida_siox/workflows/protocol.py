@@ -86,11 +86,13 @@ def check_overrides(
             raise ValueError(f"override `{full}` must be a list such as {default}, got {value!r}.")
 
 
-def read_overrides(path: pathlib.Path) -> dict[str, Any]:
-    """Read a yaml file of overrides.
+def read_overrides(path: Any) -> dict[str, Any]:
+    """Return overrides that are a mapping, None, or the path of a yaml file with one.
 
     :raises ValueError: if the file is not a yaml mapping.
     """
+    if not isinstance(path, pathlib.Path):
+        return dict(path or {})
     try:
         data = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as exception:
@@ -140,7 +142,7 @@ class SioxProtocolMixin(ProtocolMixin):
             raise ValueError(f"unknown protocol `{name}`: {nearest(name, list(data['protocols']))}")
         inputs = recursive_merge(data["default_inputs"], data["protocols"][name])
         inputs.pop("description", None)
-        overrides = read_overrides(overrides) if isinstance(overrides, pathlib.Path) else dict(overrides or {})
+        overrides = read_overrides(overrides)
         material = load_material(overrides.pop("material", inputs["material"])) if "material" in inputs else None
         if material is not None:
             inputs = cls._of_material(inputs, material, name, overrides)

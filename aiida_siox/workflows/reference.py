@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -147,7 +146,7 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
 
         :raises ValueError: for an unknown protocol, key or value.
         """
-        overrides = read_overrides(overrides) if isinstance(overrides, pathlib.Path) else dict(overrides or {})
+        overrides = read_overrides(overrides)
         cases = overrides.pop("cases", None)
         inputs = super().get_protocol_inputs(protocol, overrides)
         inputs = inputs if cases is None else {**inputs, "cases": cases}

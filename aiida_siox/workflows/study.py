@@ -42,7 +42,7 @@ from aiida_siox.workflows.configuration_lane import (
 )
 from aiida_siox.workflows.lanes import deal, divide, failure_node
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
-from aiida_siox.workflows.protocol import SioxProtocolMixin
+from aiida_siox.workflows.protocol import SioxProtocolMixin, read_overrides
 from aiida_siox.workflows.site_spectrum import failure_message
 from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain
 from aiida_siox.workflows.training import TrainingProtocol, job_builder
@@ -250,7 +250,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         engines = (*ENGINES, TRAIN) if should_train and TRAIN in codes else ENGINES
         builder.codes = {engine: codes[engine] for engine in engines}
         melt_quench = {}
-        melt_overrides = {**_read(overrides).get("melt_quench", {}), "material": inputs["material"]}
+        melt_overrides = {**read_overrides(overrides).get("melt_quench", {}), "material": inputs["material"]}
         for formula in formulas:
             child = MeltQuenchWorkChain.get_builder_from_protocol(
                 codes["lmp"], formula, int(seeds[0]), protocol, melt_overrides
@@ -438,14 +438,3 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
                 n_sites=n_sites, n_configurations=n_configurations, missing=missing
             )
         return None
-
-
-def _read(overrides: Any) -> dict[str, Any]:
-    """Return overrides given as a mapping or as the path of a yaml file."""
-    import pathlib
-
-    from aiida_siox.workflows.protocol import read_overrides
-
-    if isinstance(overrides, pathlib.Path):
-        return read_overrides(overrides)
-    return dict(overrides or {})

@@ -14,7 +14,8 @@ from aiida_lammps.calculations.raw import LammpsRawCalculation
 
 from aiida_siox.calculations.melt_quench import MeltQuenchCalculation, sorted_restart_files
 from aiida_siox.calculations.structures import structure_from_atoms
-from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, load_potential, resolve_potential
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from aiida_siox.workflows.potential import load_potential, resolve_potential
 from tests.crystals import alpha_quartz, starting_cell
 
 

@@ -14,7 +14,8 @@ from aiida_siox.calculations.melt_quench import MeltQuenchCalculation
 from aiida_siox.calculations.structures import structure_from_atoms
 from aiida_siox.science.neighbours import coordination
 from aiida_siox.science.topology import bond_lengths
-from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, load_potential, resolve_potential
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from aiida_siox.workflows.potential import load_potential, resolve_potential
 from tests.crystals import SIOX, diamond_silicon, rectangular_quartz
 from tests.engines.test_melt_quench import SHORT
 from tests.science.test_potentials import BKS

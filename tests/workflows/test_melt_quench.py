@@ -14,7 +14,8 @@ from aiida.manage import get_manager
 
 from aiida_siox.calculations.melt_quench import MeltQuenchCalculation
 from aiida_siox.science.composition import parse_formula
-from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, density_at, load_potential, resolve_potential
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, density_at
+from aiida_siox.workflows.potential import load_potential, resolve_potential
 from tests.crystals import SIOX
 
 EXIT_CODES = MeltQuenchCalculation.exit_codes
