@@ -204,14 +204,13 @@ def assemble_spectrum(
     """
     del version
     ground, hole, xspectra = (node.get_dict() for node in (ground_parameters, hole_parameters, xspectra_parameters))
-    treatment = settings.get_dict()["treatment"]
+    treatment, material = settings["treatment"], load_material(settings["material"])
     differences = run_differences(ground, hole) + input_differences(structure, ground_parameters, hole_parameters)
     if differences:
         raise ValueError(
             f"ground state and hole cell differ in {' and '.join(differences)}: their total energies cannot be "
             "subtracted. Compute both with the same settings."
         )
-    material = load_material(settings.get_dict()["material"])
     check_atomic_energies(treatment, material, atomic_energies, ground_parameters, hole_parameters)
     atomic = atomic_energies.get_dict()
     core = float(atomic["core_correction_eV"])
