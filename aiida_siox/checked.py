@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import types
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
@@ -24,7 +25,7 @@ def _whole(value: Any) -> Any:
 
 
 #: A number, neither text nor true or false.
-Number = Annotated[float, Strict()]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
@@ -84,14 +85,26 @@ class Checked(pydantic.BaseModel):
         return self.model_dump(mode="json")
 
 
-def validated(model: type[Checked], path: str) -> Callable[[Any, Any], str | None]:
-    """Return the port validator of a Dict node that holds the values of a model.
+def validated(kind: Any, path: str) -> Callable[[Any, Any], str | None]:
+    """Return a port validator.
 
+    :param kind: a model, of a Dict node; or a type such as ``Count``, of a node with one value.
     :param path: name of the port, for messages.
     """
+    if isinstance(kind, type) and issubclass(kind, Checked):
+
+        def of_mapping(node: Any, _: Any = None) -> str | None:
+            return None if node is None else kind.fault(node.get_dict(), path)
+
+        return of_mapping
+    adapter, rule = pydantic.TypeAdapter(kind), describe(FieldInfo.from_annotation(kind))
 
     def validator(node: Any, _: Any = None) -> str | None:
-        return None if node is None else model.fault(node.get_dict(), path)
+        try:
+            adapter.validate_python(None if node is None else node.value)
+        except pydantic.ValidationError:
+            return None if node is None else f"`{path}` must be {rule}, got {node.value!r}."
+        return None
 
     return validator
 
@@ -142,7 +155,7 @@ def _hint(error: Mapping[str, Any]) -> str:
     value = error["input"]
     if not isinstance(value, str):
         return ""
-    if error["type"] == "literal_error":
+    if error["type"] in ("literal_error", "enum"):
         valid = error["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
         said = nearest(value, valid)
         return f" D{said[1:].partition('?')[0]}?" if said.startswith("did") else ""
@@ -218,6 +231,8 @@ def _words(field: FieldInfo) -> str:
             return f"one of {', '.join(map(str, mark.values))}"
     if origin is Literal:
         return f"one of {', '.join(map(str, parts))}"
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return f"one of {', '.join(str(choice.value) for choice in annotation)}"
     if annotation is bool:
         return "true or false"
     if annotation is str:
@@ -232,7 +247,7 @@ def _words(field: FieldInfo) -> str:
         return f"a list, {most}each {describe(FieldInfo.from_annotation(parts[0]))}"
     if inner := _model_of(field):
         return f"a mapping with {', '.join(inner.model_fields)}"
-    if origin is dict:
+    if origin in (dict, Mapping):
         return f"a mapping to values, each {describe(FieldInfo.from_annotation(parts[1]))}"
     return "something else"
 

@@ -12,19 +12,19 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida_pseudo.data.pseudo.upf import UpfData
 
+from aiida_siox.calculations.analysis import ANALYSIS_VERSION, analyse_part
 from aiida_siox.calculations.spectra import digest_of, mark_absorber
 from aiida_siox.calculations.structures import assess_structure, structure_from_atoms
 from aiida_siox.calculations.tables import assemble, collect, record_failure
-from aiida_siox.calculations.training import TRAINING_VERSION, train
 from aiida_siox.data.spectrum import SpectrumData
-from aiida_siox.science.cells import starting_cell
 from aiida_siox.science.neighbours import coordination
 from aiida_siox.science.site_row import site_label
+from aiida_siox.workflows.analysis import AnalysisProtocol
 from aiida_siox.workflows.diffraction import DiffractionProtocol
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
-from aiida_siox.workflows.training import TrainingProtocol
 from aiida_siox.workflows.utils import CACHED_FROM
+from tests.crystals import SIOX, starting_cell
 from tests.factories import make_calibration, make_spectrum, pole_coefficients
 
 #: Of the clock of the engine jobs, seconds since 1970.
@@ -157,7 +157,8 @@ class StudyMaker:
         structure = self.give(job, "structure", structure_from_atoms(starting_cell(formula, 2.3, seed)))
         job.seal()
         self.outputs[f"structures__{label}"] = structure
-        self.outputs[f"qualities__{label}"] = assess_structure(structure, orm.Dict(QUALITY), orm.Int(1))["quality"]
+        assessment = assess_structure(structure, orm.Dict(QUALITY), orm.Dict(SIOX.plain()), orm.Int(1))
+        self.outputs[f"qualities__{label}"] = assessment["quality"]
         finish(chain)
 
     def targets(self, formula: str, seed: int, failed: tuple[int, ...] = (), n_sites: int | None = None) -> None:
@@ -173,7 +174,7 @@ class StudyMaker:
         )
         chain.store()
         atoms = structure.get_ase()
-        n_oxygen, _ = coordination(atoms, 2.0, 2.8)
+        n_oxygen = coordination(atoms, SIOX.cutoffs)["O"]
         silicon = [i for i, symbol in enumerate(atoms.get_chemical_symbols()) if symbol == "Si"][:n_sites]
         ground = self.job("quantumespresso.pw", "PwCalculation", chain, 12.0, structure=structure)
         scratch = self.give(ground, "remote_folder", orm.FolderData())
@@ -218,7 +219,7 @@ class StudyMaker:
             orm.WorkChainNode, "SiteSpectrumWorkChain", chain, site_label(index), structure=structure
         )
         wrapper.store()
-        hole = mark_absorber(structure, orm.Int(index))
+        hole = mark_absorber(structure, orm.Int(index), orm.Str("Sih"))
         scf = self.job("quantumespresso.pw", "PwCalculation", wrapper, 15.0, structure=hole)
         scratch = self.give(scf, "remote_folder", orm.FolderData())
         scf.seal()
@@ -263,10 +264,10 @@ class StudyMaker:
         calibration = make_calibration(SHIFT_EV, digest, protocol=self.protocol)
         window = orm.Dict({"energy_min_eV": 1830.0, "energy_max_eV": 1880.0, "n_points": 256})
         dataset = assemble(calibration.store(), window, orm.Int(1), tables=tables)
-        parameters = orm.Dict(TrainingProtocol.get_parameters("fast", {"epochs": 20}))
+        parameters = AnalysisProtocol.get_parameters("fast", {"training": {"epochs": 20}}, ("valence", "rdf"))["model"]
         self.outputs |= {"calibration": calibration, "dataset": dataset}
-        for label, target in (("charge_model", "valence"), ("rdf_model", "rdf")):
-            self.outputs[label] = train(dataset, orm.Str(target), parameters, orm.Int(TRAINING_VERSION))
+        found = analyse_part(dataset, orm.Str("model"), orm.Dict(parameters), orm.Int(ANALYSIS_VERSION))
+        self.outputs |= {f"models__{name}": model for name, model in found["models"].items()}
 
     def end(self, status: int = 0, message: str | None = None) -> orm.WorkChainNode:
         """Attach the outputs and end the study."""
