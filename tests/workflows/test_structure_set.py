@@ -64,7 +64,7 @@ class TestRefused:
 
     def test_starting_cell(self, make):
         builder = changed(make(), "Si14", "starting_cell", crystal="foo")
-        self.refused(builder, "Si14 cannot be melted: unknown crystal `foo`")
+        self.refused(builder, "Si14 cannot be melted: the material siox has no crystal `foo`")
 
     def test_parameters(self, make):
         builder = changed(make(), "Si8O4", "parameters", foo=1)
