@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 import pydantic
 from pydantic import Field, Strict
@@ -51,6 +51,9 @@ class Checked(pydantic.BaseModel):
     A validator that compares several values raises ValueError with a sentence without its full stop. One that begins
     with a key in backquotes gets the path of that key: `` `n_points` must be ...``.
     """
+
+    #: What to do about missing keys, for the message.
+    remedy: ClassVar[str] = ""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
@@ -99,11 +102,16 @@ def explain(exception: pydantic.ValidationError, model: type[pydantic.BaseModel]
     for error in errors:
         if error["type"] == "missing" and isinstance(error["loc"][-1], int):  # a list that is too short
             error |= {"type": "too_short", "loc": error["loc"][:-1]}
-    missing = [_dotted(path, error["loc"]) for error in errors if error["type"] == "missing"]
+    missing: dict[str, list[str]] = {}
+    for error in errors:
+        if error["type"] == "missing":
+            missing.setdefault(_dotted(path, error["loc"][:-1]), []).append(str(error["loc"][-1]))
     sentences = [_sentence(error, model, path) for error in errors if error["type"] != "missing"]
-    if missing:
-        names = ", ".join(f"`{name}`" for name in missing)
-        sentences.append(f"{names} {'is' if len(missing) == 1 else 'are'} missing: take what a protocol has.")
+    remedy = f": {model.remedy}" if issubclass(model, Checked) and model.remedy else ""
+    for place, keys in missing.items():
+        sentences.append(
+            f"{f'`{place}`' if place else 'the input'} lacks {', '.join(f'`{key}`' for key in keys)}{remedy}."
+        )
     return " ".join(dict.fromkeys(sentences))
 
 

@@ -18,13 +18,7 @@ from aiida_siox.science.site_row import SiteRow
 
 def energy_grid(grid: dict[str, float] | None) -> np.ndarray | None:
     """Return the total energies of ``energy_min_eV``, ``energy_max_eV`` and ``step_eV``; None for none."""
-    if grid is None:
-        return None
-    keys = ("energy_min_eV", "energy_max_eV", "step_eV")
-    missing = [key for key in keys if key not in grid]
-    if missing:
-        raise ValueError(f"`grid` lacks {', '.join(missing)}: it needs {', '.join(keys)}.")
-    return sp.energy_grid(*(float(grid[key]) for key in keys))
+    return None if grid is None else sp.Grid.parse(grid, "grid").energies()
 
 
 @calcfunction

@@ -29,7 +29,7 @@ def potential_of(namespace: Mapping[str, Any]) -> Potential:
 
     :raises ValueError: if its definition is wrong, or its files are not those that the definition names.
     """
-    potential = Potential.parse(namespace["definition"].get_dict(), "potential")
+    potential = Potential.parse(namespace["definition"].get_dict())
     nodes = dict(namespace.get("files", {}))
     given = sorted(node.filename for node in nodes.values())
     if given != sorted(potential.files):

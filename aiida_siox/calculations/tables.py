@@ -116,7 +116,7 @@ def collect(
     atoms = structure.get_ase()
     atoms.set_tags(0)
     cell = Cell(atoms, material, values, np.asarray(charges.get_array("electrons"), dtype=float))
-    energy = sp.energy_grid(*(values["grid"][key] for key in ("energy_min_eV", "energy_max_eV", "step_eV")))
+    energy = sp.Grid.parse(values["grid"], "settings.grid").energies()
     rows = site_rows(cell, sorted(int(i) for i in sites.get_list()), spectra, failures, energy)
     engines = {
         "pw": engine_name(ground_parameters.get_dict()),

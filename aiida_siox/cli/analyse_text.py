@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from aiida_siox.cli.common import number, print_table
+from aiida_siox.cli.output.numbers import number
+from aiida_siox.cli.output.tables import print_table
 from aiida_siox.report.figures.analysis_common import Source, seed_words
 
 Attributes = Mapping[str, Any]

@@ -8,7 +8,8 @@ from typing import Any
 import click
 import numpy as np
 
-from aiida_siox.cli.common import number, print_table
+from aiida_siox.cli.output.numbers import number
+from aiida_siox.cli.output.tables import print_table
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.spectrum import SpectrumData

@@ -13,16 +13,15 @@ from aiida.common.links import LinkType
 
 from aiida_siox.cli.common import (
     describe,
-    emit_json,
     json_option,
     load_node,
     named_outputs,
-    number,
-    print_table,
     process_class_name,
     user_errors,
     with_profile,
 )
+from aiida_siox.cli.output.numbers import number
+from aiida_siox.cli.output.tables import emit_json, print_table
 from aiida_siox.cli.reference import print_comparison
 from aiida_siox.cli.structures import (
     acceptance_of,
@@ -222,12 +221,6 @@ def print_site_table(node: orm.Node, summary: dict[str, Any], energies: bool) ->
         f"Spectra: {len(energy)} energies from {energy[0]:.1f} to {energy[-1]:.1f} eV. g(R): {len(r)} bins to "
         f"{r[-1]:.2f} Å, σ {summary['sigma_angstrom']} Å. All numbers: aiida-siox show {node.pk} --json"
     )
-
-
-def protocol_text(summary: Mapping[str, Any]) -> str:
-    """Return the protocol with the settings that differ from it."""
-    changed = summary.get("changed") or []
-    return f"protocol {summary['protocol']}" + (f" with other {', '.join(map(str, changed))}" if changed else "")
 
 
 def white_line_of(energy: np.ndarray, spectrum: np.ndarray) -> float:

@@ -44,6 +44,8 @@ Temperature = Annotated[Number, Field(gt=0, le=100_000)]
 class Dynamics(Checked):
     """What a melt-quench is made of, with the units in the names."""
 
+    remedy = "take them from a protocol"
+
     timestep_fs: Annotated[
         Number,
         Field(gt=0, le=1, description="above 0 up to 1 fs (at 5000 K a melt of SiO2 gains energy at 1, diverges at 2)"),
@@ -75,7 +77,7 @@ class Dynamics(Checked):
         if self.fixed_volume and free_below is not None:
             raise ValueError(f"`{FREE_BELOW}` is {free_below} although `fixed_volume` is true: take one of them out")
         if not self.fixed_volume and free_below is None:
-            raise ValueError(f"`{FREE_BELOW}` is missing: with `fixed_volume: false` it is needed")
+            raise ValueError(f"`{FREE_BELOW}` is missing: it is needed with `fixed_volume: false`")
         if free_below is not None and free_below < self.final_temperature_K:
             raise ValueError(
                 f"`{FREE_BELOW}` {free_below} is below final_temperature_K {self.final_temperature_K}: "
@@ -187,6 +189,29 @@ def data_file(atoms: Atoms, charges: Mapping[str, float] | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def stage_lines(stage: Stage, parameters: Mapping[str, Any]) -> list[str]:
+    """Return the commands of one stage: left out where its last step is behind, it stops the job at a timeout.
+
+    :param parameters: see :class:`Dynamics`.
+    """
+    t_damp, p_damp = parameters["temperature_damping_ps"], parameters["pressure_damping_ps"]
+    fix = f"fix {stage.name} all {stage.ensemble} temp {stage.start_K:g} {stage.end_K:g} {t_damp:g}"
+    if stage.ensemble == "npt":
+        fix += f" iso {parameters['pressure_bar']:g} {parameters['pressure_bar']:g} {p_damp:g}"
+    return [
+        f'if "${{now}} < {stage.last}" then &',
+        f"  \"print '{STAGE_MARK} {stage.name}'\" &",
+        f'  "{fix}" &',
+        f'  "run {stage.last} upto start {stage.first} stop {stage.last}"',
+        f'if "${{now}} < {stage.last}" then &',
+        f'  "write_restart {RESTART_PREFIX}*{RESTART_SUFFIX}" &',
+        f"  \"print '{STOP_MARK} {stage.name}'\" &",
+        '  "quit 0"',
+        # only now: the restart file above keeps the state of the thermostat
+        f'if "$(is_defined(fix,{stage.name}))" then "unfix {stage.name}"',
+    ]
+
+
 def melt_quench_script(
     species: list[str],
     potential: Potential,
@@ -211,7 +236,6 @@ def melt_quench_script(
     iterations = int(parameters["minimize_max_iterations"])
     minimise = f"minimize {energy:g} {force:g} {iterations} {10 * iterations}"
     melt = parameters["melt_temperature_K"]
-    t_damp, p_damp = parameters["temperature_damping_ps"], parameters["pressure_damping_ps"]
     pressure = parameters["pressure_bar"]
     lines = ["units metal", f"atom_style {potential.atom_style}", "boundary p p p"]
     lines.append(f"read_restart {START_RESTART_FILE}" if restart else f"read_data {DATA_FILE}")
@@ -244,21 +268,7 @@ def melt_quench_script(
             "dump_modify trajectory sort id format float %.6f",
         ]
     for stage in stages:
-        fix = f"fix {stage.name} all {stage.ensemble} temp {stage.start_K:g} {stage.end_K:g} {t_damp:g}"
-        if stage.ensemble == "npt":
-            fix += f" iso {pressure:g} {pressure:g} {p_damp:g}"
-        lines += [
-            f'if "${{now}} < {stage.last}" then &',
-            f"  \"print '{STAGE_MARK} {stage.name}'\" &",
-            f'  "{fix}" &',
-            f'  "run {stage.last} upto start {stage.first} stop {stage.last}"',
-            f'if "${{now}} < {stage.last}" then &',
-            f'  "write_restart {RESTART_PREFIX}*{RESTART_SUFFIX}" &',
-            f"  \"print '{STOP_MARK} {stage.name}'\" &",
-            '  "quit 0"',
-            # only now: the restart file above keeps the state of the thermostat
-            f'if "$(is_defined(fix,{stage.name}))" then "unfix {stage.name}"',
-        ]
+        lines += stage_lines(stage, parameters)
     if parameters["trajectory_interval_ps"] > 0:
         lines.append("undump trajectory")
     if not parameters["fixed_volume"]:

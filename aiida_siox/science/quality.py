@@ -15,7 +15,7 @@ from aiida_siox.checked import Checked, Count, Fraction, Number, OneOf, Whole
 
 from .cells import density_g_cm3
 from .composition import at_composition, composition_x, format_formula
-from .diffraction import first_sharp_peak, shortest_reciprocal_vector, structure_factors
+from .diffraction import Scattering, first_sharp_peak, shortest_reciprocal_vector, structure_factors
 from .neighbours import (
     coordination,
     coordination_histogram,
@@ -40,13 +40,7 @@ def _against_composition(points: Any) -> Any:
 
 Length = Annotated[Number, Field(gt=0, le=6)]
 Neighbours = Annotated[Whole, Field(ge=0, le=20)]
-ScatteringVector = Annotated[Number, Field(gt=0, le=60)]
-QStep = Annotated[Number, Field(gt=0, le=1)]
 PartOfVolume = Annotated[Any, BeforeValidator(_against_composition)]
-FirstPeak = Annotated[
-    tuple[ScatteringVector, ScatteringVector],
-    Field(description="the lowest and highest q in Å⁻¹ such as [1.0, 2.2]"),
-]
 
 
 class Rule(Checked):
@@ -127,26 +121,10 @@ class Angles(Checked):
     n_bins: Annotated[Count, Field(le=18_000)]
 
 
-class Scattering(Checked):
-    """Structure factors, Å⁻¹."""
-
-    q_max: ScatteringVector
-    q_step: QStep
-    q_width: QStep
-    first_peak: FirstPeak
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        window = list(self.first_peak)
-        if window[0] >= window[1]:
-            raise ValueError(f"`first_peak` must have its lowest q first, got {window}")
-        if window[1] > self.q_max:
-            raise ValueError(f"`first_peak` {window} ends above `q_max` {self.q_max}: lower it, or raise q_max")
-        return self
-
-
 class Parameters(Checked):
     """What :func:`analyse` works with."""
+
+    remedy = "take them from a protocol"
 
     cutoff_si_o_angstrom: Length
     cutoff_si_si_angstrom: Length

@@ -60,8 +60,11 @@ class TestBroaden:
         [
             ({"gamma_eV": 0.5}, "would show structure that is not there"),
             ({"grid": {**GRID, "energy_max_eV": 1950.0}}, r"1840\.00 to 1950\.00 eV are asked for"),
-            ({"grid": {**GRID, "energy_max_eV": 1830.0}}, "no energy grid from 1840"),
-            ({"grid": {"energy_min_eV": 1840.0}}, "`grid` lacks energy_max_eV, step_eV"),
+            (
+                {"grid": {**GRID, "energy_max_eV": 1830.0}},
+                r"is empty: energy_max_eV \(1830\) must be above energy_min_eV \(1840\)",
+            ),
+            ({"grid": {"energy_min_eV": 1840.0}}, "`grid` lacks `energy_max_eV`, `step_eV`"),
         ],
     )
     def test_refused(self, given, message):

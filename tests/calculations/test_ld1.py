@@ -123,13 +123,13 @@ def change(**entries):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (change(inputp=None), "`parameters.inputp` is missing"),
+        (change(inputp=None), "`parameters` lacks `inputp`"),
         (change(extra={}), "unknown key `parameters.extra`"),
-        (change(input__zed=None), "`parameters.input.zed` is missing"),
+        (change(input__zed=None), "`parameters.input` lacks `zed`"),
         (change(input__iswitch=1), "`parameters.input.iswitch` must be 3: a pseudopotential is generated, got 1"),
         (change(input__title="it's"), "input.title"),
         (change(input__prefix="x"), "file names are set"),
-        (change(inputp__lpaw=None), "`parameters.inputp.lpaw` is missing"),
+        (change(inputp__lpaw=None), "`parameters.inputp` lacks `lpaw`"),
         (change(inputp__lpaw=1), "must be true (PAW) or false (ultrasoft), got 1"),
         (change(inputp__pseudotype=2), "`parameters.inputp.pseudotype` must be 3, got 2"),
         (change(inputp__lgipaw_reconstruction=True), "belong together"),

@@ -139,7 +139,7 @@ class TestModels:
             broadening_from_dict(values)
 
     def test_missing_parameter_and_wrong_material(self):
-        with pytest.raises(ValueError, match=r"`broadening\.gaussian_fwhm_eV` is missing"):
+        with pytest.raises(ValueError, match=r"`broadening` lacks `gaussian_fwhm_eV`"):
             broadening_from_dict({"model": "constant", "gamma_eV": 1.0})
         with pytest.raises(ValueError, match=r"material` must be one of element, compound, got 'oxide'"):
             broadening_from_dict({**seah_dench().to_dict(), "material": "oxide"})

@@ -138,5 +138,5 @@ def test_charges_stand_in_the_data_file():
 
 
 def test_validation_names_what_is_missing():
-    with pytest.raises(ValueError, match=r"`timestep_fs`, .* are missing"):
+    with pytest.raises(ValueError, match=r"the input lacks `timestep_fs`, .*: take them from a protocol"):
         Dynamics.parse({"fixed_volume": True})

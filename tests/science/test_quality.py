@@ -310,10 +310,10 @@ def test_valid_parameters():
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        (without("longest_ring"), "`longest_ring` is missing: take what a protocol has"),
-        (without("rdf.n_bins"), r"`rdf\.n_bins` is missing"),
-        (without("rules.void.action"), r"`rules\.void\.action` is missing"),
-        (without("rules.void"), r"`rules\.void` is missing"),
+        (without("longest_ring"), "the input lacks `longest_ring`: take them from a protocol"),
+        (without("rdf.n_bins"), r"`rdf` lacks `n_bins`"),
+        (without("rules.void.action"), r"`rules\.void` lacks `action`"),
+        (without("rules.void"), r"`rules` lacks `void`"),
         (with_value("longest_rings", 5), r"unknown key `longest_rings` \(value 5\): did you mean `longest_ring`\?"),
         (with_value("rules.voids", {}), r"unknown key `rules\.voids` .* did you mean `void`\?"),
         (with_value("rdf.xyzzy", 1), r"unknown key `rdf\.xyzzy` \(value 1\): Valid: n_bins, r_max_angstrom, sigma"),
