@@ -99,8 +99,6 @@ def pseudo(element, z_valence):
 def collect_sites(
     requested=(1, 2, 3, 4), failed=(), settings=None, structure=None, run=raw_collect, hole_electrons=None, **spectra_of
 ):
-    requested=(1, 2, 3, 4), failed=(), settings=None, structure=None, run=raw_collect, hole_electrons=None, **spectra_of
-):
     """Run collect for the sites of `chain`."""
     values = StructureTargetsWorkChain.get_protocol_inputs("fast", {"settings": settings or {}})["settings"]
     charges = orm.ArrayData()
