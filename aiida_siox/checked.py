@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import types
 from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
 import pydantic
 from pydantic import Field, Strict
@@ -51,6 +51,9 @@ class Checked(pydantic.BaseModel):
     A validator that compares several values raises ValueError with a sentence without its full stop. One that begins
     with a key in backquotes gets the path of that key: `` `n_points` must be ...``.
     """
+
+    #: What to do about missing keys, for the message.
+    remedy: ClassVar[str] = ""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True)
 
@@ -99,11 +102,16 @@ def explain(exception: pydantic.ValidationError, model: type[pydantic.BaseModel]
     for error in errors:
         if error["type"] == "missing" and isinstance(error["loc"][-1], int):  # a list that is too short
             error |= {"type": "too_short", "loc": error["loc"][:-1]}
-    missing = [_dotted(path, error["loc"]) for error in errors if error["type"] == "missing"]
+    missing: dict[str, list[str]] = {}
+    for error in errors:
+        if error["type"] == "missing":
+            missing.setdefault(_dotted(path, error["loc"][:-1]), []).append(str(error["loc"][-1]))
     sentences = [_sentence(error, model, path) for error in errors if error["type"] != "missing"]
-    if missing:
-        names = ", ".join(f"`{name}`" for name in missing)
-        sentences.append(f"{names} {'is' if len(missing) == 1 else 'are'} missing: take what a protocol has.")
+    remedy = f": {model.remedy}" if issubclass(model, Checked) and model.remedy else ""
+    for place, keys in missing.items():
+        sentences.append(
+            f"{f'`{place}`' if place else 'the input'} lacks {', '.join(f'`{key}`' for key in keys)}{remedy}."
+        )
     return " ".join(dict.fromkeys(sentences))
 
 
@@ -219,23 +227,23 @@ def _words(field: FieldInfo) -> str:
     if origin is tuple and Ellipsis not in parts:
         return f"a list of {len(parts)}, each {describe(FieldInfo.from_annotation(parts[0]))}"
     if origin in (list, tuple):
-        return f"a list{_range(field, ' values')}, each {describe(FieldInfo.from_annotation(parts[0]))}"
+        few = {getattr(mark, "min_length", None) for mark in field.metadata} - {None}
+        most = "one or more, " if few else ""
+        return f"a list, {most}each {describe(FieldInfo.from_annotation(parts[0]))}"
     if inner := _model_of(field):
         return f"a mapping with {', '.join(inner.model_fields)}"
     if origin is dict:
-        return f"a mapping{_range(field, ' keys')} to values, each {describe(FieldInfo.from_annotation(parts[1]))}"
+        return f"a mapping to values, each {describe(FieldInfo.from_annotation(parts[1]))}"
     return "something else"
 
 
-def _range(field: FieldInfo, unit: str = "") -> str:
-    """Return the limits that stand on a field: ` above 0 up to 5`."""
-    limits: dict[str, float] = {}
-    for mark in field.metadata:
-        for key in ("gt", "ge", "lt", "le", "min_length", "max_length"):
-            if (limit := getattr(mark, key, None)) is not None:
-                limits[key.replace("min_length", "ge").replace("max_length", "le")] = limit
+def _range(field: FieldInfo) -> str:
+    """Return the limits that stand on a number: ` above 0 up to 5`."""
+    limits = {key: limit for mark in field.metadata for key, limit in _limits(mark).items()}
     low = f" above {limits['gt']:.10g}" if "gt" in limits else f" from {limits['ge']:.10g}" if "ge" in limits else ""
     high = f" below {limits['lt']:.10g}" if "lt" in limits else f" up to {limits['le']:.10g}" if "le" in limits else ""
-    if "ge" in limits and limits["ge"] == limits.get("le"):
-        return f" of {limits['ge']:.10g}{unit}"
-    return f"{low}{' on' if 'ge' in limits and not high else ''}{high}{unit}" if limits else ""
+    return f"{low}{' on' if 'ge' in limits and not high else ''}{high}"
+
+
+def _limits(mark: Any) -> dict[str, float]:
+    return {key: limit for key in ("gt", "ge", "lt", "le") if (limit := getattr(mark, key, None)) is not None}

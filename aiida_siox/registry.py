@@ -12,7 +12,8 @@ T = TypeVar("T")
 
 def nearest(word: str, valid: Collection[str]) -> str:
     """Return the sentence that names the valid word nearest to a wrong one, and all valid words."""
-    close = difflib.get_close_matches(str(word), list(valid), n=1, cutoff=0.4)
+    longer = sorted((name for name in valid if len(word) > 3 and name.startswith(word)), key=len)
+    close = longer or difflib.get_close_matches(word, list(valid), n=1, cutoff=0.4)
     hint = f"did you mean `{close[0]}`? " if close else ""
     return f"{hint}Valid: {', '.join(sorted(valid))}."
 

@@ -2,15 +2,21 @@
 
 import pathlib
 import sys
+import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+from aiida.common.warnings import AiidaDeprecationWarning
+
 from aiida_siox import __version__
+
+warnings.simplefilter("ignore", AiidaDeprecationWarning)  # autodoc looks at every attribute of the node classes
 
 project = "aiida-siox"
 author = "The aiida_siox developers"
 version = release = __version__
-extensions = ["myst_parser", "workchain_pages"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "workchain_pages", "reference_pages"]
+autodoc_typehints = "description"
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 html_theme = "furo"

@@ -13,8 +13,8 @@ from aiida_siox.data.site import SiteData
 query = orm.QueryBuilder()
 query.append(
     SiteData,
-    filters={"attributes.n_oxygen": 2, "attributes.valence_e": {">": 1.5}},
-    project=["id", "attributes.formula", "attributes.site_index", "attributes.valence_e", "attributes.protocol"],
+    filters={"attributes.coordination.O": 2, "attributes.valence": {">": 1.5}},
+    project=["id", "attributes.formula", "attributes.site_index", "attributes.valence", "attributes.protocol"],
 )
 sites = query.all()
 print(f"{len(sites)} sites with n_O = 2 and a valence above 1.5 e")
@@ -34,5 +34,4 @@ query.append(orm.StructureData, filters={"id": structure.pk}, tag="structure")
 query.append(orm.CalcFunctionNode, filters=collect, with_incoming="structure", tag="collect")
 query.append(SiteData, filters={"attributes.status": "done"}, with_incoming="collect", project="*")
 for site in query.all(flat=True):
-    peak = site.energy[site.spectrum.argmax()]
-    print(f"{structure.get_formula()}, site {site.base.attributes.get('site_index')}: white line at {peak:.2f} eV")
+    print(f"{structure.get_formula()}, site {site.site_index}: white line at {site.spectrum.white_line:.2f} eV")

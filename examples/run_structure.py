@@ -35,5 +35,6 @@ if "site_table" not in outputs:
     sys.exit(f"{node.process_label}<{node.pk}> failed: {node.exit_message}")
 
 print(f"SiteTableData<{outputs['site_table'].pk}>, protocol fast")
-for site in outputs["site_table"].rows():
-    print(site["index"], site["status"], f"{site['n_oxygen']} O", f"valence {site['valence_e']:+.2f} e")
+table = outputs["site_table"]
+for row, n_oxygen in zip(table.rows(), table.n_ligands, strict=True):
+    print(row.site_index, row.reason or "done", f"{n_oxygen} O", f"valence {row.properties['valence'][0]:+.2f} e")

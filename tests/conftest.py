@@ -4,10 +4,46 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+import sys
 
 import pytest
 
 pytest_plugins = ("aiida.tools.pytest_fixtures", "tests.mocks.fixtures")
+
+
+#: Executable and plugin of each engine.
+ENGINES = {
+    "lmp": ("lmp", "siox.melt_quench"),
+    "ld1": ("ld1.x", "siox.ld1"),
+    "pw": ("pw.x", "quantumespresso.pw"),
+    "pp": ("pp.x", "quantumespresso.pp"),
+    "xspectra": ("xspectra.x", "siox.xspectra"),
+    "bader": ("siox-bader", "siox.bader"),
+    "train": ("siox-train", "siox.train"),
+}
+#: Engines that run beside the mock ones.
+BESIDE_MOCKS = ("lmp", "ld1")
+
+
+def installed(executable: str) -> str | None:
+    """Return the path of an executable on the PATH or beside Python, None if there is none."""
+    return shutil.which(executable) or shutil.which(executable, path=str(pathlib.Path(sys.executable).parent))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Fail tests that run engines where one is missing."""
+    engines = set(ENGINES) if item.get_closest_marker("engine") else set()
+    engines |= set(BESIDE_MOCKS) if item.get_closest_marker("mock") else set()
+    missing = sorted(ENGINES[engine][0] for engine in engines if installed(ENGINES[engine][0]) is None)
+    assert not missing, f"{', '.join(missing)} not installed: run `make engines`"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs processes with mock engines, before ``-m`` chooses."""
+    for item in items:
+        if "mock_engines" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.mock)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -42,28 +78,14 @@ def computer(aiida_profile, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def engine_code(computer):
-    """Return a factory ``engine_code('pw')`` of InstalledCode nodes for the executables found on the PATH."""
+    """Return a factory ``engine_code('pw')`` of InstalledCode nodes for the executables found on the PATH.
+
+    One that is not installed has a path where nothing is: enough for whatever does not run it.
+    """
     from aiida import orm
 
-    names = {
-        "lmp": ("lmp", "siox.melt_quench"),
-        "ld1": ("ld1.x", "siox.ld1"),
-        "pw": ("pw.x", "quantumespresso.pw"),
-        "pp": ("pp.x", "quantumespresso.pp"),
-        "xspectra": ("xspectra.x", "siox.xspectra"),
-        "bader": ("siox-bader", "siox.bader"),
-        "train": ("siox-train", "siox.train"),
-    }
-
     def factory(engine: str) -> orm.InstalledCode:
-        executable, plugin = names[engine]
-        path = shutil.which(executable)
-        if path is None:
-            import sys
-
-            beside = pathlib.Path(sys.executable).parent / executable
-            path = str(beside) if beside.is_file() else None
-        assert path is not None, f"{executable} is not installed: run `make engines`"
+        executable, plugin = ENGINES[engine]
         label = f"siox-{engine}"
         try:
             return orm.load_code(f"{label}@{computer.label}")
@@ -71,7 +93,7 @@ def engine_code(computer):
             return orm.InstalledCode(
                 label=label,
                 computer=computer,
-                filepath_executable=path,
+                filepath_executable=installed(executable) or f"/not/installed/{executable}",
                 default_calc_job_plugin=plugin,
                 with_mpi=False,
                 prepend_text="export OMP_NUM_THREADS=1",

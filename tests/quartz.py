@@ -10,10 +10,11 @@ import numpy as np
 
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.parsers.raw.xspectra import normalised_weights, parse_save_file, parse_spectrum, parse_stdout
+from tests.factories import make_spectrum
 
 FOLDER = pathlib.Path(__file__).parent / "mocks" / "data"
 
-#: Total energies of FACTS for this run: 50/400 Ry, SCF mesh 1×1×1, full core hole.
+#: Total energies of docs/develop/engine_facts.md for this run: 50/400 Ry, SCF mesh 1×1×1, full core hole.
 ENERGIES = {
     "ground_Ry": -391.10607781,
     "hole_Ry": -388.22426609,
@@ -29,37 +30,29 @@ def text(name: str) -> str:
     return gzip.decompress((FOLDER / f"{name}.gz").read_bytes()).decode()
 
 
-def quartz_spectrum(**attributes: Any) -> SpectrumData:
-    """Return an unstored node with the coefficients of the three polarisations, converged for 0.8 eV."""
+def quartz_spectrum(gamma_eV: float = 0.8, **attributes: Any) -> SpectrumData:
+    """Return an unstored node with the coefficients of the three polarisations, which converged for 0.8 eV."""
     saved = [parse_save_file(text(f"lanczos_{i}.sav")) for i in range(3)]
-    curves = [parse_spectrum(text(f"xanes_{i}.dat")) for i in range(3)]
     n_max = max(one["a"].shape[1] for one in saved)
-    spectrum = SpectrumData()
-    for key in ("a", "b"):
-        padded = [np.pad(one[key], ((0, 0), (0, n_max - one[key].shape[1]))) for one in saved]
-        spectrum.set_array(key, np.array(padded))
-    for key in ("norm", "n_iterations"):
-        spectrum.set_array(key, np.array([one[key] for one in saved]))
-    spectrum.set_array("weights", normalised_weights(parse_stdout(text("polarisation_0.out"))["weights"]))
-    spectrum.set_array("energy_xspectra", curves[0][0])
-    spectrum.set_array("sigma", np.array([sigma for _, sigma in curves]))
-    spectrum.base.attributes.set_many(
-        {
-            "site_index": 0,
-            "formula": "O6Si3",
-            "treatment": "fch",
-            "structure_digest": "quartz",
-            "energies": ENERGIES,
+    coefficients = {
+        key: np.array([np.pad(one[key], ((0, 0), (0, n_max - one[key].shape[1]))) for one in saved]) for key in "ab"
+    }
+    coefficients |= {key: np.array([one[key] for one in saved]) for key in ("norm", "n_iterations")}
+    coefficients["weights"] = normalised_weights(parse_stdout(text("polarisation_0.out"))["weights"])
+    return make_spectrum(
+        coefficients=coefficients,
+        energies=ENERGIES,
+        run={
             "energy_zero_eV": saved[0]["fermi_energy_eV"],
             "core_energy_eV": saved[0]["core_energy_eV"],
             "check_interval": 10,
-            "gamma_eV": 0.8,
             "terminator": True,
-            "cut_occ_states": True,
-            "smooth_eV": 0.1,
-            "engines": {"pw": "6.7MaX", "xspectra": "6.7MaX"},
-            "polarisations": np.eye(3).tolist(),
-            **attributes,
-        }
+            "gamma_eV": gamma_eV,
+        },
+        **{"site_index": 0, **attributes},
     )
-    return spectrum
+
+
+def engine_curve() -> np.ndarray:
+    """Return the polarisation mean that xspectra.x wrote itself, at ``factories.ENERGY``."""
+    return np.mean([parse_spectrum(text(f"xanes_{i}.dat"))[1] for i in range(3)], axis=0)

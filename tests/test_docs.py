@@ -11,13 +11,57 @@ import pytest
 DOCS = pathlib.Path(__file__).parent.parent / "docs"
 
 
-@pytest.fixture(scope="module")
-def pages():
-    """Return the extension that writes the pages."""
-    spec = importlib.util.spec_from_file_location("workchain_pages", DOCS / "workchain_pages.py")
+def load(path: pathlib.Path):
+    """Import a script of the documentation."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """Return the extension that writes the pages of WorkChains and CalcJobs."""
+    return load(DOCS / "workchain_pages.py")
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """Return the extension that writes the pages of commands and modules."""
+    return load(DOCS / "reference_pages.py")
+
+
+def test_page_of_the_commands(reference):
+    """Every command with all of its options."""
+    from aiida_siox.cli import COMMANDS
+
+    text = reference.command_page()
+    for name in COMMANDS:
+        assert f"`aiida-siox {name}`\n" in text
+    assert "#### `aiida-siox run structure`\n" in text
+    assert "| `--sites TEXT` | Indices of the absorbers" in text
+
+
+def test_pages_of_the_modules(reference):
+    """Every module of the package once, by folder."""
+    found = reference.modules()
+    names = [name for names in found.values() for name in names]
+    assert len(names) == len(set(names)) == len(list((DOCS.parent / "aiida_siox").rglob("*.py")))
+    assert "aiida_siox.registry" in found["aiida_siox"]
+    assert "aiida_siox.parsers.raw.ld1" in found["parsers"]
+    assert ".. automodule:: aiida_siox.materials.material" in reference.module_page("materials", found["materials"])
+
+
+def test_pictures_are_those_of_the_script():
+    """The pictures of the architecture are drawn by their script, and every folder of the package is a layer."""
+    draw = load(DOCS / "develop" / "draw.py")
+    for name, picture in draw.PICTURES.items():
+        assert (DOCS / "develop" / name).read_text() == picture(), f"python docs/develop/draw.py: {name} has changed"
+    layers = {name for layer in draw.LAYERS for names, _ in layer for name in names.split(", ")}
+    package = DOCS.parent / "aiida_siox"
+    assert layers == {
+        path.stem for path in package.iterdir() if path.name[0] not in "_." and path.suffix in ("", ".py")
+    }
 
 
 @pytest.mark.parametrize("name", ["siox.study", "siox.structure_targets", "siox.melt_quench", "siox.atomic_data"])
@@ -55,6 +99,7 @@ def test_every_page_is_in_the_index():
         if relative.parts[0] == "_build" or relative.parts[:2] in {
             ("reference", "workchains"),
             ("reference", "calcjobs"),
+            ("reference", "api"),
             ("validation", "tables"),  # included in a page
             ("structures", "tables"),
         }:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib.metadata
 import pathlib
 import subprocess
@@ -12,20 +13,25 @@ import pytest
 
 PACKAGE = pathlib.Path(__file__).parent.parent / "aiida_siox"
 
-#: For each layer the top-level packages and own subpackages that it must not import, even inside functions.
+#: From the bottom: what a folder or module of the package imports is in its own layer or one below.
+LAYERS = (
+    ("registry", "checked"),
+    ("materials",),
+    ("science",),
+    ("learning",),
+    ("data",),
+    ("calculations", "parsers"),
+    ("workflows",),
+    ("report",),
+    ("cli",),
+)
+LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
+AIIDA = {"aiida", "aiida_quantumespresso", "aiida_lammps", "aiida_pseudo"}
+#: Packages that parts of this one must not import, even inside functions.
 FORBIDDEN = {
-    "science": {"aiida", "torch", "aiida_quantumespresso", "aiida_lammps", "click", "rich"},
-    "learning": {"aiida", "aiida_quantumespresso", "aiida_lammps", "click", "rich"},
-    "parsers/raw": {"aiida", "torch", "aiida_quantumespresso", "aiida_lammps"},
-}
-ABOVE = {
-    "science": {"learning", "data", "calculations", "parsers", "workflows", "cli", "report"},
-    "learning": {"data", "calculations", "parsers", "workflows", "cli", "report"},
-    "data": {"calculations", "parsers", "workflows", "cli", "report"},
-    "calculations": {"workflows", "cli", "report"},
-    "parsers": {"workflows", "cli", "report"},
-    "workflows": {"cli", "report"},
-    "report": {"cli"},
+    **{part: {*AIIDA, "torch", "click", "rich"} for part in ("registry", "checked", "materials", "science")},
+    "learning": {*AIIDA, "click", "rich"},
+    "parsers/raw": {*AIIDA, "torch"},
 }
 ENTRY_POINTS = sorted(
     (
@@ -53,20 +59,31 @@ def imported_names(path: pathlib.Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("layer", FORBIDDEN)
-def test_layer_does_not_import(layer):
+def files_of(part: str) -> list[pathlib.Path]:
+    """Return the modules of a folder of the package, or the one of that name."""
+    return sorted((PACKAGE / part).rglob("*.py")) or [PACKAGE / f"{part}.py"]
+
+
+def test_every_part_is_in_a_layer():
+    parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
+    assert parts - {"__init__"} == set(LAYER_OF)
+
+
+@pytest.mark.parametrize("part", FORBIDDEN)
+def test_part_does_not_import(part):
     """Science and learning know nothing of AiiDA, science nothing of torch, raw parsers neither."""
-    for path in sorted((PACKAGE / layer).rglob("*.py")):
-        wrong = {name for name in imported_names(path) if name.split(".")[0] in FORBIDDEN[layer]}
+    for path in files_of(part):
+        wrong = {name for name in imported_names(path) if name.split(".")[0] in FORBIDDEN[part]}
         assert not wrong, f"{path.relative_to(PACKAGE)} imports {sorted(wrong)}"
 
 
-@pytest.mark.parametrize("layer", ABOVE)
-def test_no_import_runs_upwards(layer):
+@pytest.mark.parametrize("part", LAYER_OF)
+def test_no_import_runs_upwards(part):
     """No module imports from a layer above its own."""
-    for path in sorted((PACKAGE / layer).rglob("*.py")):
+    for path in files_of(part):
         own = {name.split(".")[1] for name in imported_names(path) if name.startswith("aiida_siox.")}
-        assert not own & ABOVE[layer], f"{path.relative_to(PACKAGE)} imports from {sorted(own & ABOVE[layer])}"
+        above = {name for name in own if LAYER_OF.get(name, -1) > LAYER_OF[part]}
+        assert not above, f"{path.relative_to(PACKAGE)} imports from {sorted(above)}"
 
 
 def test_bader_script_needs_neither_aiida_nor_torch():
@@ -123,3 +140,43 @@ def test_entry_point_loads(entry_point):
         assert issubclass(loaded, kinds[entry_point.group])
     else:
         assert callable(loaded)
+
+
+def imports_by_module() -> dict[str, set[str]]:
+    """Return the modules of the package that each module imports, at its top or inside functions.
+
+    A package counts only where something of its own is imported, not a module of it.
+    """
+    modules = {
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in PACKAGE.rglob("*.py")
+    }
+    found = {}
+    for name, path in modules.items():
+        imported = imported_names(path)
+        found[name] = {
+            each
+            for each in imported & set(modules) - {name}
+            if not (
+                modules[each].name == "__init__.py" and any(m.startswith(f"{each}.") for m in imported & set(modules))
+            )
+        }
+    return found
+
+
+def test_no_import_cycle():
+    """No module is needed, even inside a function, by one that it needs."""
+    graphlib.TopologicalSorter(imports_by_module()).prepare()
+
+
+def test_functions_and_files_are_short():
+    """No function has more than 80 lines, no file more than 450."""
+    long = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        text = path.read_text()
+        if text.count("\n") > 450:
+            long[str(path.relative_to(PACKAGE))] = text.count("\n")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 80:
+                long[f"{path.relative_to(PACKAGE)}: {node.name}"] = node.end_lineno - node.lineno + 1
+    assert long == {}

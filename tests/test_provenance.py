@@ -11,13 +11,14 @@ from aiida_quantumespresso.calculations.pw import PwCalculation
 
 from aiida_siox.calculations.ld1 import Ld1Calculation
 from aiida_siox.calculations.melt_quench import MeltQuenchCalculation
-from aiida_siox.calculations.tables import site_label
 from aiida_siox.calculations.xspectra import XspectraCalculation
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.science.site_row import site_label
+from tests.factories import make_row, make_site
 
 # the study runs ld1.x and LAMMPS; it runs once, in the worker that has test_study as well
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("mock_study")]
+pytestmark = pytest.mark.xdist_group("mock_study")
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "how-to" / "query.md"
 
@@ -42,7 +43,7 @@ def tables(mock_study):
 def test_every_finished_row_has_its_calculations(tables):
     for table in tables:
         inputs = table.creator.inputs
-        index = table.get_array("index")
+        index = table.site_index
         finished = {site_label(int(i)) for i in index[table.done]}
         assert set(inputs.spectra) == finished
         xspectra, pw = set(), set()
@@ -76,12 +77,10 @@ def test_rows_of_the_data_set_are_the_finished_rows(mock_study, tables):
     expected = sorted(
         (table.base.attributes.get("structure_digest"), int(i))
         for table in tables
-        for i in table.get_array("index")[table.done]
+        for i in table.site_index[table.done]
     )
     digests = [entry["structure_digest"] for entry in dataset.configurations]
-    found = sorted(
-        (digests[c], int(i)) for c, i in zip(dataset.configuration, dataset.get_array("site_index"), strict=True)
-    )
+    found = sorted((digests[c], int(i)) for c, i in zip(dataset.configuration, dataset.site_index, strict=True))
     assert found == expected
 
 
@@ -117,7 +116,7 @@ def test_documented_query_of_sites(blocks, mock_study):
     expected = {
         node.uuid
         for (node,) in orm.QueryBuilder().append(SiteData).iterall()
-        if node.base.attributes.get("n_oxygen") == 2 and node.base.attributes.get("valence_e") > 1.5
+        if node.base.attributes.get("coordination")["O"] == 2 and node.base.attributes.get("valence") > 1.5
     }
     assert {site.uuid for site in sites} == expected
     everything = orm.QueryBuilder().append(SiteData).count()
@@ -127,9 +126,7 @@ def test_documented_query_of_sites(blocks, mock_study):
 def test_documented_query_finds_a_site_that_is_there(blocks, aiida_profile):
     nodes = {}
     for n_oxygen, valence in ((2, 1.6), (2, 1.5), (3, 1.6)):
-        node = SiteData()
-        node.set_array("rdf", np.zeros(1))
-        node.base.attributes.set_many({"n_oxygen": n_oxygen, "valence_e": valence, "status": "done"})
+        node = make_site(make_row(0, np.ones(3), n_ligands=n_oxygen, valence=valence))
         nodes[n_oxygen, valence] = node.store()
     uuids = {site.uuid for site in run_block(blocks, "two oxygen neighbours")["sites"]}
     assert nodes[2, 1.6].uuid in uuids
@@ -139,7 +136,7 @@ def test_documented_query_finds_a_site_that_is_there(blocks, aiida_profile):
 def test_documented_query_of_spectra(blocks, tables):
     for table in tables:
         spectra = run_block(blocks, "spectra of one configuration", structure_uuid=table.structure.uuid)["spectra"]
-        assert [spectrum.site_index for spectrum in spectra] == table.get_array("index")[table.done].tolist()
+        assert [spectrum.site_index for spectrum in spectra] == table.site_index[table.done].tolist()
         assert {spectrum.uuid for spectrum in spectra} == {node.uuid for node in table.creator.inputs.spectra.values()}
 
 

@@ -16,12 +16,12 @@ import yaml
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.learning import metrics, probes
 from aiida_siox.learning.analysis import run_part
 from aiida_siox.learning.novelty import NoveltyReference
 from aiida_siox.learning.sites import SiteSet
 from aiida_siox.workflows.analysis import AnalysisProtocol
+from tests.factories import make_row, make_table
 from tests.learning.toy import toy_novelty
 
 pytestmark = pytest.mark.xdist_group("reference_data")
@@ -108,7 +108,7 @@ class TestMeltOfATable:
         collect = orm.CalcFunctionNode()
         collect.base.links.add_incoming(structure.store(), LinkType.INPUT_CALC, "structure")
         collect.store()
-        table = SiteTableData()
+        table = make_table([make_row(0, np.ones(3))], np.arange(3))
         table.base.links.add_incoming(collect, LinkType.CREATE, "site_table")
         return table.store(), structure
 

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 from aiida import orm
 from aiida.engine import calcfunction
 
-from aiida_siox.calculations.tables import site_label
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science import spectra as sp
 from aiida_siox.science.digest import mapping_digest
+from aiida_siox.science.site_row import SiteRow
 
 
 def energy_grid(grid: dict[str, float] | None) -> np.ndarray | None:
     """Return the total energies of ``energy_min_eV``, ``energy_max_eV`` and ``step_eV``; None for none."""
-    if grid is None:
-        return None
-    keys = ("energy_min_eV", "energy_max_eV", "step_eV")
-    missing = [key for key in keys if key not in grid]
-    if missing:
-        raise ValueError(f"`grid` lacks {', '.join(missing)}: it needs {', '.join(keys)}.")
-    return sp.energy_grid(*(float(grid[key]) for key in keys))
+    return None if grid is None else sp.Grid.parse(grid, "grid").energies()
 
 
 @calcfunction
@@ -40,22 +35,7 @@ def broaden(spectrum: SpectrumData, parameters: orm.Dict, version: orm.Int) -> S
     """
     del version
     values = parameters.get_dict()
-    model = spectrum.resolve(values["broadening"])
-    energy = energy_grid(values.get("grid"))
-    energy = spectrum.energy if energy is None else energy
-    broadened = SpectrumData()
-    for name in spectrum.get_arraynames():
-        broadened.set_array(name, spectrum.get_array(name))
-    broadened.set_array("energy_xspectra", energy - spectrum.offset)
-    broadened.set_array("sigma", spectrum.broadened_polarisations(model, energy))
-    for key, value in spectrum.base.attributes.all.items():
-        if not key.startswith(("array|", "default_")):
-            broadened.base.attributes.set(key, value)
-    low, high = spectrum.converged_range
-    broadened.base.attributes.set_many(
-        {"broadening": model.to_dict(), "converged_range_eV": [low - spectrum.offset, high - spectrum.offset]}
-    )
-    return broadened
+    return spectrum.rebroadened(values["broadening"], energy_grid(values.get("grid")))
 
 
 @calcfunction
@@ -79,28 +59,20 @@ def broaden_table(
     values = parameters.get_dict()
     grid = energy_grid(values.get("grid"))
     energy = site_table.energy if grid is None else grid
-    index, done = site_table.get_array("index"), site_table.done
-    rows = np.full((len(index), len(energy)), np.nan)
+    rows: list[SiteRow] = []
     used: list[dict[str, Any]] = []
-    for row in np.flatnonzero(done):
-        label = site_label(int(index[row]))
-        if label not in spectra:
-            raise ValueError(f"`spectra` lacks {label}, a finished site of the table: pass table.site_spectra.")
-        model = spectra[label].resolve(values["broadening"])
-        rows[row] = spectra[label].broadened(model, energy)
-        used.append(model.to_dict())
+    for row in site_table.rows():
+        if row.done and row.label not in spectra:
+            raise ValueError(f"`spectra` lacks {row.label}, a finished site of the table: pass table.site_spectra.")
+        if row.done:
+            model = spectra[row.label].resolve(values["broadening"])
+            row = dataclasses.replace(row, spectrum=spectra[row.label].broadened(model, energy))
+            used.append(model.to_dict())
+        rows.append(row)
     if not used:
         raise ValueError("no site of the table is finished: there is nothing to broaden.")
     if any(model != used[0] for model in used):
         raise ValueError("the sites converged for different half widths: give `broadening.gamma_eV` a value.")
-    table = SiteTableData()
-    for name in site_table.get_arraynames():
-        table.set_array(name, site_table.get_array(name))
-    table.set_array("energy_eV", energy)
-    table.set_array("spectra", rows)
-    for key, value in site_table.base.attributes.all.items():
-        if not key.startswith(("array|", "default_")):
-            table.base.attributes.set(key, value)
     digest = mapping_digest({"settings_digest": site_table.settings_digest, "broadening": used[0]})
-    table.base.attributes.set_many({"broadening": used[0], "gamma_eV": used[0]["gamma_eV"], "settings_digest": digest})
-    return table
+    changed = {"broadening": used[0], "gamma_eV": used[0]["gamma_eV"], "settings_digest": digest}
+    return SiteTableData.from_rows(rows, energy, site_table.axes, {**site_table.common, **changed})

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 from aiida import orm
 from aiida.common import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJob, CalcJobProcessSpec, calcfunction
 from aiida_pseudo.data.pseudo.upf import UpfData
+from pydantic import BeforeValidator, ConfigDict, Field, Strict, model_validator
 
+from aiida_siox.checked import Checked, Flag, Number, Positive, Whole, validated
 from aiida_siox.science.energies import core_correction
 from aiida_siox.science.logarithmic_derivatives import compare, ghost_levels
 from aiida_siox.science.upf import quantum_numbers
@@ -28,8 +29,6 @@ STATE_COLUMNS = 8
 GIPAW_COLUMNS = STATE_COLUMNS - 1
 #: Runs of ld1.x that make up the atomic data of silicon suboxides.
 RUNS = ("ground", "hole", "oxygen")
-
-_PLAIN_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*\.UPF$")
 
 
 def fortran_literal(value: Any) -> str:
@@ -66,17 +65,21 @@ def ld1_input(parameters: Mapping[str, Any], test: Mapping[str, Any] | None = No
         lines.append("/")
     states: Sequence[Sequence[Any]] = parameters["states"]
     lines.append(str(len(states)))
-    for label, n, l, occupation, energy, r_cut, r_cut_us, j in states:  # noqa: E741
-        lines.append(f"{label} {n:2d} {l:2d} {occupation:7.3f} {energy:8.3f} {r_cut:7.3f} {r_cut_us:7.3f} {j:4.1f}")
+    for *row, j in states:
+        lines.append(f"{_row(*row)} {j:4.1f}")
     if test is not None:
         lines += ["&test", "  nconf = 1", f"  configts(1) = {fortran_literal(configuration_of(states))}"]
         lines += [f"  {key} = {fortran_literal(test[key])}" for key in TEST_BASIS]
         lines.append("/")
     elif gipaw := parameters.get("gipaw_states"):
         lines += ["&test", "  nconf = 1", "/", str(len(gipaw))]
-        for label, n, l, occupation, energy, r_cut, r_cut_us in gipaw:  # noqa: E741
-            lines.append(f"{label} {n:2d} {l:2d} {occupation:7.3f} {energy:8.3f} {r_cut:7.3f} {r_cut_us:7.3f}")
+        lines += [_row(*row) for row in gipaw]
     return "\n".join(lines) + "\n"
+
+
+def _row(label: str, n: int, l: int, *numbers: float) -> str:  # noqa: E741
+    occupation, energy, r_cut, r_cut_us = numbers
+    return f"{label} {int(n):2d} {int(l):2d} {occupation:7.3f} {energy:8.3f} {r_cut:7.3f} {r_cut_us:7.3f}"
 
 
 def configuration_of(states: Sequence[Sequence[Any]]) -> str:
@@ -90,73 +93,104 @@ def configuration_of(states: Sequence[Sequence[Any]]) -> str:
     return " ".join(f"{label}{occupation:g}" for label, occupation in occupations.items())
 
 
-def check_parameters(parameters: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the parameters of one run, or None."""
-    expected = {*NAMELISTS, "states"}
-    if set(parameters) - {"gipaw_states"} != expected:
-        return f"parameters of ld1.x need exactly the keys {', '.join(sorted(expected))}; got {sorted(parameters)}."
-    for name in NAMELISTS:
-        for key, value in parameters[name].items():
-            try:
-                fortran_literal(value)
-            except ValueError as exception:
-                return f"`{name}.{key}`: {exception}"
-    for key in ("zed", "config", "dft"):
-        if key not in parameters["input"]:
-            return f"`input.{key}` is missing."
-    if parameters["input"].get("iswitch") != 3:
-        return "`input.iswitch` must be 3: a pseudopotential is generated."
-    inputp = parameters["inputp"]
-    if not isinstance(inputp.get("lpaw"), bool) or inputp.get("pseudotype") != 3:
-        return "`inputp.lpaw` must be true (PAW) or false (ultrasoft) and `inputp.pseudotype` 3."
-    if not _PLAIN_NAME.match(str(inputp.get("file_pseudopw", ""))):
-        return "`inputp.file_pseudopw` must be a plain file name that ends with `.UPF`."
-    owned = [key for key in inputp if key.startswith("file_") and key != "file_pseudopw"]
-    if owned or "prefix" in parameters["input"]:
-        return f"file names are set by the plugin, remove {', '.join(owned) or '`input.prefix`'}."
-    if not parameters["states"]:
-        return "`states` is empty: no projector would be made."
-    gipaw = parameters.get("gipaw_states", [])
-    if bool(gipaw) != bool(inputp.get("lgipaw_reconstruction", False)) or (gipaw and inputp["lpaw"]):
-        return (
-            "`gipaw_states` and `inputp.lgipaw_reconstruction` belong together and to ultrasoft sets: "
-            "PAW data hold their own partial waves."
-        )
-    for name, rows, columns in (
-        ("states", parameters["states"], STATE_COLUMNS),
-        ("gipaw_states", gipaw, GIPAW_COLUMNS),
-    ):
-        for row in rows:
-            numbers = [value for value in row[1:] if isinstance(value, int | float) and not isinstance(value, bool)]
-            if len(row) != columns or not isinstance(row[0], str) or len(numbers) != columns - 1:
-                return f"a row of `{name}` needs a label and {columns - 1} numbers, got {row!r}."
-            if any(value != int(value) for value in numbers[:2]):
-                return f"n and l of a row of `{name}` must be integers, got {row!r}."
-    return None
+def _literal(value: Any) -> Any:
+    fortran_literal(value)
+    return value
 
 
-def check_test(test: Mapping[str, Any]) -> str | None:
-    """Return what is wrong with the settings of a test, or None."""
-    keys = {*TEST_DERIVATIVES, *TEST_BASIS}
-    if set(test) != keys:
-        return f"`test` needs exactly the keys {', '.join(sorted(keys))}; got {sorted(test)}."
-    wrong = {key: value for key, value in test.items() if isinstance(value, bool) or not isinstance(value, int | float)}
-    if wrong:
-        return f"`test` takes numbers, got {wrong}."
-    for lower, upper, step in (("eminld", "emaxld", "deld"), ("ecutmin", "ecutmax", "decut")):
-        if not (test[lower] < test[upper] and test[step] > 0):
-            return f"`test` needs {lower} < {upper} and a positive {step}, got {test}."
-    if not (1 <= test["nld"] <= 4 and test["rlderiv"] > 0 and test["rm"] > test["rlderiv"]):
-        return f"`test` needs 1 to 4 channels (nld) and radii 0 < rlderiv < rm, got {test}."
-    return None
+Literals = Annotated[Any, BeforeValidator(_literal)]
+PlainName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\.UPF$", description="a plain file name that ends with `.UPF`")
+]
+Row = Annotated[
+    tuple[str, Whole, Whole, Number, Number, Number, Number, Number],
+    Field(description=f"a row with a label and {STATE_COLUMNS - 1} numbers, of which n and l are integers"),
+]
+GipawRow = Annotated[
+    tuple[str, Whole, Whole, Number, Number, Number, Number],
+    Field(description=f"a row with a label and {GIPAW_COLUMNS - 1} numbers, of which n and l are integers"),
+]
 
 
-def _validate_test(node: orm.Dict | None, _: Any) -> str | None:
-    return None if node is None else check_test(node.get_dict())
+class Input(Checked):
+    """Namelist `input`: these keys, and any other that ld1.x knows."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Literals]
+
+    zed: Positive
+    config: str
+    dft: str
+    iswitch: Annotated[Literal[3], Field(description="3: a pseudopotential is generated")]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_names(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "prefix" in values:
+            raise ValueError("file names are set by the plugin, remove `prefix`")
+        return values
 
 
-def _validate_parameters(node: orm.Dict | None, _: Any) -> str | None:
-    return None if node is None else check_parameters(node.get_dict())
+class InputP(Checked):
+    """Namelist `inputp`, likewise."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Literals]
+
+    lpaw: Annotated[bool, Strict(), Field(description="true (PAW) or false (ultrasoft)")]
+    pseudotype: Annotated[Literal[3], Field(description="3")]
+    file_pseudopw: PlainName
+    lgipaw_reconstruction: Flag = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_names(cls, values: Any) -> Any:
+        owned = [key for key in values if key.startswith("file_") and key != "file_pseudopw"]
+        if owned:
+            raise ValueError(f"file names are set by the plugin, remove {', '.join(owned)}")
+        return values
+
+
+class Ld1Parameters(Checked):
+    """Parameters of one run."""
+
+    input: Input
+    inputp: InputP
+    states: Annotated[list[Row], Field(min_length=1)]
+    gipaw_states: list[GipawRow] = []
+    core_level: Annotated[str, Field(pattern="^[1-7][SPDF]$", description="a level such as 1S")] = "1S"
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        asked = self.inputp.lgipaw_reconstruction
+        if bool(self.gipaw_states) != asked or (self.gipaw_states and self.inputp.lpaw):
+            raise ValueError(
+                "`gipaw_states` and `inputp.lgipaw_reconstruction` belong together and to ultrasoft sets: PAW data "
+                "hold their own partial waves"
+            )
+        return self
+
+
+class Ld1Test(Checked):
+    """The test of a pseudopotential, as ld1.x names it: radii in bohr, energies in Ry."""
+
+    nld: Annotated[Whole, Field(ge=1, le=4)]
+    rlderiv: Positive
+    eminld: Number
+    emaxld: Number
+    deld: Positive
+    ecutmin: Positive
+    ecutmax: Positive
+    decut: Positive
+    rm: Positive
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for lower, upper in (("eminld", "emaxld"), ("ecutmin", "ecutmax"), ("rlderiv", "rm")):
+            low, high = getattr(self, lower), getattr(self, upper)
+            if low >= high:
+                raise ValueError(f"`{lower}` ({low}) must be below `{upper}` ({high})")
+        return self
 
 
 class Ld1Calculation(CalcJob):
@@ -179,14 +213,14 @@ class Ld1Calculation(CalcJob):
         spec.input(
             "parameters",
             valid_type=orm.Dict,
-            validator=_validate_parameters,
+            validator=validated(Ld1Parameters, "parameters"),
             help="Namelists `input` and `inputp` and the list `states`, as ld1.x names them.",
         )
         spec.input(
             "test",
             valid_type=orm.Dict,
             required=False,
-            validator=_validate_test,
+            validator=validated(Ld1Test, "test"),
             help="Test the pseudopotential of these parameters: keys of `TEST_DERIVATIVES` and `TEST_BASIS`.",
         )
         defaults: dict[str, Any] = {

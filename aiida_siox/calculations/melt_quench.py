@@ -12,19 +12,9 @@ from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec, ProcessSpec
 from aiida_lammps.calculations.raw import LammpsRawCalculation
 
+from aiida_siox.checked import validated
 from aiida_siox.science import melt_quench as science
 from aiida_siox.science.potentials import Potential, species_of_tersoff
-
-
-def validate_parameters(node: orm.Dict | None, _: Any) -> str | None:
-    """Return what is wrong with the parameters of the dynamics, or None."""
-    if node is None:
-        return None
-    try:
-        science.validate_parameters(node.get_dict())
-    except ValueError as exception:
-        return str(exception)
-    return None
 
 
 def validate_seed(node: orm.Int | None, _: Any) -> str | None:
@@ -39,7 +29,7 @@ def potential_of(namespace: Mapping[str, Any]) -> Potential:
 
     :raises ValueError: if its definition is wrong, or its files are not those that the definition names.
     """
-    potential = Potential.from_dict(namespace["definition"].get_dict())
+    potential = Potential.parse(namespace["definition"].get_dict())
     nodes = dict(namespace.get("files", {}))
     given = sorted(node.filename for node in nodes.values())
     if given != sorted(potential.files):
@@ -131,7 +121,7 @@ class MeltQuenchCalculation(LammpsRawCalculation):
         spec.input(
             "parameters",
             valid_type=orm.Dict,
-            validator=validate_parameters,
+            validator=validated(science.Dynamics, "parameters"),
             help="Stages and numbers of the dynamics; the protocol lists them all.",
         )
         spec.input("seed", valid_type=orm.Int, validator=validate_seed, help="Seed of the velocities.")

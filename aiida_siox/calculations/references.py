@@ -30,7 +30,7 @@ def compare_references(cases: orm.Dict, experiment: orm.Dict, version: orm.Int, 
         if name not in tables:
             continue
         table, case = tables[name], content[name]
-        row = next(row for row in table.rows() if row["status"] == "done")
+        row = next(row for row in table.rows() if row.done)
         attributes = table.base.attributes
         settings = attributes.get("settings")
         crystal = reference_crystal(case["compound"], case["supercell"])
@@ -53,8 +53,8 @@ def compare_references(cases: orm.Dict, experiment: orm.Dict, version: orm.Int, 
                     "ecutrho_Ry": settings["scf"]["ecutrho_Ry"],
                     "xerror": settings["xspectra"]["xerror"],
                     **meshes,
-                    "transition_eV": row["energies"]["transition_eV"],
-                    "valence_e": row["valence_e"],
+                    "transition_eV": row.energies["transition_eV"],
+                    "valence_e": float(row.properties["valence"][0]),
                 },
             )
         )

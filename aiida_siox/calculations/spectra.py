@@ -10,12 +10,19 @@ from aiida.common.links import LinkType
 from aiida.engine import calcfunction
 from aiida.orm.nodes.data.structure import Kind, Site
 
+from aiida_siox.data.base import own_attributes
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science import spectra as sp
 from aiida_siox.science.digest import structure_digest
-from aiida_siox.science.energies import RYDBERG_EV, free_atom_transition, total_energy_offset, transition_energy
+from aiida_siox.science.energies import (
+    RYDBERG_EV,
+    band_edges,
+    free_atom_transition,
+    total_energy_offset,
+    transition_energy,
+)
 from aiida_siox.science.run_comparison import free_energy, run_differences, same
 
 HOLE_KIND = "Sih"
@@ -177,6 +184,7 @@ def assemble_spectrum(
     curves: orm.ArrayData,
     lanczos: orm.ArrayData,
     xspectra_parameters: orm.Dict,
+    bands: orm.BandsData,
     version: orm.Int,
 ) -> SpectrumData:
     """Return the spectrum of one absorber with every energy of its transition.
@@ -186,7 +194,8 @@ def assemble_spectrum(
     :param ground_parameters: parsed output of pw.x for the ground state.
     :param hole_parameters: the same for the cell with the core hole.
     :param atomic_energies: from AtomicDataWorkChain; its ``core_correction_eV`` is used.
-    :param curves: from XspectraCalculation.
+    :param curves: from XspectraCalculation; the spectrum gets its energies.
+    :param bands: levels and occupations of the hole cell from pw.x.
     :param version: of ``science``; a calcfunction does not notice when that changes.
     :raises ValueError: if ground state and hole cell were computed with different settings.
     """
@@ -218,26 +227,23 @@ def assemble_spectrum(
     energies["offset_eV"] = total_energy_offset(
         treatment, energies["transition_eV"], energies["energy_zero_eV"], energies["fermi_eV"]
     )
+    levels, occupations = bands.get_bands(also_occupations=True)
+    edges = band_edges(levels, occupations * (int(hole.get("number_of_spin_components", 1)) / 2))
+    energies |= dict(zip(("highest_occupied_eV", "lowest_empty_eV"), edges, strict=True))
     for name, run in (("ground", ground), ("hole", hole)):
         if "energy_smearing" in run:  # -TS, which the energy contains
             energies[f"{name}_smearing_Ry"] = float(run["energy_smearing"]) / RYDBERG_EV
     if not all(math.isfinite(value) for value in energies.values()):
         raise ValueError(f"an energy of site {site.value} is not a number: {energies}.")
-    spectrum = SpectrumData()
-    spectrum.set_array("energy_xspectra", curves.get_array("energy_eV"))
-    spectrum.set_array("sigma", curves.get_array("sigma"))
-    for name in lanczos.get_arraynames():
-        spectrum.set_array(name, lanczos.get_array(name))
-    for key, value in lanczos.base.attributes.all.items():
-        if not key.startswith(("array|", "default_")):
-            spectrum.base.attributes.set(key, value)
-    spectrum.base.attributes.set_many(
+    run = own_attributes(lanczos)
+    return SpectrumData.from_coefficients(
+        {name: lanczos.get_array(name) for name in SpectrumData.COEFFICIENTS},
+        {key: run[key] for key in SpectrumData.RUN},
         {
             "site_index": site.value,
             "formula": structure.get_formula("hill_compact"),
             "treatment": treatment,
             "structure_digest": digest_of(structure),
-            "gamma_eV": settings.get_dict()["xspectra"]["gamma_eV"],
             "polarisations": lanczos.get_array("polarisations").tolist(),
             "energies": energies,
             "atomic_energies": (
@@ -245,9 +251,9 @@ def assemble_spectrum(
             ),
             "free_energy": free_energy(hole),
             "engines": {"pw": engine_name(hole), "xspectra": str(xspectra.get("version"))},
-        }
+        },
+        curves.get_array("energy_eV"),
     )
-    return spectrum
 
 
 @calcfunction
@@ -262,18 +268,12 @@ def calibrate(site_table: SiteTableData, target: orm.Float, version: orm.Int) ->
     done = site_table.done
     if not done.any():
         raise ValueError("the quartz cell has no finished site: nothing to calibrate with.")
-    white_line = sp.maximum_position(site_table.energy, site_table.spectra[done][0])
     attributes = site_table.base.attributes
-    calibration = CalibrationData()
-    calibration.base.attributes.set_many(
+    return CalibrationData.from_white_line(
         {
-            "shift_eV": target.value - white_line,
             "target_eV": target.value,
-            "white_line_eV": white_line,
+            "white_line_eV": sp.maximum_position(site_table.energy, site_table.spectra[done][0]),
             "reference": "alpha-quartz",
-            "treatment": attributes.get("treatment"),
-            "protocol": attributes.get("protocol"),
-            "settings_digest": attributes.get("settings_digest"),
+            **{key: attributes.get(key) for key in ("treatment", "protocol", "settings_digest")},
         }
     )
-    return calibration

@@ -61,7 +61,7 @@ def assess_structure(
 ) -> dict[str, orm.Dict | orm.ArrayData]:
     """Return what describes a configuration: ``quality``, its numbers and flags, and ``profiles``, its curves.
 
-    :param parameters: cutoffs, grids and rules, see :func:`aiida_siox.science.quality.validate_parameters`.
+    :param parameters: cutoffs, grids and rules, see :class:`aiida_siox.science.quality.Parameters`.
     :param results: of the melt-quench, for pressure, energy and convergence.
     :raises ValueError: for impossible parameters.
     """

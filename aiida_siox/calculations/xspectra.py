@@ -223,6 +223,39 @@ def _validate_inputs(inputs: Any, context: Any) -> str | None:
     return None
 
 
+EXIT_CODES = (
+    (
+        201,
+        "ERROR_PARENT_GAMMA_ONLY",
+        "The parent pw.x ran with K_POINTS gamma, on which xspectra.x gives a wrong spectrum: use a 1×1×1 mesh.",
+    ),
+    (302, "ERROR_OUTPUT_STDOUT_MISSING", "The standard output of polarisation {polarisation} is missing."),
+    (303, "ERROR_COEFFICIENTS_UNREADABLE", "The Lanczos coefficients cannot be read: {reason}"),
+    (304, "ERROR_CORE_WAVEFUNCTION", "xspectra.x could not read the core wavefunction: {reason}"),
+    (305, "ERROR_ENGINE", "xspectra.x stopped with an error: {reason}"),
+    (306, "ERROR_SPECTRUM_UNREADABLE", "The cross-section cannot be read: {reason}"),
+    (307, "ERROR_ENERGY_ZEROS_DIFFER", "The polarisations have different energy zeros: {reason}"),
+    (
+        309,
+        "ERROR_SPECTRUM_INCONSISTENT",
+        "The cross-section of polarisation {polarisation} does not follow from its Lanczos coefficients: they "
+        "differ by {deviation:.1e} of the maximum.",
+    ),
+    (400, "ERROR_OUTPUT_STDOUT_INCOMPLETE", "xspectra.x did not reach its end. Its last lines: {reason}"),
+    (
+        410,
+        "ERROR_PARENT_SCRATCH_MISSING",
+        "The scratch of the parent pw.x is gone or incomplete, run it again: {reason}",
+    ),
+    (
+        420,
+        "ERROR_LANCZOS_NOT_CONVERGED",
+        "The Lanczos chain of polarisation {polarisation} did not converge in {iterations} iterations at {count} k "
+        "points: raise xniter.",
+    ),
+)
+
+
 class XspectraCalculation(CalcJob):
     """Electric-dipole Si K-edge cross-section of one absorber, by xspectra.x on the scratch of a pw.x run.
 
@@ -300,38 +333,8 @@ class XspectraCalculation(CalcJob):
         )
         spec.default_output_node = "output_parameters"
 
-        def exit_code(status: int, label: str, message: str) -> None:
+        for status, label, message in EXIT_CODES:
             spec.exit_code(status, label, message, invalidates_cache=True)
-
-        exit_code(
-            201,
-            "ERROR_PARENT_GAMMA_ONLY",
-            "The parent pw.x ran with K_POINTS gamma, on which xspectra.x gives a wrong spectrum: use a 1×1×1 mesh.",
-        )
-        exit_code(302, "ERROR_OUTPUT_STDOUT_MISSING", "The standard output of polarisation {polarisation} is missing.")
-        exit_code(303, "ERROR_COEFFICIENTS_UNREADABLE", "The Lanczos coefficients cannot be read: {reason}")
-        exit_code(304, "ERROR_CORE_WAVEFUNCTION", "xspectra.x could not read the core wavefunction: {reason}")
-        exit_code(305, "ERROR_ENGINE", "xspectra.x stopped with an error: {reason}")
-        exit_code(306, "ERROR_SPECTRUM_UNREADABLE", "The cross-section cannot be read: {reason}")
-        exit_code(307, "ERROR_ENERGY_ZEROS_DIFFER", "The polarisations have different energy zeros: {reason}")
-        exit_code(
-            309,
-            "ERROR_SPECTRUM_INCONSISTENT",
-            "The cross-section of polarisation {polarisation} does not follow from its Lanczos coefficients: they "
-            "differ by {deviation:.1e} of the maximum.",
-        )
-        exit_code(400, "ERROR_OUTPUT_STDOUT_INCOMPLETE", "xspectra.x did not reach its end. Its last lines: {reason}")
-        exit_code(
-            410,
-            "ERROR_PARENT_SCRATCH_MISSING",
-            "The scratch of the parent pw.x is gone or incomplete, run it again: {reason}",
-        )
-        exit_code(
-            420,
-            "ERROR_LANCZOS_NOT_CONVERGED",
-            "The Lanczos chain of polarisation {polarisation} did not converge in {iterations} iterations at {count} k "
-            "points: raise xniter.",
-        )
 
     @staticmethod
     def names(index: int) -> dict[str, str]:

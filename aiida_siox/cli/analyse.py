@@ -14,20 +14,9 @@ from typing import Any
 import click
 from aiida import orm
 
-from aiida_siox.cli.common import (
-    EXIT_INCOMPLETE,
-    describe,
-    emit_json,
-    failure_text,
-    json_option,
-    load_node,
-    run_process,
-    say,
-    scheduler_options,
-    submit_process,
-    user_errors,
-    with_profile,
-)
+from aiida_siox.cli.common import describe, json_option, load_node, say, scheduler_options, user_errors, with_profile
+from aiida_siox.cli.launch import EXIT_INCOMPLETE, failure_text, run_process, submit_process
+from aiida_siox.cli.output.tables import emit_json
 
 Update = Callable[[float, str], None]
 

@@ -8,32 +8,48 @@ import lzma
 import pathlib
 import shutil
 import sys
+import tarfile
 import tempfile
 import warnings
+import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import click
 from aiida import orm
-from aiida.common.exceptions import AiidaException
+from aiida.common.exceptions import AiidaException, IncompatibleStorageSchema
+from aiida.manage import get_config
+from aiida.tools.archive import create_archive
+from aiida.tools.archive import import_archive as read
+from aiida.tools.archive.abstract import get_format
+from sqlalchemy.exc import SQLAlchemyError
 
-from aiida_siox.cli.common import describe, emit_json, json_option, load_node, say, size_text, user_errors, with_profile
+from aiida_siox.cli.common import NEW_FILE, describe, json_option, load_node, say, user_errors, with_profile
+from aiida_siox.cli.output.files import new_file
+from aiida_siox.cli.output.numbers import size_text
+from aiida_siox.cli.output.tables import emit_json
+from aiida_siox.cli.profile import PROFILE, create_profile, current_profile_option, load_siox_profile
 
 #: The provenance of a node leads to the jobs that made its inputs, but not on to other studies that called these jobs.
 TRAVERSAL: dict[str, Any] = {"call_calc_backward": False, "call_work_backward": False}
 
-#: What an import tells the user of: entry points of processes and node types.
-NOTEWORTHY_PROCESSES = {
-    "study": "aiida.workflows:siox.study",
-    "structure_set": "aiida.workflows:siox.structure_set",
-    "structure_targets": "aiida.workflows:siox.structure_targets",
-}
-NOTEWORTHY_DATA = {"site_table": "site_table", "calibration": "calibration", "dataset": "dataset", "model": "model"}
+#: What an import tells the user of, in their order: processes by entry point, data by node type, so that an archive is
+#: asked without loading its nodes.
+PROCESSES = ("study", "structure_set", "structure_targets")
+DATA = {
+    "site_table": "SiteTableData", "calibration": "CalibrationData", "dataset": "DatasetData", "model": "ModelData",
+}  # fmt: skip
+#: What a file that is no archive, or half of one, makes AiiDA raise.
+DAMAGED = (
+    AiidaException, SQLAlchemyError, zipfile.BadZipFile, tarfile.TarError, zlib.error, ValueError, KeyError, EOFError,
+    OSError,
+)  # fmt: skip
 
 
 @click.command("export")
 @click.argument("identifier", metavar="PK")
-@click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=pathlib.Path))
+@click.argument("path", metavar="FILE", type=NEW_FILE)
 @click.option("--force", is_flag=True, help="Write over a file that exists.")
 @with_profile
 def export_archive(identifier: str, path: pathlib.Path, force: bool) -> None:
@@ -41,8 +57,6 @@ def export_archive(identifier: str, path: pathlib.Path, force: bool) -> None:
 
     The file holds all nodes and the files the engines gave back, not the scratch folders of the jobs.
     """
-    from aiida.tools.archive import create_archive
-
     node = load_node(identifier, orm.Node)
     running = [
         process
@@ -54,32 +68,19 @@ def export_archive(identifier: str, path: pathlib.Path, force: bool) -> None:
             f"{describe(node)} {node.pk} has not ended ({len(running)} processes are open): export it when "
             f"`aiida-siox status {node.pk}` says so."
         )
-    if path.exists() and not force:
-        raise click.ClickException(f"{path} exists: give another name, or --force to write over it.")
-    if not path.parent.is_dir():
-        raise click.ClickException(f"there is no folder {path.parent}.")
-    partial = path.with_name(f".{path.name}.part")
-    try:
-        with user_errors(f"the archive {path} cannot be written"), quiet():
-            create_archive([node], partial, overwrite=True, **TRAVERSAL)
-        partial.replace(path)
-    except OSError as exception:
-        raise click.ClickException(f"the archive {path} cannot be written: {exception.strerror or exception}")
-    finally:
-        partial.unlink(missing_ok=True)
+    with new_file(path, force) as partial, user_errors(f"the archive {path} cannot be written"), quiet():
+        create_archive([node], partial, overwrite=True, **TRAVERSAL)
     click.echo(f"{path}: {size_text(path.stat().st_size)}. Elsewhere: aiida-siox import {path.name}")
 
 
 @click.command("import")
-@click.argument("path", metavar="FILE", type=click.Path(dir_okay=False, path_type=pathlib.Path))
+@click.argument("path", metavar="FILE", type=NEW_FILE)
 @json_option
 def import_archive(path: pathlib.Path, as_json: bool) -> None:
     """Read an AiiDA archive (.aiida, or .aiida.xz) into the profile; without any profile one is made.
 
     No engine is needed. Reading an archive twice adds nothing. What was imported is never taken from the cache.
     """
-    from aiida.tools.archive import import_archive as read
-
     if not path.is_file():
         raise click.ClickException(f"there is no file {path}.")
     with unpacked(path) as archive:
@@ -150,8 +151,6 @@ def next_commands(imported: dict[str, list[int]]) -> str:
 
 def ensure_profile() -> None:
     """Load the profile, or make one without engines where there is none at all."""
-    from aiida_siox.cli.profile import PROFILE, create_profile, current_profile_option, load_siox_profile
-
     try:
         load_siox_profile()
     except click.ClickException:
@@ -163,8 +162,6 @@ def ensure_profile() -> None:
 
 def profiles_exist() -> bool:
     """Return whether the AiiDA configuration has any profile."""
-    from aiida.manage import get_config
-
     try:
         return bool(get_config().profile_names)
     except AiidaException:
@@ -187,13 +184,6 @@ def quiet() -> Iterator[None]:
 @contextlib.contextmanager
 def readable(path: pathlib.Path) -> Iterator[None]:
     """Turn what AiiDA says of a wrong archive into one message."""
-    import tarfile
-    import zipfile
-    import zlib
-
-    from aiida.common.exceptions import IncompatibleStorageSchema
-    from sqlalchemy.exc import SQLAlchemyError
-
     try:
         yield
     except IncompatibleStorageSchema:
@@ -201,17 +191,7 @@ def readable(path: pathlib.Path) -> Iterator[None]:
             f"{path} was written by another version of AiiDA: `verdi archive migrate {path} NEW_FILE` may bring it up "
             "to this one."
         )
-    except (
-        AiidaException,
-        SQLAlchemyError,
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        ValueError,
-        KeyError,
-        EOFError,
-        OSError,
-    ) as exception:
+    except DAMAGED as exception:
         raise click.ClickException(
             f"{path} is not an AiiDA archive, or damaged ({str(exception)[:300]}). Write it again with "
             "`aiida-siox export`, and compare sizes after copying."
@@ -223,8 +203,6 @@ def check_archive(path: pathlib.Path) -> None:
 
     :raises click.ClickException: if the file is not an archive of this version of AiiDA.
     """
-    from aiida.tools.archive.abstract import get_format
-
     with readable(path), quiet(), get_format().open(path, "r") as reader:
         reader.get_metadata()
 
@@ -234,25 +212,12 @@ def contents(path: pathlib.Path) -> dict[str, list[str]]:
 
     :raises click.ClickException: if the archive is damaged.
     """
-    from aiida.tools.archive.abstract import get_format
-
-    found: dict[str, list[str]] = {}
+    wanted: dict[str, tuple[Any, dict[str, str]]] = {
+        **{kind: (orm.ProcessNode, {"process_type": f"aiida.workflows:siox.{kind}"}) for kind in PROCESSES},
+        **{kind: (orm.Data, {"node_type": f"data.siox.{kind}.{name}."}) for kind, name in DATA.items()},
+    }
     with readable(path), quiet(), get_format().open(path, "r") as reader:
-        for kind, process_type in NOTEWORTHY_PROCESSES.items():
-            query = reader.querybuilder()
-            query.append(orm.ProcessNode, filters={"process_type": process_type}, project="uuid")
-            found[kind] = query.all(flat=True)
-        for kind, name in NOTEWORTHY_DATA.items():
-            query = reader.querybuilder()
-            query.append(orm.Data, filters={"node_type": f"data.siox.{name}.{CLASS_NAMES[name]}."}, project="uuid")
-            found[kind] = query.all(flat=True)
-    return found
-
-
-#: Class names of the data nodes: an archive is asked by node type, without loading its nodes.
-CLASS_NAMES = {
-    "site_table": "SiteTableData",
-    "calibration": "CalibrationData",
-    "dataset": "DatasetData",
-    "model": "ModelData",
-}
+        return {
+            kind: reader.querybuilder().append(entity, filters=filters, project="uuid").all(flat=True)
+            for kind, (entity, filters) in wanted.items()
+        }

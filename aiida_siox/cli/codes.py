@@ -1,16 +1,17 @@
-"""Codes of the engines: registering them, finding them again, saying what is wrong with them.
-
-AiiDA is imported inside the functions: ``aiida-siox --help`` does not need it.
-"""
+"""Codes of the engines: registering them, finding them again, saying what is wrong with them."""
 
 from __future__ import annotations
 
-import pathlib
+import itertools
 import shutil
+import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import click
+from aiida import orm
+from aiida.common.exceptions import AiidaException
+from aiida.orm import Computer, InstalledCode
 
 from aiida_siox.cli.engines import (
     ENGINES,
@@ -21,9 +22,6 @@ from aiida_siox.cli.engines import (
     runner_of,
 )
 from aiida_siox.cli.profile import COMPUTER
-
-if TYPE_CHECKING:
-    from aiida.orm import Computer, InstalledCode
 
 REMEDY = "Run `aiida-siox setup`; `aiida-siox setup --check` says what is usable."
 
@@ -36,25 +34,21 @@ def find_code(name: str, computer: str | None = None) -> InstalledCode | None:
     :param name: key of ``ENGINES``.
     :param computer: label of the computer; any when None, ``localhost`` first.
     """
-    from aiida import orm
 
-    def query(filters: dict[str, Any], where: str | None) -> list[InstalledCode]:
-        builder = orm.QueryBuilder()
-        builder.append(orm.Computer, filters={"label": where} if where else {}, tag="computer")
-        builder.append(orm.InstalledCode, filters=filters, with_computer="computer", tag="code")
-        builder.order_by({"code": [{"mtime": "desc"}]})
-        return [code for code in builder.all(flat=True) if not code.is_hidden]
+    query = orm.QueryBuilder()
+    query.append(orm.Computer, filters={"label": computer} if computer else {}, tag="computer")
+    query.append(orm.InstalledCode, with_computer="computer")
 
-    places = [computer] if computer else [COMPUTER, None]
-    for filters in (
-        {"extras.siox_engine": name},
-        {"or": [{"label": name}, {"label": {"like": f"{name}-%"}}]},
-    ):
-        for place in places:
-            codes = query(filters, place)
-            if codes:
-                return max(codes, key=lambda code: float(code.base.extras.get("siox_registered", 0.0)))
-    return None
+    def registered(code: InstalledCode) -> bool:
+        return bool(code.base.extras.get("siox_engine", None) == name)
+
+    def rank(code: InstalledCode) -> tuple[Any, ...]:
+        when = float(code.base.extras.get("siox_registered", 0.0))
+        return registered(code), code.computer.label == COMPUTER, when, code.mtime
+
+    found = [code for code in query.all(flat=True) if not code.is_hidden]
+    mine = [code for code in found if registered(code) or code.label == name or code.label.startswith(f"{name}-")]
+    return max(mine, key=rank, default=None)
 
 
 def register_code(
@@ -64,33 +58,29 @@ def register_code(
 
     :returns: the code, and whether it was made now.
     """
-    import time
-
-    from aiida import orm
-
     engine = ENGINES[name]
     text = "export OMP_NUM_THREADS=1" + (f"\n{prepend_text}" if prepend_text else "")
     builder = orm.QueryBuilder()
     builder.append(orm.Computer, filters={"uuid": computer.uuid}, tag="computer")
     builder.append(orm.InstalledCode, with_computer="computer")
     existing = builder.all(flat=True)
-    labels = {code.label for code in existing}
-    code, created = None, False
-    for item in existing:
-        if (
-            str(item.filepath_executable) == path
-            and item.default_calc_job_plugin == engine.plugin
-            and item.label.startswith(f"{name}-{version}")
-            and item.prepend_text == text
-            and bool(item.with_mpi) == with_mpi
-            and not item.is_hidden
-        ):
-            code = item
+
+    def is_same(code: InstalledCode) -> bool:
+        return (
+            str(code.filepath_executable) == path
+            and code.default_calc_job_plugin == engine.plugin
+            and code.label.startswith(f"{name}-{version}")
+            and code.prepend_text == text
+            and bool(code.with_mpi) == with_mpi
+            and not code.is_hidden
+        )
+
+    code = next((item for item in existing if is_same(item)), None)
+    created = code is None
     if code is None:
-        label, number = f"{name}-{version}", 1
-        while label in labels:
-            number += 1
-            label = f"{name}-{version}-{number}"
+        labels = {item.label for item in existing}
+        numbered = (f"{name}-{version}-{number}" for number in itertools.count(2))
+        label = next(label for label in itertools.chain([f"{name}-{version}"], numbered) if label not in labels)
         code = orm.InstalledCode(
             label=label,
             description=f"{engine.executable} {version} (made by aiida-siox setup)",
@@ -100,7 +90,6 @@ def register_code(
             with_mpi=with_mpi,
             prepend_text=text,
         ).store()
-        created = True
     current = find_code(name, computer.label)
     if current is None or current.uuid != code.uuid or "siox_engine" not in code.base.extras:
         code.base.extras.set_many({"siox_engine": name, "siox_registered": time.time()})
@@ -117,37 +106,34 @@ def get_codes(
     :param computer: label of the computer where they run; any when None, ``localhost`` first.
     :raises click.ClickException: naming all that is missing, with the remedy.
     """
-    from aiida import orm
-    from aiida.common.exceptions import AiidaException
-
     codes: dict[str, InstalledCode] = {}
     problems: list[str] = []
     for name in names:
-        wanted = (selection or {}).get(name)
-        code: InstalledCode | None
-        if wanted:
-            try:
-                code = cast("InstalledCode", orm.load_code(wanted))
-            except AiidaException as exception:
-                problems.append(f"{name}: {exception}")
-                continue
-            plugin = code.default_calc_job_plugin
-            if plugin not in (None, ENGINES[name].plugin) and plugin in {engine.plugin for engine in ENGINES.values()}:
-                problems.append(f"{name}: the code {code.full_label} is of {plugin}, not of {ENGINES[name].plugin}")
-                continue
-        else:
-            code = find_code(name, computer)
-        if code is None:
-            problems.append(f"{name}: no code for {ENGINES[name].executable} is registered")
-            continue
-        problem = executable_problem(code)
-        if problem:
-            problems.append(f"{name}: {problem}")
-            continue
-        codes[name] = code
+        try:
+            codes[name] = usable_code(name, (selection or {}).get(name), computer)
+        except (AiidaException, ValueError) as exception:
+            problems.append(f"{name}: {exception}")
     if problems:
         raise click.ClickException("Engines are missing or wrong.\n  " + "\n  ".join(problems) + f"\n{REMEDY}")
     return codes
+
+
+def usable_code(name: str, wanted: str | None, computer: str | None) -> InstalledCode:
+    """Return the code of one engine.
+
+    :param wanted: label or identifier; the registered one when None.
+    :raises ValueError: if there is none, it is of another engine, or its executable cannot be started.
+    """
+    engine = ENGINES[name]
+    code = cast("InstalledCode", orm.load_code(wanted)) if wanted else find_code(name, computer)
+    if code is None:
+        raise ValueError(f"no code for {engine.executable} is registered")
+    plugin = code.default_calc_job_plugin
+    if wanted and plugin != engine.plugin and plugin in {other.plugin for other in ENGINES.values()}:
+        raise ValueError(f"the code {code.full_label} is of {plugin}, not of {engine.plugin}")
+    if problem := executable_problem(code):
+        raise ValueError(problem)
+    return code
 
 
 def study_codes(computer: str | None = None) -> dict[str, InstalledCode]:
@@ -166,9 +152,8 @@ def executable_problem(code: InstalledCode) -> str:
     """Say why the executable of a code on this machine cannot be started; empty when it can, or runs elsewhere."""
     if code.computer.transport_type != "core.local":
         return ""
-    path = pathlib.Path(str(code.filepath_executable))
-    found = shutil.which(str(path))
-    if found is None:
+    path = str(code.filepath_executable)
+    if shutil.which(path) is None:
         return f"{path} (code {code.full_label}) does not exist or is not executable"
     return ""
 

@@ -1,14 +1,11 @@
-"""What the commands share: options, loading nodes, running a process, JSON, and errors without a traceback."""
+"""What the commands share: options, loading nodes, and errors without a traceback."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import json
-import math
 import pathlib
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -17,18 +14,13 @@ from aiida import orm
 from aiida.common.exceptions import AiidaException, MultipleObjectsError, NotExistent
 from aiida.common.links import LinkType
 from rich.console import Console
-from rich.table import Table
 
-from aiida_siox.science.plain import plain
+from aiida_siox.cli.engines import ENGINES
+from aiida_siox.cli.profile import load_siox_profile
+from aiida_siox.workflows.protocol import read_overrides
+from aiida_siox.workflows.utils import validate_options
 
-#: Exit code of a command whose process failed, or succeeded in part only.
-EXIT_INCOMPLETE = 3
-#: Seconds between two looks at the children of a process that runs without a broker.
-POLL_INTERVAL = 0.2
-#: Seconds between two looks at a process for the progress that is shown of it.
-WATCH_INTERVAL = 0.5
-
-#: Labels of the JSON contract, with the name of the output namespace of a study where that differs.
+#: Labels of the outputs in JSON, with the name of the output namespace of a study where that differs.
 OUTPUT_LABELS = {
     "structure": "structures",
     "quality": "qualities",
@@ -47,6 +39,10 @@ OUTPUT_LABELS = {
 
 #: What AiiDA puts before the messages of our validators.
 AIIDA_PREFIX = re.compile(r"^Error occurred validating port '[^']*': ")
+
+#: Files that are read, and that are written.
+FILE = click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)
+NEW_FILE = click.Path(dir_okay=False, path_type=pathlib.Path)
 
 Command = Callable[..., Any]
 NodeT = TypeVar("NodeT", bound=orm.Node)
@@ -75,8 +71,6 @@ def with_profile(function: Command) -> Command:
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        from aiida_siox.cli.profile import load_siox_profile
-
         with user_errors():
             load_siox_profile()
         return function(*args, **kwargs)
@@ -118,48 +112,8 @@ def process_class_name(node: orm.ProcessNode) -> str:
     return (node.process_type or "").partition(":")[2]
 
 
-def emit_json(value: Any) -> None:
-    """Write a value as one line of JSON on stdout."""
-    click.echo(json.dumps(plain(value), allow_nan=False, ensure_ascii=False))
-
-
-def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table on stdout; numbers are right-aligned."""
-    table = Table(header_style="bold")
-    for i, column in enumerate(columns):
-        numeric = bool(rows) and all(_is_number(row[i]) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left")
-    for row in rows:
-        table.add_row(*row)
-    # a pipe or a file has no width: what is read by a program is not to be folded
-    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False, markup=False)
-    console.print(title, style="bold", soft_wrap=True)
-    console.print(table)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return text in ("", "-")
-    return True
-
-
-def number(value: float | None, decimals: int = 3, signed: bool = False) -> str:
-    """Return a number as text, ``-`` for none."""
-    if value is None or not math.isfinite(value):
-        return "-"
-    return f"{value:{'+' if signed else ''}.{decimals}f}"
-
-
-def size_text(n_bytes: float) -> str:
-    """Return bytes in a unit that suits them."""
-    power = min(3, max(1, int(math.log10(max(n_bytes, 1.0)) // 3)))
-    return f"{n_bytes / 1000**power:.3g} {('kB', 'MB', 'GB')[power - 1]}"
-
-
 def named_outputs(node: orm.ProcessNode) -> dict[str, Any]:
-    """Return the PKs of the outputs of a process under the labels of the JSON contract.
+    """Return the PKs of the outputs of a process under their labels in JSON.
 
     For a study ``structure``, ``quality`` and ``site_table`` map ``<formula>_<seed>`` to PKs; for reference crystals
     ``site_table`` and ``calibration`` map the names of the cases to PKs.
@@ -176,215 +130,9 @@ def named_outputs(node: orm.ProcessNode) -> dict[str, Any]:
     return outputs
 
 
-def launch(builder: Any, submit: bool) -> None:
-    """Run or submit a process, print what came of it, and leave with the exit code that says so."""
-    if submit:
-        finish_submitted(submit_process(builder))
-    else:
-        finish(run_process(builder))
-
-
 def wants_json() -> bool:
     """Return whether ``--json`` was given to the command that runs."""
     return bool(click.get_current_context().params.get("as_json"))
-
-
-def finish_submitted(node: orm.ProcessNode) -> None:
-    """Print that a process was submitted."""
-    if wants_json():
-        emit_json({"process": node.pk, "exit_status": None, "outputs": {}})
-    else:
-        click.echo(f"Submitted {describe(node)} {node.pk}. Follow it with: aiida-siox status {node.pk}")
-
-
-def finish(node: orm.ProcessNode, outputs: dict[str, Any] | None = None, complete: bool = True) -> None:
-    """Print the outputs of a process that has ended, and leave with the exit code that says how.
-
-    :param outputs: label → PK; those of the process when None.
-    :param complete: False if something beside the process went wrong.
-    """
-    outputs = named_outputs(node) if outputs is None else outputs
-    if not node.is_finished_ok:
-        say(failure_text(node))
-    if wants_json():
-        emit_json({"process": node.pk, "exit_status": node.exit_status, "outputs": outputs})
-    else:
-        print_outputs(node, outputs)
-    if not (node.is_finished_ok and complete):
-        click.get_current_context().exit(EXIT_INCOMPLETE)
-
-
-def local_runner() -> Any:
-    """Return the runner of this interpreter, one that needs no broker while the daemon is down.
-
-    The ZeroMQ broker lives with the daemon. Without it the runner looks at its children itself.
-    """
-    from aiida.engine.daemon.client import get_daemon_client
-    from aiida.manage import get_manager
-
-    if get_daemon_client().is_daemon_running:
-        return get_manager().get_runner()
-    return get_manager().get_runner(communicator=None, poll_interval=POLL_INTERVAL)
-
-
-def run_process(builder: Any, watch: Callable[[orm.ProcessNode], None] | None = None) -> Any:
-    """Run a process here and return its node, whatever came of it.
-
-    All that AiiDA and the engines print goes to stderr. Ctrl-C kills the process with all its jobs.
-
-    :param watch: is called with the node again and again while the process runs.
-    :raises click.ClickException: if the inputs are not valid.
-    """
-    from aiida.engine.utils import loop_scope
-    from aiida.manage import get_manager
-
-    # as aiida.engine.run does: nothing here needs the broker, which lives only while the daemon does
-    runner = get_manager().create_runner(communicator=None)
-    with contextlib.redirect_stdout(sys.stderr):
-        with user_errors():
-            process = runner.instantiate_process(builder)
-        node = process.node
-        say(f"Running {describe(node)} {node.pk}; Ctrl-C stops it.")
-        try:
-            with loop_scope(runner.loop), killed_by_signals(process, runner.loop), watched(runner.loop, node, watch):
-                process.execute()
-        except Exception:
-            # a process that excepted or was killed ends with that exception; its node keeps it and is reported
-            if not (node.is_excepted or node.is_killed):
-                raise
-        finally:
-            if not node.is_finished:
-                stop_descendants(node)
-    return node
-
-
-@contextlib.contextmanager
-def killed_by_signals(process: Any, loop: Any) -> Iterator[None]:
-    """Kill a process when Ctrl-C or a request to terminate comes; a second Ctrl-C is one.
-
-    AiiDA's own runner does so in the signal handler itself, that is, possibly in the middle of a transaction of the
-    database, which then stays broken while the process goes on waiting. The event loop calls between two steps.
-    """
-    import signal
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def interrupt() -> None:
-        for number in signals:
-            loop.remove_signal_handler(number)
-        say(f"Stopping {describe(process.node)} {process.node.pk} ...")
-        process.kill(msg_text="Killed by the user.")
-
-    for number in signals:
-        loop.add_signal_handler(number, interrupt)
-    try:
-        yield
-    finally:
-        for number in signals:
-            loop.remove_signal_handler(number)
-
-
-@contextlib.contextmanager
-def watched(loop: Any, node: orm.ProcessNode, watch: Callable[[orm.ProcessNode], None] | None) -> Iterator[None]:
-    """Call a function with a node once in a while, between two steps of the event loop."""
-    handle: Any = None
-
-    def look() -> None:
-        nonlocal handle
-        assert watch is not None
-        watch(node)
-        handle = loop.call_later(WATCH_INTERVAL, look)
-
-    if watch is not None:
-        look()
-    try:
-        yield
-    finally:
-        if handle is not None:
-            handle.cancel()
-
-
-def stop_descendants(node: orm.ProcessNode) -> None:
-    """End the jobs of a process that was broken off, and mark what has not ended under it as killed.
-
-    Without a broker a process cannot tell its children to stop: they would wait for ever, and their engines run on.
-    """
-    from aiida.engine import ProcessState
-
-    for child in node.called_descendants:
-        if child.is_terminated:
-            continue
-        if isinstance(child, orm.CalcJobNode):
-            stop_job(child)
-        child.set_process_state(ProcessState.KILLED)
-        child.set_process_status(f"Killed with {describe(node)} {node.pk}")
-        if not child.is_sealed:
-            child.seal()
-
-
-def stop_job(node: orm.CalcJobNode) -> None:
-    """Kill the job of a CalcJob, where it has one."""
-    from psutil import NoSuchProcess
-
-    job, computer = node.get_job_id(), node.computer
-    if job is None or computer is None:
-        return
-    try:
-        scheduler = computer.get_scheduler()
-        with node.get_transport() as transport:
-            scheduler.set_transport(transport)
-            scheduler.kill_job(job)
-    except NoSuchProcess:
-        return  # core.direct: it has just ended
-    except (OSError, AiidaException) as exception:
-        say(f"The job {job} of {describe(node)} {node.pk} may still run: {exception}")
-
-
-def submit_process(builder: Any) -> orm.ProcessNode:
-    """Hand a process to the daemon, which is started where it does not run.
-
-    :raises click.ClickException: if the inputs are not valid, or the profile has no broker to submit through.
-    """
-    from aiida.engine import submit
-    from aiida.manage import get_manager
-
-    from aiida_siox.cli.daemon import ensure_daemon
-
-    profile = get_manager().get_profile()
-    if profile is None or profile.process_control_backend is None:
-        raise click.ClickException(
-            "this profile has no broker, so nothing can be submitted: leave out --submit, or take the profile that "
-            "`aiida-siox setup` makes."
-        )
-    with contextlib.redirect_stdout(sys.stderr), user_errors():
-        if ensure_daemon() != "running":
-            say("Started AiiDA's daemon; `verdi daemon stop` ends it.")
-        return submit(builder)
-
-
-def failure_text(node: orm.ProcessNode) -> str:
-    """Return why a process did not end well."""
-    if node.is_excepted:
-        return f"{describe(node)} {node.pk} broke off: {node.exception}"
-    if node.is_killed:
-        return f"{describe(node)} {node.pk} was killed."
-    if node.is_failed:
-        return (
-            f"{describe(node)} {node.pk} ended with exit status {node.exit_status}: {node.exit_message} "
-            f"See `verdi process report {node.pk}`."
-        )
-    return f"{describe(node)} {node.pk} is {node.process_state.value if node.process_state else 'not started'}."
-
-
-def print_outputs(node: orm.ProcessNode, outputs: dict[str, Any]) -> None:
-    """Print the outputs of a process as a table with the next commands."""
-    rows: list[list[str]] = []
-    for label, value in outputs.items():
-        named = value if isinstance(value, Mapping) else {"": value}
-        rows += [[f"{label} {name}".strip(), str(pk)] for name, pk in named.items()]
-    if rows:
-        print_table(f"{describe(node)} {node.pk}", ["output", "PK"], rows)
-    click.echo(f"Next: aiida-siox show {node.pk}")
 
 
 def scheduler_options(path: pathlib.Path | None, engine: str | None = None) -> dict[str, Any] | None:
@@ -392,10 +140,6 @@ def scheduler_options(path: pathlib.Path | None, engine: str | None = None) -> d
 
     :param engine: the only engine whose options are wanted.
     """
-    from aiida_siox.cli.engines import ENGINES
-    from aiida_siox.workflows.protocol import read_overrides
-    from aiida_siox.workflows.utils import validate_options
-
     if path is None:
         return None
     with user_errors():
@@ -445,3 +189,17 @@ def launch_options(function: Command) -> Command:
         "--max-concurrent", type=click.IntRange(min=1), help="Engine jobs that may run at the same time."
     )(function)
     return protocol_options(function)
+
+
+def without(*names: str) -> Callable[[Command], Command]:
+    """Leave out shared options that a command would ignore.
+
+    :param names: of their parameters, such as ``submit``.
+    """
+
+    def decorator(function: Command) -> Command:
+        options: Any = function
+        options.__click_params__ = [option for option in options.__click_params__ if option.name not in names]
+        return function
+
+    return decorator

@@ -15,15 +15,17 @@ import pathlib
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import psutil
+from aiida.common.exceptions import AiidaException
+from aiida.engine.daemon import client as client_module
+from aiida.engine.daemon.client import DaemonClient, get_daemon_client
+from aiida.engine.processes.control import get_active_processes
+from aiida.manage import get_config, get_manager
 
 from aiida_siox.cli.profile import prepare_path
-
-if TYPE_CHECKING:
-    from aiida.engine.daemon.client import DaemonClient
 
 ROLES = ("start-circus", "worker", "broker")
 START_TIMEOUT = 60.0
@@ -43,8 +45,6 @@ def config_folder_of(process: psutil.Process) -> pathlib.Path | None:
 
 def daemon_processes(client: DaemonClient) -> dict[str, list[psutil.Process]]:
     """Return the living processes of the daemon of one profile, keyed by role: start-circus, worker, broker."""
-    from aiida.manage import get_config
-
     folder = pathlib.Path(get_config().dirpath).resolve()
     found: dict[str, list[psutil.Process]] = {role: [] for role in (*ROLES, "stats")}
     for process in psutil.process_iter():
@@ -125,8 +125,6 @@ def clean_up(client: DaemonClient) -> None:
         path.unlink(missing_ok=True)
     pathlib.Path(client.circus_pid_file).unlink(missing_ok=True)
 
-    from aiida.engine.processes.control import get_active_processes
-
     if get_active_processes(project="id"):
         # A process that was stored but never reached the queue would wait for ever.
         verdi = pathlib.Path(sys.executable).parent / "verdi"
@@ -144,9 +142,6 @@ def start(client: DaemonClient, workers: int) -> None:
 
     :raises click.ClickException: if it does not.
     """
-    from aiida.common.exceptions import AiidaException
-    from aiida.manage import get_manager
-
     try:
         client.start_daemon(workers)
     except AiidaException as exception:
@@ -173,9 +168,6 @@ def ensure_daemon(workers: int = 1) -> str:
     :raises click.ClickException: if it cannot be started.
     """
     prepare_path()
-    from aiida.engine.daemon import client as client_module
-    from aiida.engine.daemon.client import get_daemon_client
-
     if client_module.VERDI_BIN is None:
         client_module.VERDI_BIN = str(pathlib.Path(sys.executable).parent / "verdi")
     os.environ.setdefault("OMP_NUM_THREADS", "1")

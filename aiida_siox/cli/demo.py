@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import pathlib
 import shlex
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import click
-import psutil
+from aiida import orm
+from aiida.common.exceptions import AiidaException, InvalidOperation
+from aiida.engine import submit
+from aiida.engine.daemon.client import get_daemon_client
+from aiida.engine.processes.control import get_active_processes
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
 
 from aiida_siox.cli.codes import study_codes
-from aiida_siox.cli.common import EXIT_INCOMPLETE, with_profile
-from aiida_siox.cli.daemon import config_folder_of, daemon_processes, ensure_daemon, is_healthy
+from aiida_siox.cli.common import NEW_FILE, named_outputs, with_profile
+from aiida_siox.cli.daemon import daemon_processes, ensure_daemon, is_healthy
 from aiida_siox.cli.engines import ENGINES
-
-if TYPE_CHECKING:
-    from aiida import orm
+from aiida_siox.cli.launch import EXIT_INCOMPLETE
+from aiida_siox.cli.output.numbers import duration
+from aiida_siox.cli.progress import as_table, one_line, study_progress, verdict
+from aiida_siox.report import write_report
+from aiida_siox.report.timing import cpu_utilisation
+from aiida_siox.workflows.study import StudyWorkChain
 
 LABEL = "aiida-siox demo"
 REPORT = "siox-demo-report.html"
-#: Seconds between two views on a terminal, two lines elsewhere, two looks at memory, and at the daemon. Looking costs
-#: CPU that the engines need.
+#: Seconds between two views on a terminal, two lines elsewhere, and two looks at the daemon. Looking costs CPU that the
+#: engines need.
 VIEW_INTERVAL = 4.0
 LINE_INTERVAL = 15.0
-MEMORY_INTERVAL = 5.0
 HEALTH_INTERVAL = 30.0
 
 
@@ -38,7 +46,7 @@ HEALTH_INTERVAL = 30.0
 @click.option("--seed", "seeds", multiple=True, type=int, help="Seed of the melt-quench. [protocol's]")
 @click.option("--workers", default=2, show_default=True, help="Workers of the daemon, when it has to be started.")
 @click.option(
-    "--report", "report_path", type=click.Path(dir_okay=False, path_type=pathlib.Path), default=REPORT,
+    "--report", "report_path", type=NEW_FILE, default=REPORT,
     show_default=True, help="Where the report is written.",
 )  # fmt: skip
 @with_profile
@@ -61,22 +69,21 @@ def demo(formulas: tuple[str, ...], seeds: tuple[int, ...], workers: int, report
         study = submit_study(codes, workers, formulas, seeds)
     # Compiled once; a demo that has ended has needed it already.
     warm_up = None if any(other.is_finished for other in demo_studies()) else start_warm_up()
-    memory = MemoryUse()
     try:
-        watch(study, memory, workers)
+        watch(study, workers)
     except KeyboardInterrupt:
         click.echo(
             f"\nDetached. Study {study.pk} goes on in the background.\n"
             f"{again()} shows it again. To look at it or to stop it yourself:"
         )
-        for command in (environment_line(), f"aiida-siox status {study.pk}", f"verdi process kill {study.pk}"):
-            if command:
-                click.echo(f"  {command}")
+        commands = (environment_line(), f"aiida-siox status {study.pk}", f"verdi process kill {study.pk}")
+        for command in filter(None, commands):
+            click.echo(f"  {command}")
         raise SystemExit(0)
     finally:
         if warm_up is not None and warm_up.poll() is not None:
             warm_up.wait()
-    raise SystemExit(conclude(study, memory, report_path))
+    raise SystemExit(conclude(study, report_path))
 
 
 def again() -> str:
@@ -94,8 +101,6 @@ def environment_line() -> str:
 
 def demo_studies() -> list[orm.WorkChainNode]:
     """Return the studies that this command submitted, newest first."""
-    from aiida import orm
-
     builder = orm.QueryBuilder()
     builder.append(
         orm.WorkChainNode, filters={"label": LABEL, "process_type": "aiida.workflows:siox.study"}, tag="study"
@@ -113,11 +118,6 @@ def submit_study(
     codes: dict[str, Any], workers: int, formulas: tuple[str, ...] = (), seeds: tuple[int, ...] = ()
 ) -> orm.WorkChainNode:
     """Hand the study to the daemon and say what it is."""
-    from aiida.common.exceptions import InvalidOperation
-    from aiida.engine import submit
-
-    from aiida_siox.workflows.study import StudyWorkChain
-
     finished = [study for study in demo_studies() if study.is_finished]
     try:
         builder = StudyWorkChain.get_builder_from_protocol(
@@ -156,72 +156,22 @@ def start_warm_up() -> subprocess.Popen[bytes] | None:
     )
 
 
-@dataclasses.dataclass
-class MemoryUse:
-    """Proportional set size of everything that runs for this AiiDA configuration: daemon, engines, this command.
-
-    Engines detach from the daemon, but inherit AIIDA_PATH from it: by that they are found.
-
-    :ivar peak: bytes, the largest sum of a sample.
-    """
-
-    peak: int = 0
-    _known: dict[tuple[int, float], bool] = dataclasses.field(default_factory=dict)
-
-    def sample(self) -> int:
-        """Add up the memory of all processes now, and keep the peak."""
-        from aiida.manage import get_config
-
-        folder = pathlib.Path(get_config().dirpath).resolve()
-        total = 0
-        known: dict[tuple[int, float], bool] = {}
-        for process in psutil.process_iter():
-            try:
-                key = (process.pid, process.create_time())
-                ours = self._known.get(key)
-                # A process that was just forked has its parent's environment until it starts its own program.
-                if ours is None or not ours:
-                    ours = process.pid == os.getpid() or (
-                        "AIIDA_PATH" in process.environ() and config_folder_of(process) == folder
-                    )
-                known[key] = ours
-                if ours:
-                    info = process.memory_full_info()
-                    total += getattr(info, "pss", info.uss)
-            except psutil.Error:
-                continue
-        self._known = known
-        self.peak = max(self.peak, total)
-        return total
-
-
-def watch(study: orm.WorkChainNode, memory: MemoryUse, workers: int) -> None:
+def watch(study: orm.WorkChainNode, workers: int) -> None:
     """Show how far the study is until it has ended, and keep its daemon alive."""
-    from rich.console import Console, Group
-    from rich.live import Live
-    from rich.text import Text
-
-    from aiida_siox.cli.progress import as_table, one_line, study_progress
-
     console = Console(highlight=False)
     interval = VIEW_INTERVAL if console.is_terminal else LINE_INTERVAL
-    next_memory = next_view = 0.0
-    next_health = time.monotonic() + HEALTH_INTERVAL
+    next_view, next_health = 0.0, time.monotonic() + HEALTH_INTERVAL
     with contextlib.ExitStack() as stack:
         live = stack.enter_context(Live(console=console, refresh_per_second=1)) if console.is_terminal else None
         while True:
             now = time.monotonic()
             is_over = study.is_terminated
-            if now >= next_memory:
-                memory.sample()
-                next_memory = now + MEMORY_INTERVAL
             if now >= next_view or is_over:
                 state = study_progress(study)
-                if live is not None:
-                    hint = Text("Ctrl-C leaves it running in the background", style="dim")
-                    live.update(Group(as_table(state), hint))
-                else:
+                if live is None:
                     click.echo(one_line(state))
+                else:
+                    live.update(Group(as_table(state), Text("Ctrl-C leaves it running in the background", style="dim")))
                 next_view = now + interval
             if is_over:
                 return
@@ -236,8 +186,6 @@ def keep_alive(workers: int) -> None:
 
     :raises click.ClickException: when there is none any more.
     """
-    from aiida.engine.daemon.client import get_daemon_client
-
     client = get_daemon_client()
     if is_healthy(client):
         return
@@ -248,25 +196,17 @@ def keep_alive(workers: int) -> None:
 
 def stop_idle_daemon() -> None:
     """Stop the daemon when nothing is left for it to do."""
-    from aiida.common.exceptions import AiidaException
-    from aiida.engine.daemon.client import get_daemon_client
-    from aiida.engine.processes.control import get_active_processes
-
     if get_active_processes(project="id"):
         return
     with contextlib.suppress(AiidaException):
         get_daemon_client().stop_daemon(wait=True, timeout=20)
 
 
-def conclude(study: orm.WorkChainNode, memory: MemoryUse, report_path: pathlib.Path) -> int:
+def conclude(study: orm.WorkChainNode, report_path: pathlib.Path) -> int:
     """Write the report and say where it is, what the study cost, and what to try next.
 
     :returns: exit status of the command.
     """
-    from aiida_siox.cli.progress import duration, study_progress, verdict
-    from aiida_siox.report import write_report
-    from aiida_siox.report.timing import cpu_utilisation
-
     state = study_progress(study)
     click.echo("")
     click.echo(
@@ -276,7 +216,6 @@ def conclude(study: orm.WorkChainNode, memory: MemoryUse, report_path: pathlib.P
     if state.n_cached:
         click.echo(f"{state.n_cached} of {state.n_jobs} engine jobs were taken from the cache")
     click.echo(str(cpu_utilisation(study, os.cpu_count() or 1)))
-    click.echo(f"peak memory of daemon and engines while this was shown: {memory.peak / 2**30:.2f} GiB (PSS)")
     stop_idle_daemon()
     if not study.is_finished:
         click.echo(f"See `verdi process report {study.pk}`; the next {again()} starts over with what is in the cache.")
@@ -292,23 +231,10 @@ def conclude(study: orm.WorkChainNode, memory: MemoryUse, report_path: pathlib.P
 
 def print_next(study: orm.WorkChainNode) -> None:
     """Print three commands to try, ready to be pasted."""
-    from aiida.common.links import LinkType
-
-    outputs = study.base.links.get_outgoing(link_type=LinkType.RETURN).nested()
-    scripts = pathlib.Path(sys.executable).parent
+    outputs = named_outputs(study)
+    commands = [f"aiida-siox show {pk}" for pk in [study.pk, *list(outputs.get("site_table", {}).values())[:1]]]
+    model = outputs.get("charge_model")
+    commands.append(f"verdi node graph generate {model}" if model else f"aiida-siox export {study.pk} study.aiida")
     click.echo("\nNext, three commands to try:")
-    if "AIIDA_PATH" in os.environ:
-        # The demo has its own AiiDA configuration: without this line the commands look into the user's.
-        click.echo(
-            f"  export AIIDA_PATH={shlex.quote(os.environ['AIIDA_PATH'])} PATH={shlex.quote(str(scripts))}:$PATH"
-        )
-    tables = outputs.get("site_tables", {})
-    commands = [f"aiida-siox show {study.pk}"]
-    if tables:
-        commands.append(f"aiida-siox show {next(iter(tables.values())).pk}")
-    commands.append(f"aiida-siox export {study.pk} study.aiida")
-    if "charge_model" in outputs:
-        commands.insert(2, f"verdi node graph generate {outputs['charge_model'].pk}")
-        commands = commands[:3]
-    for command in commands:
+    for command in filter(None, [environment_line(), *commands]):
         click.echo(f"  {command}")

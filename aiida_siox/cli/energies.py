@@ -7,12 +7,11 @@ from typing import Any
 
 import click
 import numpy as np
-from aiida import orm
 
-from aiida_siox.cli.common import number, print_table
+from aiida_siox.cli.output.numbers import number
+from aiida_siox.cli.output.tables import print_table
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site import SiteData
-from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science.energies import RYDBERG_EV, total_energy_offset
 from aiida_siox.science.energy_terms import PART, SUM, EnergyTerm
@@ -24,25 +23,11 @@ EDGE_NOTE = (
 )
 
 
-def calibration_of(node: SpectrumData | SiteData) -> CalibrationData | None:
-    """Return the calibration of the table that a spectrum or a site went into, or None."""
-    if isinstance(node, SiteData):
-        makers = [] if node.creator is None else [node.creator]
-    else:
-        makers = [link.node for link in node.base.links.get_outgoing(node_class=orm.CalcFunctionNode).all()]
-    for maker in makers:  # not broaden_table, whose tables have other settings
-        tables = maker.base.links.get_outgoing(node_class=SiteTableData).all()
-        if maker.process_label == "collect" and tables:
-            table: SiteTableData = tables[0].node
-            return table.calibration()
-    return None
-
-
-def print_energies(node: SpectrumData | SiteData) -> None:
-    """Print the energies of one absorber, from the total energies to the calibrated white line."""
-    attributes = node.base.attributes
-    calibration = calibration_of(node)
-    lines = node.energy_terms(None if calibration is None else calibration.shift)
+def print_energies(node: SpectrumData | SiteData, calibration: CalibrationData | None) -> None:
+    """Print the energies of one absorber, from the total energies to the white line, calibrated if asked for."""
+    spectrum = node.spectrum if isinstance(node, SiteData) else node
+    attributes = spectrum.base.attributes
+    lines = spectrum.energy_terms(None if calibration is None else calibration.shift)
     kind = attributes.get("free_energy", None) or {}
     quantity = kind.get("quantity", "the `!` line of pw.x")
     if kind.get("smearing"):
@@ -74,7 +59,7 @@ def print_table_energies(summary: Mapping[str, Any]) -> None:
     for site in summary["sites"]:
         terms = site["energies"]
         if site["spectrum"] is None:
-            rows.append([str(site["index"]), *["-"] * (len(columns) - 1)])
+            rows.append([str(site["site_index"]), *["-"] * (len(columns) - 1)])
             continue
         white_line = maximum_position(energy, np.asarray(site["spectrum"]))
         offset = total_energy_offset(treatment, terms["transition_eV"], terms["energy_zero_eV"], terms["fermi_eV"])
@@ -82,7 +67,11 @@ def print_table_energies(summary: Mapping[str, Any]) -> None:
         values += [terms["transition_eV"], terms["energy_zero_eV"], *([terms["fermi_eV"]] if fermi else [])]
         values += [offset, white_line - (shift or 0.0) - offset, white_line]
         rows.append(
-            [str(site["index"]), *(f"{terms[key]:.6f}" for key in ("hole_Ry", "ground_Ry")), *(map(number, values))]
+            [
+                str(site["site_index"]),
+                *(f"{terms[key]:.6f}" for key in ("hole_Ry", "ground_Ry")),
+                *(map(number, values)),
+            ]
         )
     print_table("Energies", columns, rows)
     click.echo(
@@ -91,11 +80,12 @@ def print_table_energies(summary: Mapping[str, Any]) -> None:
         )
     )
     smearing = [
-        abs(site["energies"].get(key) or 0.0) * RYDBERG_EV
+        abs(site["energies"][key]) * RYDBERG_EV
         for site in summary["sites"]
         for key in ("hole_smearing_Ry", "ground_smearing_Ry")
+        if key in (site["energies"] or {})
     ]
-    if any(site["energies"].get("hole_smearing_Ry") is not None for site in summary["sites"]):
+    if smearing:
         click.echo(f"hole_Ry and ground_Ry are F = E - TS; -TS is at most {max(smearing):.4f} eV in size.")
     if treatment == "none":
         click.echo("Without a hole, transition_eV is that of the free atom, the same for every site.")

@@ -1,7 +1,4 @@
-"""The engines: what they are called, where their executables are, and whether they are what they should be.
-
-AiiDA is imported inside the functions: ``aiida-siox --help`` does not need it.
-"""
+"""The engines: what they are called, where their executables are, and whether they are what they should be."""
 
 from __future__ import annotations
 
@@ -15,10 +12,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from aiida.orm import Computer
+from aiida.orm import Computer
 
 OWN_SCRIPT = "it comes with aiida-siox: install the package again"
 
@@ -45,15 +40,17 @@ class Engine:
     remedy: str = "apt-get install quantum-espresso, or conda install -c conda-forge qe"
     optional: bool = False
 
+    @property
+    def missing(self) -> str:
+        """What to do where it is not found."""
+        return f"{self.executable} is not on the PATH: {self.remedy}"
+
 
 ENGINES: dict[str, Engine] = {
     engine.name: engine
     for engine in (
         Engine(
-            "lmp",
-            "lmp",
-            "siox.melt_quench",
-            "-h",
+            "lmp", "lmp", "siox.melt_quench", "-h",
             r"Large-scale Atomic/Molecular Massively Parallel Simulator - (\d+ \w+ \d+)",
             remedy="apt-get install lammps lammps-data, or conda install -c conda-forge lammps",
         ),
@@ -62,24 +59,15 @@ ENGINES: dict[str, Engine] = {
         Engine("pp", "pp.x", "quantumespresso.pp", "", r"Program POST-PROC v\.([\d.]+)"),
         Engine("xspectra", "xspectra.x", "siox.xspectra", "", r"Program XSpectra v\.([\d.]+)", blas=True),
         Engine(
-            "bader",
-            "siox-bader",
-            "siox.bader",
-            "--version",
-            r"(?:siox-bader\D*|[Vv]ersion\s+)(\d+(?:\.\d+)+)",
+            "bader", "siox-bader", "siox.bader", "--version", r"(?:siox-bader\D*|[Vv]ersion\s+)(\d+(?:\.\d+)+)",
             remedy=OWN_SCRIPT,
         ),
         Engine(
-            "train",
-            "siox-train",
-            "siox.train",
-            "--version",
-            r"siox-train (\d+(?:\.\d+)+)",
-            remedy=OWN_SCRIPT,
-            optional=True,
+            "train", "siox-train", "siox.train", "--version", r"siox-train (\d+(?:\.\d+)+)",
+            remedy=OWN_SCRIPT, optional=True,
         ),
     )
-}
+}  # fmt: skip
 #: What a study needs; the training runs inside the daemon when there is no code for it.
 STUDY_ENGINES = tuple(name for name, engine in ENGINES.items() if not engine.optional)
 
@@ -175,13 +163,10 @@ def inspect_engine(
 ) -> EngineStatus:
     """Look at one engine and say whether it can be used."""
     if path is None:
-        return EngineStatus(
-            engine.name, code, None, None, None, False, f"{engine.executable} is not on the PATH: {engine.remedy}", ""
-        )
+        return EngineStatus(engine.name, code, None, None, None, False, engine.missing, "")
     version, reason = identify(engine, path, run)
     blas, warning = blas_of(path, run) if engine.blas and version else (None, "")
     if version and code is None:
         reason = "not registered: run `aiida-siox setup`"
-    return EngineStatus(
-        engine.name, code, path, version, blas, version is not None and code is not None, reason, warning
-    )
+    usable = version is not None and code is not None
+    return EngineStatus(engine.name, code, path, version, blas, usable, reason, warning)

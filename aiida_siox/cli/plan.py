@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from aiida_siox.cli.common import scheduler_options, user_errors, with_profile
+from aiida_siox.cli.codes import get_codes
+from aiida_siox.cli.common import scheduler_options, user_errors, with_profile, without
 from aiida_siox.cli.plan_text import print_plan
 from aiida_siox.cli.run import (
     STRUCTURE_ENGINES,
@@ -18,33 +19,15 @@ from aiida_siox.cli.run import (
     study_builder,
     study_options,
 )
+from aiida_siox.workflows.atomic_data import find_atomic_data
 from aiida_siox.workflows.plan import Plan, plan_structure, plan_study
 
 
-class DefaultStudy(click.Group):
-    """A group whose first word may be left out: ``study`` is meant then."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the default command before options that come without one."""
-        if not args or (args[0].startswith("-") and args[0] not in ("-h", "--help")):
-            args = ["study", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group(cls=DefaultStudy, context_settings={"help_option_names": ["-h", "--help"]})
-def plan() -> None:
-    """Say what a study costs before it runs: jobs, core hours, scratch, size of the repository.
-
-    Takes the options of `run` and refuses what `run` refuses; nothing is stored or submitted (--submit is accepted and
-    changes nothing). `aiida-siox plan` without a command means `plan study`. The training of the networks is not
-    counted.
-    """
-
-
-@plan.command("study")
+@click.command("study")
+@without("submit")
 @study_options
 @with_profile
-def study(submit: bool, as_json: bool, **parameters: Any) -> None:
+def study(as_json: bool, **parameters: Any) -> None:
     """Plan `run study` (`run dataset` costs the same)."""
     print_plan(validated_plan(study_builder(train=True, **parameters)), parameters["options_file"])
 
@@ -58,7 +41,8 @@ def validated_plan(builder: Any) -> Plan:
         return plan_study(inputs)
 
 
-@plan.command("structure")
+@click.command("structure")
+@without("submit")
 @structure_options
 @with_profile
 def structure(
@@ -71,13 +55,9 @@ def structure(
     max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
-    submit: bool,
     as_json: bool,
 ) -> None:
     """Plan `run structure` of the structure in FILE."""
-    from aiida_siox.cli.codes import get_codes
-    from aiida_siox.workflows.atomic_data import find_atomic_data
-
     scheduler_options(options_file)
     changes, atomic_changes = split_overrides(overrides)
     node, inputs = checked_structure(file, file_format, sites, protocol, changes, max_concurrent)

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
-from aiida_siox.cli.common import emit_json, print_table, say, scheduler_options, size_text, wants_json
+from aiida_siox.cli.common import say, scheduler_options, wants_json
+from aiida_siox.cli.output.numbers import size_text
+from aiida_siox.cli.output.tables import emit_json, print_table
 from aiida_siox.science.cost import ENGINES
 from aiida_siox.workflows.plan import Part, Plan
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from aiida_siox.cli.common import emit_json, json_option, load_node, say, user_errors, with_profile
+from aiida_siox.cli.common import json_option, load_node, say, user_errors, with_profile
+from aiida_siox.cli.output.tables import emit_json
 
 
 @click.command()

@@ -1,7 +1,4 @@
-"""The AiiDA profile and its computers: making them, finding them again.
-
-AiiDA is imported inside the functions: ``aiida-siox --help`` does not need it.
-"""
+"""The AiiDA profile and its computers: making them, finding them again."""
 
 from __future__ import annotations
 
@@ -10,13 +7,15 @@ import os
 import pathlib
 import sqlite3
 import sys
-from typing import TYPE_CHECKING
 
 import click
-
-if TYPE_CHECKING:
-    from aiida.manage.configuration.profile import Profile
-    from aiida.orm import Computer
+from aiida import load_profile, orm
+from aiida.common.exceptions import AiidaException, NotExistent
+from aiida.manage import get_config, get_manager
+from aiida.manage.configuration import create_profile as create
+from aiida.manage.configuration.profile import Profile
+from aiida.orm import Computer
+from aiida.plugins import BrokerFactory
 
 PROFILE = "siox"
 COMPUTER = "localhost"
@@ -48,10 +47,6 @@ def load_siox_profile(name: str | None = None) -> Profile:
     :raises click.ClickException: with the remedy if there is none.
     """
     prepare_path()
-    from aiida import load_profile
-    from aiida.common.exceptions import AiidaException
-    from aiida.manage import get_config, get_manager
-
     name = name or current_profile_option()
     loaded = get_manager().get_profile()
     if loaded is not None and name in (None, loaded.name):
@@ -91,10 +86,6 @@ def create_profile(name: str) -> tuple[Profile, bool]:
     :returns: the profile, and whether it was made now.
     """
     prepare_path()
-    from aiida.manage.configuration import create_profile as create
-    from aiida.manage.configuration import get_config, load_profile
-    from aiida.plugins import BrokerFactory
-
     config = get_config(create=True)
     created = name not in config.profile_names
     if created:
@@ -125,9 +116,6 @@ def get_computer(label: str) -> Computer:
 
     :raises click.ClickException: if it does not exist or is not configured for this user.
     """
-    from aiida import orm
-    from aiida.common.exceptions import NotExistent
-
     try:
         computer = orm.Computer.collection.get(label=label)
     except NotExistent:
@@ -159,8 +147,6 @@ def get_computer(label: str) -> Computer:
 
 def local_workdir() -> str:
     """Return the folder where engines run on this machine."""
-    from aiida.manage import get_config, get_manager
-
     profile = get_manager().get_profile()
     assert profile is not None
     return str(pathlib.Path(get_config().dirpath) / "scratch" / profile.name)

@@ -7,15 +7,17 @@ import datetime
 import functools
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from aiida_siox.science.cost import Job
+from aiida_siox.cli.output.numbers import duration
+from aiida_siox.science.cost import Job
+from aiida_siox.workflows.plan import calibration_part, load_costs, study_parts, study_settings, targets_part
 
 SITE = "aiida.workflows:siox.site_spectrum"
 TARGETS = "aiida.workflows:siox.structure_targets"
@@ -34,6 +36,8 @@ JOBS = {
     "siox.train": "siox-train",
 }
 FINISHED = ("finished", "excepted", "killed")
+#: Labels of the calls of a site and of a configuration.
+PLACE = re.compile(r"site_0*(?P<site>\d+)|(?:targets|melt_quench)_(?P<cell>\w+)|(?P<calibration>calibration)")
 
 
 @dataclasses.dataclass
@@ -51,6 +55,21 @@ class Called:
     mtime: datetime.datetime
     cached: bool
     is_job: bool
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing will change any more."""
+        return self.state in FINISHED
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it ended well."""
+        return self.state == "finished" and self.exit_status == 0
+
+    @property
+    def seconds(self) -> float:
+        """Seconds from its creation to its last change."""
+        return (self.mtime - self.ctime).total_seconds()
 
 
 @dataclasses.dataclass
@@ -111,17 +130,29 @@ class StudyProgress:
         return {**dataclasses.asdict(self), "n_left": self.n_left}
 
 
+#: What is read of each process, in the order of the fields of :class:`Called` after its link.
+PROJECT = (
+    "id", "process_type", "label", "attributes.process_state", "attributes.exit_status", "ctime", "mtime",
+    "extras._aiida_cached_from", "node_type",
+)  # fmt: skip
+
+
+def called(parent: int, link_label: str, row: Iterable[Any]) -> Called:
+    """Return a process from what :data:`PROJECT` read of it."""
+    pk, process_type, label, state, exit_status, ctime, mtime, source, node_type = row
+    return Called(
+        pk, parent, link_label, process_type or "", label, state or "created", exit_status, ctime, mtime,
+        cached=source is not None, is_job="calcjob" in node_type,
+    )  # fmt: skip
+
+
 def read_called(root: orm.ProcessNode) -> dict[int, Called]:
     """Return all processes under a root, and the root itself if it is a job: one query for each level of calls."""
     found: dict[int, Called] = {}
-    if isinstance(root, orm.CalcJobNode) and root.pk is not None:
-        state = root.process_state.value if root.process_state else "created"
-        cached = root.base.caching.is_created_from_cache
-        found[root.pk] = Called(
-            root.pk, 0, "", root.process_type or "", root.label, state, root.exit_status, root.ctime, root.mtime,
-            cached, is_job=True,
-        )  # fmt: skip
-    level = [root.pk]
+    if isinstance(root, orm.CalcJobNode):
+        builder = orm.QueryBuilder().append(orm.CalcJobNode, filters={"id": root.pk}, project=list(PROJECT))
+        found = {item.pk: item for item in (called(0, "", row) for row in builder.all())}
+    level: list[Any] = [root.pk]
     while level:
         builder = orm.QueryBuilder()
         builder.append(orm.ProcessNode, filters={"id": {"in": level}}, project="id", tag="caller")
@@ -130,20 +161,11 @@ def read_called(root: orm.ProcessNode) -> dict[int, Called]:
             with_incoming="caller",
             edge_filters={"type": {"in": [LinkType.CALL_CALC.value, LinkType.CALL_WORK.value]}},
             edge_project="label",
-            project=[
-                "id", "process_type", "label", "attributes.process_state", "attributes.exit_status", "ctime", "mtime",
-                "extras._aiida_cached_from", "node_type",
-            ],
-        )  # fmt: skip
-        level = []
-        for parent, pk, process_type, label, state, status, ctime, mtime, cached, node_type, link in builder.all():
-            if pk in found:
-                continue
-            found[pk] = Called(
-                pk, parent, link, process_type or "", label, state or "created", status, ctime, mtime,
-                cached is not None, "calcjob" in node_type,
-            )  # fmt: skip
-            level.append(pk)
+            project=list(PROJECT),
+        )
+        new = {row[0]: called(parent, link, row) for parent, *row, link in builder.all()}
+        level = [pk for pk in new if pk not in found]
+        found |= {pk: new[pk] for pk in level}
     return found
 
 
@@ -164,14 +186,6 @@ class Expected:
 @functools.lru_cache(maxsize=32)
 def expected_parts(node: orm.ProcessNode) -> dict[str, Expected]:
     """Return what a process will compute by configuration (``Si8O4_1``, ``calibration``), from its inputs."""
-    from aiida_siox.workflows.plan import (
-        calibration_part,
-        load_costs,
-        study_parts,
-        study_settings,
-        targets_part,
-    )
-
     kind = node.process_type or ""
     inputs = node.base.links.get_incoming(link_type=LinkType.INPUT_WORK).nested()
     settings = study_settings(inputs)
@@ -198,12 +212,10 @@ def place_of(item: Called, found: dict[int, Called]) -> tuple[str, str]:
     configuration = site = ""
     current: Called | None = item
     while current is not None:
-        match = re.fullmatch(r"site_0*(\d+)", current.link_label)
-        if match and not site:
-            site = f"site {match.group(1)}"
-        match = re.fullmatch(r"(?:targets_|melt_quench_)(\w+)|(calibration)", current.link_label)
-        if match and not configuration:
-            configuration = match.group(1) or match.group(2)
+        match = PLACE.fullmatch(current.link_label)
+        if match:
+            site = site or (f"site {match['site']}" if match["site"] else "")
+            configuration = configuration or match["cell"] or match["calibration"] or ""
         current = found.get(current.parent)
     return configuration, site
 
@@ -235,23 +247,40 @@ def estimate(
         return None
     mean = sum(part.site_s for part in parts.values()) / len(parts)
     known = [(item, parts[label].site_s if label in parts else mean) for item, label in sites]
+    busy = [((now - item.ctime).total_seconds(), cost) for item, cost in known if not item.is_over]
     total = sum(part.n_sites * part.site_s for part in parts.values())
-    ended = [(item, cost) for item, cost in known if item.state in FINISHED]
-    spent = sum((item.mtime - item.ctime).total_seconds() for item, _ in ended)
-    weight = sum(cost for _, cost in ended)
+    spent = sum(item.seconds for item, _ in known if item.is_over)
+    weight = sum(cost for item, cost in known if item.is_over)
     if weight and spent > 0:
         rate = spent / weight
     else:
         # A site that takes longer than it should says that this machine is slow, or busy.
-        busy = [((now - item.ctime).total_seconds(), cost) for item, cost in known]
-        rate = max([1.0, *(1.2 * elapsed / cost for elapsed, cost in busy)])
-    left = (total - weight) * rate
-    for item, cost in known:
-        if item.state not in FINISHED:
-            left -= min((now - item.ctime).total_seconds(), 0.9 * cost * rate)
+        rate = max([1.0, *(1.2 * (now - item.ctime).total_seconds() / cost for item, cost in known)])
+    left = (total - weight) * rate - sum(min(elapsed, 0.9 * cost * rate) for elapsed, cost in busy)
     begun = {label for _, label in sites}
     left += rate * sum(part.before_s for label, part in parts.items() if label not in begun)
     return max(0.0, left / max(1, lanes))
+
+
+def estimate_cells(cells: list[Called], n_cells: int, lanes: int) -> float | None:
+    """Estimate the seconds that a structure set still takes from the cells that are through; None without any.
+
+    :param cells: the processes of configurations that exist.
+    :param n_cells: how many there will be.
+    """
+    times = [item.seconds for item in cells if item.is_over]
+    if not times or not n_cells:
+        return None
+    return (n_cells - len(times)) * sum(times) / len(times) / max(1, min(lanes, n_cells - len(times)))
+
+
+def running_lines(found: dict[int, Called]) -> list[str]:
+    """Return what runs now: jobs, and functions of this package such as the training."""
+    lines = [describe_job(item, found) for item in found.values() if item.is_job and not item.is_over]
+    for item in found.values():
+        if not item.is_job and item.state == "running" and not item.process_type.startswith("aiida.workflows"):
+            lines.append(item.process_type.rpartition(".")[2].replace("_", " "))
+    return lines
 
 
 def study_progress(node: orm.ProcessNode) -> StudyProgress:
@@ -262,71 +291,42 @@ def study_progress(node: orm.ProcessNode) -> StudyProgress:
     now = datetime.datetime.now(tz=datetime.UTC)
     found = read_called(node)
     state = node.process_state.value if node.process_state else "created"
+    is_over = state in FINISHED
     parts = expected_parts(node)
     only = next(iter(parts)) if len(parts) == 1 else ""
     sites = [(item, only or place_of(item, found)[0]) for item in found.values() if item.process_type == SITE]
-    done = [item for item, _ in sites if item.state == "finished" and item.exit_status == 0]
-    failed = [
-        item for item, _ in sites if item.state in FINISHED and not (item.state == "finished" and not item.exit_status)
-    ]
-    busy = [item for item, _ in sites if item.state not in FINISHED]
-    jobs = [item for item in found.values() if item.is_job]
-    ended = [item for item in jobs if item.state in FINISHED]
-    running = [describe_job(item, found) for item in jobs if item.state not in FINISHED]
-    for item in found.values():
-        if not item.is_job and item.state in ("running",) and not item.process_type.startswith("aiida.workflows"):
-            running.append(item.process_type.rpartition(".")[2].replace("_", " "))
-    over = state in FINISHED
+    n_done = sum(item.is_done for item, _ in sites)
+    n_over = sum(item.is_over for item, _ in sites)
+    ended = [item for item in found.values() if item.is_job and item.is_over]
     cells = [item for item in found.values() if item.process_type == CONFIGURATION]
     n_cells = 0
     if node.process_type == STRUCTURE_SET and "configurations" in node.inputs:
         n_cells = len(node.inputs.configurations.get_list())
     lanes = node.inputs.max_concurrent.value if "max_concurrent" in node.inputs else 1
+    n_cells_done = sum(item.is_done for item in cells) if n_cells else 0
     return StudyProgress(
         pk=node.pk or 0,
         kind=(node.process_type or "").rpartition(":")[2],
         label=node.label,
         state=state,
         exit_status=node.exit_status,
-        exit_message=(node.exit_message or node.exception or "") if over else "",
+        exit_message=(node.exit_message or node.exception or "") if is_over else "",
         n_sites=max(sum(part.n_sites for part in parts.values()), len(sites)),
-        n_done=len(done),
-        n_failed=len(failed),
-        n_running=len(busy),
-        running=running,
+        n_done=n_done,
+        n_failed=n_over - n_done,
+        n_running=len(sites) - n_over,
+        running=running_lines(found),
         n_jobs=len(ended),
         n_cached=sum(item.cached for item in ended),
-        elapsed_s=((node.mtime if over else now) - node.ctime).total_seconds(),
-        remaining_s=None if over else estimate_cells(cells, n_cells, lanes) or estimate(parts, sites, lanes, now),
+        elapsed_s=((node.mtime if is_over else now) - node.ctime).total_seconds(),
+        remaining_s=None if is_over else estimate_cells(cells, n_cells, lanes) or estimate(parts, sites, lanes, now),
         n_cells=n_cells,
-        n_cells_done=sum(item.state == "finished" and item.exit_status == 0 for item in cells) if n_cells else 0,
-        n_cells_failed=sum(item.state in FINISHED and item.exit_status != 0 for item in cells) if n_cells else 0,
+        n_cells_done=n_cells_done,
+        n_cells_failed=sum(item.is_over for item in cells) - n_cells_done if n_cells else 0,
     )
 
 
-def estimate_cells(cells: list[Called], n_cells: int, lanes: int) -> float | None:
-    """Estimate the seconds that a structure set still takes from the cells that are through; None without any.
-
-    :param cells: the processes of configurations that exist.
-    :param n_cells: how many there will be.
-    """
-    times = [(item.mtime - item.ctime).total_seconds() for item in cells if item.state in FINISHED]
-    if not times or not n_cells:
-        return None
-    return (n_cells - len(times)) * sum(times) / len(times) / max(1, min(lanes, n_cells - len(times)))
-
-
 # --- as text -----------------------------------------------------------------------------------------------------
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as ``1 h 05 min``, ``7 min 03 s`` or ``12 s``."""
-    whole = round(seconds)
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    if whole >= 60:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole} s"
 
 
 def expected_end(progress: StudyProgress) -> str:
@@ -358,52 +358,40 @@ def counts(progress: StudyProgress) -> str:
     return "-"
 
 
+def rows(progress: StudyProgress) -> list[tuple[str, str]]:
+    """Return the state as names and texts."""
+    found = []
+    if progress.n_sites:
+        of = f"{progress.n_left} left ({progress.n_running} running) of {progress.n_sites}"
+        found.append(("sites", f"{progress.n_done} done, {progress.n_failed} failed, {of}"))
+    if progress.n_cells:
+        accepted = f"{progress.n_cells_done} of {progress.n_cells} accepted"
+        found.append(("cells", f"{accepted}, {progress.n_cells_failed} failed"))
+    cached = f", {progress.n_cached} of them from the cache" if progress.n_cached else ""
+    found.append(("jobs", f"{progress.n_jobs} ended{cached}"))
+    if not progress.is_over:
+        found.append(("running", "\n".join(progress.running) or "between jobs"))
+    found.append(("elapsed", duration(progress.elapsed_s)))
+    return found if progress.is_over else [*found, ("expected end", expected_end(progress))]
+
+
 def one_line(progress: StudyProgress) -> str:
     """Return the state as one line, for a terminal that cannot be redrawn."""
-    parts = [f"elapsed {duration(progress.elapsed_s)}"]
-    if progress.n_sites:
-        parts.append(f"sites {progress.n_done} done, {progress.n_failed} failed, {progress.n_left} left")
-    if progress.n_cells:
-        parts.append(f"cells {progress.n_cells_done} of {progress.n_cells} accepted, {progress.n_cells_failed} failed")
-    parts.append(f"{progress.n_jobs} jobs ended" + (f" ({progress.n_cached} cached)" if progress.n_cached else ""))
-    if progress.is_over:
-        parts.append(verdict(progress))
-    else:
-        parts.append("now: " + ("; ".join(progress.running) or "between jobs"))
-        parts.append(f"end {expected_end(progress)}")
-    return " | ".join(parts)
+    parts = [f"{name} {text}".replace("\n", "; ") for name, text in rows(progress)]
+    return " | ".join([*parts, verdict(progress)] if progress.is_over else parts)
 
 
 def as_table(progress: StudyProgress) -> Table:
     """Return the state as a rich table."""
-    from rich.markup import escape
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold")
     table.add_column()
     name = f"{progress.kind} {progress.pk}" + (f" ({progress.label})" if progress.label else "")
-    table.add_row("process", escape(f"{name}: {verdict(progress)}"))
-    if progress.n_sites:
-        table.add_row("", ProgressBar(total=progress.n_sites, completed=progress.n_done + progress.n_failed, width=40))
-        failed = f"[red]{progress.n_failed} failed[/]" if progress.n_failed else "0 failed"
-        table.add_row(
-            "sites",
-            f"[green]{progress.n_done} done[/], {failed}, {progress.n_left} left "
-            f"({progress.n_running} running) of {progress.n_sites}",
-        )
-    if progress.n_cells:
-        ended = progress.n_cells_done + progress.n_cells_failed
-        table.add_row("", ProgressBar(total=progress.n_cells, completed=ended, width=40))
-        table.add_row(
-            "cells", f"{progress.n_cells_done} of {progress.n_cells} accepted, {progress.n_cells_failed} failed"
-        )
-    cached = f", {progress.n_cached} of them from the cache" if progress.n_cached else ""
-    table.add_row("jobs", f"{progress.n_jobs} ended{cached}")
-    if not progress.is_over:
-        table.add_row("running", escape("\n".join(progress.running) or "between jobs"))
-    table.add_row("elapsed", duration(progress.elapsed_s))
-    if not progress.is_over:
-        table.add_row("expected end", expected_end(progress))
+    table.add_row("process", Text(f"{name}: {verdict(progress)}"))
+    total = progress.n_sites or progress.n_cells
+    if total:
+        ended = progress.n_done + progress.n_failed + progress.n_cells_done + progress.n_cells_failed
+        table.add_row("", ProgressBar(total=total, completed=ended, width=40))
+    for name, text in rows(progress):
+        table.add_row(name, Text(text))
     return table

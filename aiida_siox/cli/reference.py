@@ -8,15 +8,10 @@ from typing import Any
 
 import click
 
-from aiida_siox.cli.common import (
-    launch,
-    launch_options,
-    number,
-    print_table,
-    scheduler_options,
-    user_errors,
-    with_profile,
-)
+from aiida_siox.cli.common import launch_options, scheduler_options, user_errors, with_profile
+from aiida_siox.cli.launch import launch
+from aiida_siox.cli.output.numbers import number
+from aiida_siox.cli.output.tables import print_table
 
 
 @click.command("reference")

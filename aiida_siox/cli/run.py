@@ -11,20 +11,15 @@ from aiida import orm
 
 from aiida_siox.cli.common import (
     describe,
-    failure_text,
-    finish,
-    finish_submitted,
-    launch,
     launch_options,
     named_outputs,
-    run_process,
     say,
     scheduler_options,
-    submit_process,
     user_errors,
     with_profile,
+    without,
 )
-from aiida_siox.cli.reference import reference
+from aiida_siox.cli.launch import failure_text, finish, finish_submitted, launch, run_process, submit_process
 from aiida_siox.cli.structures import cells_of, in_words, print_cells
 from aiida_siox.materials import Material, load_material
 
@@ -32,18 +27,6 @@ STRUCTURE_ENGINES = ("ld1", "pw", "pp", "xspectra", "bader")
 
 #: Extra of structures read from files, by which the same file finds its node again: caching needs the very same node.
 DIGEST_EXTRA = "siox_structure_digest"
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def run() -> None:
-    """Run a WorkChain here, or leave it to the daemon with --submit.
-
-    The exit code is 0 when everything was computed, 3 when the process failed or lost a part (a site, say), 1 or 2
-    when it was not started.
-    """
-
-
-run.add_command(reference)
 
 
 def read_integers(ctx: click.Context, param: click.Parameter, value: str | None) -> list[int] | None:
@@ -68,10 +51,11 @@ def lammps_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-@run.command("melt-quench")
+@click.command("melt-quench")
 @click.argument("formula")
 @lammps_option
 @click.option("--seed", type=click.IntRange(min=1), required=True, help="Of the starting cell and the velocities.")
+@without("max_concurrent")
 @launch_options
 @with_profile
 def melt_quench(
@@ -79,17 +63,13 @@ def melt_quench(
     seed: int,
     protocol: str | None,
     overrides: pathlib.Path | None,
-    max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
     submit: bool,
     as_json: bool,
     code_label: str | None,
 ) -> None:
-    """Melt and quench one cell of FORMULA (such as Si8O4) and return the amorphous structure.
-
-    It is one job: --max-concurrent is accepted as in the other commands and changes nothing.
-    """
+    """Melt and quench one cell of FORMULA (such as Si8O4) and return the amorphous structure."""
     from aiida_siox.cli.codes import get_codes
     from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 
@@ -137,7 +117,7 @@ def structure_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@run.command("structure")
+@click.command("structure")
 @structure_options
 @with_profile
 def structure(
@@ -321,9 +301,15 @@ def obtain_calibration(table: Any, builder: Any) -> int | None:
     :param builder: of the CalibrationWorkChain.
     :returns: None if it could not be computed; why was said.
     """
-    calibration = table.calibration()
-    if calibration is not None:
-        return int(calibration.pk)
+    from aiida_siox.data.calibration import CalibrationData
+
+    query = orm.QueryBuilder()
+    query.append(
+        CalibrationData, filters={"attributes.settings_digest": table.settings_digest}, project="id", tag="calibration"
+    )
+    found = query.order_by({"calibration": {"id": "desc"}}).first(flat=True)
+    if found is not None:
+        return int(found)
     node = run_process(builder)
     if not node.is_finished_ok:
         say(failure_text(node))
@@ -343,7 +329,7 @@ def study_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
-@run.command("structures")
+@click.command("structures")
 @lammps_option
 @study_options
 @with_profile
@@ -357,7 +343,7 @@ def structures(**parameters: Any) -> None:
     launch_structures(**parameters)
 
 
-@run.command("study")
+@click.command("study")
 @study_options
 @with_profile
 def study(**parameters: Any) -> None:
@@ -365,7 +351,7 @@ def study(**parameters: Any) -> None:
     launch_study(train=True, **parameters)
 
 
-@run.command("dataset")
+@click.command("dataset")
 @study_options
 @with_profile
 def dataset(**parameters: Any) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import json
 import pathlib
+import time
 
 import click
+from aiida.manage import get_config
 
 from aiida_siox.cli.codes import engine_table, register_code
-from aiida_siox.cli.engines import ENGINES, EngineStatus, find_executable, identify, runner_of
+from aiida_siox.cli.engines import ENGINES, find_executable, identify, inspect_engine, runner_of
+from aiida_siox.cli.output.tables import emit_json, print_table
 from aiida_siox.cli.profile import (
     COMPUTER,
     PROFILE,
@@ -19,6 +20,7 @@ from aiida_siox.cli.profile import (
     get_computer,
     load_siox_profile,
 )
+from aiida_siox.registry import nearest
 
 
 def parse_paths(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -29,29 +31,9 @@ def parse_paths(ctx: click.Context, param: click.Parameter, values: tuple[str, .
         if not separator or not path:
             raise click.BadParameter(f"`{value}` is not of the form ENGINE=PATH.")
         if name not in ENGINES:
-            near = difflib.get_close_matches(name, ENGINES, n=1, cutoff=0.4)
-            hint = f" did you mean `{near[0]}`?" if near else ""
-            raise click.BadParameter(f"unknown engine `{name}`:{hint} Valid: {', '.join(ENGINES)}.")
+            raise click.BadParameter(f"unknown engine `{name}`: {nearest(name, ENGINES)}")
         paths[name] = path
     return paths
-
-
-def print_table(rows: list[EngineStatus], profile: str | None) -> None:
-    """Print the engines with rich."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table(title=f"Engines of profile {profile}" if profile else "Engines (no profile)", title_justify="left")
-    for column in ("engine", "path", "version", "BLAS", "usable"):
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        state = f"[green]yes[/], {row.code}" if row.usable else f"[red]no[/]: {escape(row.reason)}"
-        if row.warning:
-            state += f"\n[yellow]{escape(row.warning)}[/]"
-        table.add_row(row.engine, row.path or "-", row.version or "-", row.blas or "-", state)
-    console = Console()
-    Console(width=None if console.is_terminal else 140).print(table)
 
 
 @click.command()
@@ -77,54 +59,41 @@ def setup(
     if check:
         raise SystemExit(run_check(computer, as_json))
 
-    import time
-
-    from rich.console import Console
-
-    console = Console(soft_wrap=True, highlight=False)
     profile, created = create_profile(current_profile_option() or PROFILE)
-    console.print(f"profile {profile.name}: {'made' if created else 'there already'} ({config_folder()})")
+    click.echo(f"profile {profile.name}: {made(created)} ({get_config().dirpath})")
     target = get_computer(computer)
-    console.print(f"computer {target.label}: ready")
-    run = runner_of(target)
-    is_local = target.transport_type == "core.local"
-    wanted = dict(paths)
-    if is_local:
+    click.echo(f"computer {target.label}: ready")
+    wanted, failed = dict(paths), []
+    if target.transport_type == "core.local":
         for engine in ENGINES.values():
-            found = find_executable(engine)
-            if engine.name not in wanted and found is not None:
-                wanted[engine.name] = found
+            path = paths.get(engine.name) or find_executable(engine)
+            if path is not None:
+                wanted[engine.name] = path
+            elif not engine.optional:
+                failed.append(f"{engine.name}: {engine.missing}")
     elif not wanted:
         raise click.ClickException(f"Name the engines on {computer}: --code pw=/path/to/pw.x --code ...")
-    failed = [
-        f"{engine.name}: {engine.executable} is not on the PATH: {engine.remedy}"
-        for engine in ENGINES.values()
-        if is_local and engine.name not in wanted and not engine.optional
-    ]
+    run = runner_of(target)
     for name, path in wanted.items():
-        engine = ENGINES[name]
-        if not pathlib.PurePosixPath(path).is_absolute():
-            failed.append(f"{name}: {path} is not an absolute path")
-            continue
         version: str | None
-        if no_probe and name in paths:
-            version, reason = str(time.strftime("%Y%m%d")), ""
+        if not pathlib.PurePosixPath(path).is_absolute():
+            version, reason = None, f"{path} is not an absolute path"
+        elif no_probe and name in paths:
+            version, reason = time.strftime("%Y%m%d"), ""
         else:
-            version, reason = identify(engine, path, lambda command: run(f"{prepend_text}\n{command}"))
+            version, reason = identify(ENGINES[name], path, lambda command: run(f"{prepend_text}\n{command}"))
         if version is None:
             failed.append(f"{name}: {reason}")
             continue
-        code, is_new = register_code(name, path, target, version, prepend_text=prepend_text, with_mpi=mpi)
-        console.print(f"code {code.full_label}: {'registered' if is_new else 'there already'} ({path})")
+        code, created = register_code(name, path, target, version, prepend_text=prepend_text, with_mpi=mpi)
+        click.echo(f"code {code.full_label}: {made(created, 'registered')} ({path})")
     if failed:
         raise click.ClickException("Not all engines are usable.\n  " + "\n  ".join(failed))
 
 
-def config_folder() -> str:
-    """Return the folder of the AiiDA configuration."""
-    from aiida.manage import get_config
-
-    return str(get_config().dirpath)
+def made(created: bool, word: str = "made") -> str:
+    """Return whether something was made now."""
+    return word if created else "there already"
 
 
 def run_check(computer: str, as_json: bool) -> int:
@@ -135,21 +104,21 @@ def run_check(computer: str, as_json: bool) -> int:
     profile: str | None
     try:
         profile = load_siox_profile().name
+        rows = engine_table(computer)
     except click.ClickException:
         profile = None
-    if profile is None:
-        from aiida_siox.cli.engines import inspect_engine
-
         rows = [inspect_engine(engine, find_executable(engine), None) for engine in ENGINES.values()]
-    else:
-        rows = engine_table(computer)
     usable = all(row.usable or ENGINES[row.engine].optional for row in rows)
     if as_json:
-        click.echo(
-            json.dumps({"profile": profile, "usable": usable, "engines": [dataclasses.asdict(row) for row in rows]})
-        )
+        emit_json({"profile": profile, "usable": usable, "engines": [dataclasses.asdict(row) for row in rows]})
     else:
-        print_table(rows, profile)
+        cells = []
+        for row in rows:
+            state = f"yes, {row.code}" if row.usable else f"no: {row.reason}"
+            state += f"\n{row.warning}" if row.warning else ""
+            cells.append([row.engine, row.path or "-", row.version or "-", row.blas or "-", state])
+        title = f"Engines of profile {profile}" if profile else "Engines (no profile)"
+        print_table(title, ["engine", "path", "version", "BLAS", "usable"], cells)
         if not usable:
             click.echo("Not all engines are usable: see the last column.", err=True)
     return 0 if usable else 1

@@ -13,16 +13,15 @@ from aiida.common.links import LinkType
 
 from aiida_siox.cli.common import (
     describe,
-    emit_json,
     json_option,
     load_node,
     named_outputs,
-    number,
-    print_table,
     process_class_name,
     user_errors,
     with_profile,
 )
+from aiida_siox.cli.output.numbers import number
+from aiida_siox.cli.output.tables import emit_json, print_table
 from aiida_siox.cli.reference import print_comparison
 from aiida_siox.cli.structures import (
     acceptance_of,
@@ -33,8 +32,10 @@ from aiida_siox.cli.structures import (
     set_summary,
 )
 from aiida_siox.data.analysis import analysis_of
+from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site import SiteData
+from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science.plain import plain
 
@@ -48,12 +49,15 @@ CELL_MAKERS = ("siox.melt_quench", "siox.configuration")
 @click.command()
 @click.argument("identifier", metavar="PK")
 @click.option("--energies", is_flag=True, help="Of a site table: every term of the transition energies.")
+@click.option("--calibration", metavar="PK", help="CalibrationData: energies on the measured axis.")
 @json_option
 @with_profile
-def show(identifier: str, energies: bool, as_json: bool) -> None:
+def show(identifier: str, energies: bool, calibration: str | None, as_json: bool) -> None:
     """Show a site table, data set, model, study or another node, given by PK or UUID."""
     node = load_node(identifier, orm.Node)
-    summary = summarise(node)
+    constant = None if calibration is None else load_node(calibration, CalibrationData)
+    with user_errors():
+        summary = summarise(node, constant)
     if as_json:
         emit_json(summary)
     elif summary["type"] == "site_table":
@@ -73,14 +77,20 @@ def show(identifier: str, energies: bool, as_json: bool) -> None:
         if isinstance(node, SpectrumData) or (isinstance(node, SiteData) and summary.get("energies")):
             from aiida_siox.cli.energies import print_energies
 
-            print_energies(node)
+            print_energies(node, constant)
 
 
-def summarise(node: orm.Node) -> dict[str, Any]:
+def summarise(node: orm.Node, calibration: CalibrationData | None = None) -> dict[str, Any]:
     """Return the content of a node as plain values, with its ``type``.
+
+    :param calibration: for the measured axis, of a node that has an axis.
 
     :raises click.ClickException: for a node of which there is nothing to say here.
     """
+    if isinstance(node, SiteTableData):
+        return node.summary(calibration)
+    if calibration is not None and not isinstance(node, SiteData | SpectrumData):
+        raise click.ClickException(f"node {node.pk} is a {describe(node)}: --calibration is for tables and spectra.")
     if isinstance(node, DatasetData) and node.base.attributes.get("digest", None):
         return {**node.summary(), "analysis": {part: found.pk for part, found in analysis_of(node)[0].items()}}
     if hasattr(node, "summary"):
@@ -176,23 +186,25 @@ def study_summary(node: orm.WorkChainNode) -> dict[str, Any]:
 def print_site_table(node: orm.Node, summary: dict[str, Any], energies: bool) -> None:
     """Print one row a site."""
     calibration = summary["calibration"]
-    axis = "total-energy axis, no calibration"
+    axis = "total-energy axis"
     if calibration is not None:
         axis = f"calibrated axis, shift {calibration['shift_eV']:+.3f} eV"
     title = f"SiteTable {node.pk}: {summary['formula']}, protocol {summary['protocol']}, {summary['treatment']}, {axis}"
     energy = np.asarray(summary["energy_eV"])
-    columns = ["site", "status", "n_O", "n_Si", "valence / e", "transition / eV", "white line / eV"]
+    species = summary["axes"]["coordination"]["values"]
+    counts = [f"n_{element}" for element in species]
+    columns = ["site", "status", *counts, "valence / e", "bridge angle / °", "transition / eV", "white line / eV"]
     rows = []
     for site in summary["sites"]:
         white_line = None if site["spectrum"] is None else white_line_of(energy, np.asarray(site["spectrum"]))
         rows.append(
             [
-                str(site["index"]),
+                str(site["site_index"]),
                 site["status"],
-                str(site["n_oxygen"]),
-                str(site["n_silicon"]),
-                number(site["valence_e"], signed=True),
-                number(site["energies"]["transition_eV"]),
+                *(str(site["coordination"][element]) for element in species),
+                number(site["valence"], signed=True),
+                number(site["bridge_angle"], 1),
+                number((site["energies"] or {}).get("transition_eV")),
                 number(white_line, 2),
             ]
         )
@@ -203,18 +215,12 @@ def print_site_table(node: orm.Node, summary: dict[str, Any], energies: bool) ->
         print_table_energies(summary)
     for site in summary["sites"]:
         if site["reason"]:
-            click.echo(f"Site {site['index']} failed: {site['reason']}")
-    r = summary["r_angstrom"]
+            click.echo(f"Site {site['site_index']} failed: {site['reason']}")
+    r = summary["axes"]["rdf"]["values"]
     click.echo(
         f"Spectra: {len(energy)} energies from {energy[0]:.1f} to {energy[-1]:.1f} eV. g(R): {len(r)} bins to "
         f"{r[-1]:.2f} Å, σ {summary['sigma_angstrom']} Å. All numbers: aiida-siox show {node.pk} --json"
     )
-
-
-def protocol_text(summary: Mapping[str, Any]) -> str:
-    """Return the protocol with the settings that differ from it."""
-    changed = summary.get("changed") or []
-    return f"protocol {summary['protocol']}" + (f" with other {', '.join(map(str, changed))}" if changed else "")
 
 
 def white_line_of(energy: np.ndarray, spectrum: np.ndarray) -> float:

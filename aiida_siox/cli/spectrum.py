@@ -12,9 +12,19 @@ import click
 import numpy as np
 from aiida import orm
 
-from aiida_siox.cli.common import describe, emit_json, json_option, load_node, say, user_errors, with_profile
-
-FIGURES = (".png", ".svg", ".pdf")
+from aiida_siox.calculations.broadening import broaden, broaden_table, energy_grid
+from aiida_siox.cli.common import FILE, NEW_FILE, describe, json_option, load_node, say, user_errors, with_profile
+from aiida_siox.cli.output.files import columns_text, is_figure, write_columns, write_figure
+from aiida_siox.cli.output.tables import emit_json
+from aiida_siox.data.calibration import CalibrationData
+from aiida_siox.data.site import SiteData
+from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.report.figures.broadening import broadened_figure
+from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.science import spectra as sp
+from aiida_siox.workflows.broadening import BroadeningProtocol
+from aiida_siox.workflows.protocol import read_overrides
 
 
 @dataclasses.dataclass
@@ -48,8 +58,9 @@ class Columns:
 
     @property
     def all(self) -> dict[str, np.ndarray]:
-        """Every column but the energy."""
-        return ({} if self.average is None else {"average": self.average}) | self.curves
+        """Every column."""
+        average = {} if self.average is None else {"average": self.average}
+        return {"energy_eV": self.energy, **average, **self.curves}
 
 
 @click.command()
@@ -58,17 +69,13 @@ class Columns:
 @click.option("--broadening", "model", help="constant, arctan or seah-dench [default: constant].")
 @click.option("--gamma", type=float, help="Half width at and below the edge, eV [default: that of the run].")
 @click.option("--gaussian", type=float, help="Full width at half maximum of the instrument, eV [default: 0].")
-@click.option(
-    "--overrides",
-    type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
-    help="yaml file with other parameters of the model; unknown keys are refused.",
-)
+@click.option("--overrides", type=FILE, help="yaml file with other parameters of the model; unknown keys are refused.")
 @click.option("--range", "limits", nargs=2, type=float, metavar="LOW HIGH", help="Energies in eV.")
 @click.option("--step", type=float, help="Step of the energies in eV.")
 @click.option("--calibration", metavar="PK", help="CalibrationData: energies, and --range, on the measured axis.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    type=NEW_FILE,
     help="Write columns there, with commas if the name ends in .csv, or draw it (.png, .svg, .pdf).",
 )
 @click.option("--store", is_flag=True, help="Store the result as a node, with its provenance.")
@@ -93,10 +100,6 @@ def spectrum(
     PK is a SpectrumData, a site or a site table. Without options the spectrum comes as it was computed. Half widths
     below the one for which the run converged are refused.
     """
-    from aiida_siox.data.calibration import CalibrationData
-    from aiida_siox.workflows.broadening import BroadeningProtocol
-    from aiida_siox.workflows.protocol import read_overrides
-
     with user_errors():
         changes = {} if overrides is None else read_overrides(overrides)
         changes |= {
@@ -110,7 +113,10 @@ def spectrum(
         columns = broaden_all(node, sources, parameters, grid, shift)
     stored = store_broadened(node, sources, parameters, grid) if store else None
     if output is not None:
-        write(output, columns, sources)
+        if is_figure(output):
+            write_figure(output, lambda: draw(columns, sources))
+        else:
+            write_columns(output, columns.all, summary(columns))
     if as_json:
         emit_json(
             {
@@ -125,7 +131,7 @@ def spectrum(
             }
         )
     elif output is None and not store:
-        click.echo(text_of(columns, " "))
+        click.echo(columns_text(columns.all, note=summary(columns)))
     if not as_json and output is not None:
         click.echo(f"Written: {output}")
     if not as_json and stored is not None:
@@ -137,16 +143,10 @@ def find_spectra(node: orm.Node, site: int | None) -> tuple[orm.Node, dict[str, 
 
     :raises click.ClickException: if the node has no spectrum with coefficients.
     """
-    from aiida_siox.data.site import SiteData
-    from aiida_siox.data.site_table import SiteTableData
-    from aiida_siox.data.spectrum import SpectrumData
-
     if isinstance(node, SiteData):
-        site = node.base.attributes.get("site_index") if site is None else site
-        tables = [] if node.creator is None else node.creator.base.links.get_outgoing(node_class=SiteTableData).all()
-        if not tables:
-            raise click.ClickException(f"site node {node.pk} does not come from `collect`: give its SpectrumData.")
-        node = tables[0].node
+        site = node.site_index if site is None else site
+        with user_errors():
+            node = node.table
     if isinstance(node, SpectrumData):
         return node, {f"site_{node.site_index:04d}": node}
     if not isinstance(node, SiteTableData):
@@ -188,17 +188,14 @@ def broaden_all(
     node: Any, sources: dict[str, Any], parameters: dict[str, Any], grid: dict[str, float] | None, shift: float | None
 ) -> Columns:
     """Return every spectrum with the new broadening, and their average where all sites are there."""
-    from aiida_siox.calculations.broadening import energy_grid
-    from aiida_siox.science import spectra as sp
-
     total = node.energy if grid is None else energy_grid(grid)
     first = next(iter(sources.values()))
     model = first.resolve(parameters)
     curves = {label: source.broadened(parameters, total) for label, source in sources.items()}
     average = None
-    n_silicon = node.base.attributes.get("n_silicon_total", None)
-    if n_silicon is not None and len(curves) >= sp.MINIMUM_COVERAGE * n_silicon:
-        average = sp.average(list(curves.values()), n_silicon)
+    n_absorbers = node.base.attributes.get("n_absorbers", None)
+    if n_absorbers is not None and len(curves) >= sp.MINIMUM_COVERAGE * n_absorbers:
+        average = sp.average(list(curves.values()), n_absorbers)
     return Columns(
         calibration_eV=shift,
         energy=np.asarray(total) + (shift or 0.0),
@@ -213,10 +210,6 @@ def store_broadened(
     node: Any, sources: dict[str, Any], parameters: dict[str, Any], grid: dict[str, float] | None
 ) -> orm.Node:
     """Store the broadened spectrum or table through its calcfunction, and return it."""
-    from aiida_siox.calculations.broadening import broaden, broaden_table
-    from aiida_siox.data.spectrum import SpectrumData
-    from aiida_siox.science import SCIENCE_VERSION
-
     values = orm.Dict({"broadening": parameters} if grid is None else {"broadening": parameters, "grid": grid})
     version = orm.Int(SCIENCE_VERSION)
     with contextlib.redirect_stdout(sys.stderr), user_errors():
@@ -226,54 +219,25 @@ def store_broadened(
         return broaden_table(node, node.structure, values, version, spectra=sources)
 
 
-def text_of(columns: Columns, separator: str) -> str:
-    """Return the columns as text under their titles."""
-    mark = "" if separator == "," else "# "
-    lines = [] if separator == "," else [f"# {summary(columns)}"]
-    lines.append(mark + separator.join(["energy_eV", *columns.all]))
-    for row in np.column_stack([columns.energy, *columns.all.values()]):
-        lines.append(separator.join([f"{row[0]:.4f}", *(f"{value:.6e}" for value in row[1:])]))
-    return "\n".join(lines)
-
-
 def summary(columns: Columns) -> str:
     """Return in one line what the spectra are."""
     numbers = ", ".join(f"{key} {value}" for key, value in columns.broadening.items() if key != "model")
     return f"{columns.axis} axis; broadening {columns.broadening['model']}: {numbers}"
 
 
-def write(path: pathlib.Path, columns: Columns, sources: dict[str, Any]) -> None:
-    """Write the columns as text, or draw them.
-
-    :raises click.ClickException: if the file cannot be written.
-    """
-    try:
-        if path.suffix.lower() in FIGURES:
-            draw(path, columns, sources)
-        else:
-            path.write_text(text_of(columns, "," if path.suffix.lower() == ".csv" else " ") + "\n")
-    except OSError as exception:
-        raise click.ClickException(f"{path} cannot be written: {exception.strerror}.")
-
-
-def draw(path: pathlib.Path, columns: Columns, sources: dict[str, Any]) -> None:
-    """Draw the spectra; a single one beside itself with the half width of the run."""
-    from aiida_siox.report.figures import style
-    from aiida_siox.report.figures.broadening import broadened_figure
-
+def draw(columns: Columns, sources: dict[str, Any]) -> Any:
+    """Return a figure of the spectra; of a single one beside itself with the half width of the run."""
     model = columns.broadening
     single = next(iter(sources.values())) if len(sources) == 1 else None
     reference = None
     if single is not None:
         reference = single.broadened(float(single.base.attributes.get("gamma_eV")), columns.energy - columns.shift)
-    with style.style():
-        figure = broadened_figure(
-            columns.energy,
-            columns.curves,
-            f"Energy (eV), {'total-energy' if columns.calibration_eV is None else 'calibrated'} axis",
-            f"{model['model']}, Γ {model['gamma_eV']:g} eV, Gaussian {model['gaussian_fwhm_eV']:g} eV",
-            average=columns.average,
-            reference=reference,
-            half_width=None if single is None else columns.half_width,
-        )
-        figure.savefig(path, dpi=190)
+    return broadened_figure(
+        columns.energy,
+        columns.curves,
+        f"Energy (eV), {'total-energy' if columns.calibration_eV is None else 'calibrated'} axis",
+        f"{model['model']}, Γ {model['gamma_eV']:g} eV, Gaussian {model['gaussian_fwhm_eV']:g} eV",
+        average=columns.average,
+        reference=reference,
+        half_width=None if single is None else columns.half_width,
+    )

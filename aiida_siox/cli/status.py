@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import click
+from aiida import orm
+from aiida.engine.daemon.client import get_daemon_client
+from rich.console import Console
 
-from aiida_siox.cli.common import emit_json, load_node, print_table, with_profile
+from aiida_siox.cli import progress as module
+from aiida_siox.cli.common import load_node, with_profile
+from aiida_siox.cli.output.numbers import duration
+from aiida_siox.cli.output.tables import emit_json, print_table
 
 
 @click.command()
@@ -14,11 +20,6 @@ from aiida_siox.cli.common import emit_json, load_node, print_table, with_profil
 @with_profile
 def status(identifier: str | None, as_json: bool, limit: int) -> None:
     """Show how far a study, or any process, is; without PK, list the latest ones."""
-    from aiida import orm
-    from rich.console import Console
-
-    from aiida_siox.cli import progress as module
-
     if identifier is not None:
         state = module.study_progress(load_node(identifier, orm.ProcessNode))
         if as_json:
@@ -41,7 +42,7 @@ def status(identifier: str | None, as_json: bool, limit: int) -> None:
             state.kind + (f": {state.label}" if state.label else ""),
             module.verdict(state),
             module.counts(state),
-            module.duration(state.elapsed_s),
+            duration(state.elapsed_s),
             "-" if state.is_over else module.expected_end(state),
         ]
         for state in states
@@ -54,8 +55,6 @@ def status(identifier: str | None, as_json: bool, limit: int) -> None:
 
 def latest_processes(limit: int) -> list:
     """Return the latest processes of this package that nobody called, newest first."""
-    from aiida import orm
-
     builder = orm.QueryBuilder()
     builder.append(orm.WorkChainNode, filters={"process_type": {"like": "aiida.workflows:siox.%"}}, tag="process")
     builder.order_by({"process": [{"ctime": "desc"}]})
@@ -70,7 +69,5 @@ def latest_processes(limit: int) -> list:
 
 def warn_without_daemon() -> None:
     """Say so when a process cannot go on because the daemon is down."""
-    from aiida.engine.daemon.client import get_daemon_client
-
     if not get_daemon_client().is_daemon_running:
         click.echo("The daemon is not running: submitted processes wait for `verdi daemon start`.", err=True)

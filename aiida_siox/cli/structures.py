@@ -10,7 +10,10 @@ import click
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_siox.cli.common import launch, named_outputs, number, print_table, scheduler_options, user_errors
+from aiida_siox.cli.common import named_outputs, scheduler_options, user_errors
+from aiida_siox.cli.launch import launch
+from aiida_siox.cli.output.numbers import number
+from aiida_siox.cli.output.tables import print_table
 from aiida_siox.science.acceptance import REASON_WORDS
 
 

@@ -10,18 +10,10 @@ from typing import Any
 import click
 from aiida import orm
 
-from aiida_siox.cli.common import (
-    EXIT_INCOMPLETE,
-    emit_json,
-    json_option,
-    load_node,
-    number,
-    print_table,
-    protocol_options,
-    say,
-    user_errors,
-    with_profile,
-)
+from aiida_siox.cli.common import json_option, load_node, protocol_options, say, user_errors, with_profile
+from aiida_siox.cli.launch import EXIT_INCOMPLETE
+from aiida_siox.cli.output.numbers import number
+from aiida_siox.cli.output.tables import emit_json, print_table
 
 #: Target → label of its model in the JSON contract.
 MODEL_LABELS = {"valence": "charge_model", "rdf": "rdf_model"}

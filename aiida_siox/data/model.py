@@ -11,6 +11,8 @@ import numpy as np
 from aiida.orm import Data
 from numpy.typing import ArrayLike, NDArray
 
+from aiida_siox.data.site import SiteData
+from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.learning.card import RANGE_KEYS
 from aiida_siox.learning.model import Prediction, SpectrumModel
 from aiida_siox.learning.parameters import Normalisation, SpectrumKind, SplitKind, Target
@@ -179,7 +181,8 @@ class ModelData(Data):
         """
         model, notes = self.spectrum_model, []
         attributes = self.base.attributes
-        if hasattr(spectrum, "energy") and (hasattr(spectrum, "mean") or hasattr(spectrum, "spectrum")):
+        spectrum = spectrum.spectrum if isinstance(spectrum, SiteData) else spectrum
+        if isinstance(spectrum, SpectrumData):
             shift = attributes.get("shift_eV", None)
             if shift is None:
                 raise ValueError(
@@ -187,8 +190,7 @@ class ModelData(Data):
                     "calibrated axis."
                 )
             kind = kind or SpectrumKind.SITE
-            energy = np.asarray(spectrum.energy) + shift
-            values = spectrum.mean if hasattr(spectrum, "mean") else spectrum.spectrum
+            energy, values = spectrum.energy + shift, spectrum.mean
             for key in ("treatment", "gamma_eV"):
                 theirs, ours = spectrum.base.attributes.get(key, None), attributes.get(key, None)
                 if theirs != ours and None not in (theirs, ours):

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from aiida.orm import ArrayData
 from numpy.typing import ArrayLike, NDArray
 
+from aiida_siox.data.base import FilledArrayData, check_keys, checked_array, own_arrays
 from aiida_siox.science import energies as en
 from aiida_siox.science import spectra as sp
 from aiida_siox.science.broadening import Broadening, Constant, broadened_spectrum, broadening_from_dict
@@ -17,19 +17,101 @@ from aiida_siox.science.lanczos import LanczosCoefficients
 
 Array = NDArray[np.float64]
 
+#: Energies without which there is no axis.
+AXIS_ENERGIES = ("ground_Ry", "hole_Ry", "core_correction_eV", "transition_eV", "energy_zero_eV", "fermi_eV")
 
-class SpectrumData(ArrayData):
-    """Si K-edge cross-section of one absorber, unnormalised, for each polarisation.
 
-    Arrays: ``energy_xspectra`` (n,) in eV on xspectra's own axis, ``sigma`` (n_polarisations, n), and the Lanczos
-    coefficients under the names that :class:`~aiida_siox.calculations.xspectra.XspectraCalculation` gives them.
-    Attributes: ``site_index``, ``treatment``, ``structure_digest``, ``formula``, ``gamma_eV``, ``polarisations``,
-    ``engines`` (versions) and ``energies`` with ``ground_Ry``, ``hole_Ry``, ``core_correction_eV``,
-    ``transition_eV``, ``energy_zero_eV``, ``fermi_eV``, ``offset_eV`` (zero of ``energy_xspectra`` on the total-energy
-    axis) and, of the two total energies, ``ground_smearing_Ry`` and ``hole_smearing_Ry`` (-TS); ``atomic_energies``,
-    the four of the core correction; ``free_energy``, which quantity the total energies are (F = E - TS), with the
-    smearing.
+class SpectrumData(FilledArrayData):
+    """Cross-section of one absorber, unnormalised: Lanczos coefficients of each polarisation, and one curve of them.
+
+    Arrays: the coefficients :data:`COEFFICIENTS` under the names that
+    :class:`~aiida_siox.calculations.xspectra.XspectraCalculation` gives them; ``energy_xspectra`` (n,) in eV on
+    xspectra's own axis and ``mean`` (n,), the polarisation mean there with the broadening ``broadening``.
+    Attributes: of the run :data:`RUN`, of the absorber :data:`REQUIRED` and :data:`OPTIONAL`; ``converged_range_eV``,
+    on xspectra's own axis. ``energies`` holds every term of the transition: :data:`AXIS_ENERGIES`, ``offset_eV`` (zero
+    of ``energy_xspectra`` on the total-energy axis) and, where known, ``highest_occupied_eV`` and ``lowest_empty_eV``
+    (levels of the hole cell), ``ground_smearing_Ry`` and ``hole_smearing_Ry`` (-TS of the total energies). ``cut_eV`` is
+    where the occupied states are cut, relative to the energy zero; ``flags`` says what is to be doubted. ``atomic_energies`` are the four of the core correction; ``free_energy`` says which
+    quantity the total energies are (F = E - TS), with the smearing.
     """
+
+    CONSTRUCTOR = "from_coefficients"
+    COEFFICIENTS = ("a", "b", "norm", "n_iterations", "weights")
+    RUN = (
+        *("energy_zero_eV", "core_energy_eV", "check_interval", "gamma_eV", "terminator", "cut_occ_states"),
+        "smooth_eV",
+    )
+    ABSORBER = ("site_index", "formula", "treatment", "structure_digest", "energies", "polarisations", "engines")
+    OPTIONAL = ("atomic_energies", "free_energy")
+    REQUIRED = (*RUN, *ABSORBER, "broadening", "converged_range_eV")
+
+    @classmethod
+    def from_coefficients(
+        cls,
+        coefficients: Mapping[str, NDArray[Any]],
+        run: Mapping[str, Any],
+        absorber: Mapping[str, Any],
+        energy: ArrayLike,
+        broadening: float | Mapping[str, Any] | Broadening | None = None,
+        converged_range: tuple[float, float] | None = None,
+    ) -> SpectrumData:
+        """Return an unstored spectrum; its curve is computed from the coefficients.
+
+        :param coefficients: :data:`COEFFICIENTS`, as :meth:`LanczosCoefficients.from_arrays` takes them.
+        :param run: values of :data:`RUN`.
+        :param absorber: values of :data:`ABSORBER` and :data:`OPTIONAL`.
+        :param energy: of the curve, eV on xspectra's own axis, shape (n,).
+        :param broadening: of the curve, see :meth:`resolve`; that of the run when None.
+        :param converged_range: energies for which the coefficients converged, eV on xspectra's own axis; those of the
+            curve when None.
+        :raises ValueError: naming what is missing, unknown, of another shape or not finite.
+        """
+        check_keys("the set of coefficients", coefficients, cls.COEFFICIENTS)
+        check_keys("the run of a spectrum", run, cls.RUN)
+        check_keys("a spectrum", absorber, cls.ABSORBER, cls.OPTIONAL)
+        missing = [key for key in AXIS_ENERGIES if not np.isfinite(absorber["energies"].get(key, np.nan))]
+        if missing:
+            raise ValueError(f"the energies of a spectrum need finite numbers for {', '.join(missing)}.")
+        n_polarisations, n_k = np.shape(coefficients["norm"])
+        n_max = np.shape(coefficients["a"])[-1]
+        shapes = {"norm": (n_polarisations, n_k), "n_iterations": (n_polarisations, n_k), "weights": (n_k,)}
+        arrays = {
+            key: checked_array(f"the coefficients `{key}`", values, shapes.get(key, (n_polarisations, n_k, n_max)))
+            for key, values in coefficients.items()
+        }
+        if len(absorber["polarisations"]) != n_polarisations:
+            raise ValueError(f"{n_polarisations} chains, but the polarisations are {absorber['polarisations']}.")
+        own = checked_array("the energies of a spectrum", energy, (None,), increasing=True).astype(float)
+        low, high = (own[0], own[-1]) if converged_range is None else converged_range
+        node: SpectrumData = cls.filled(arrays, {**run, **absorber, "converged_range_eV": [float(low), float(high)]})
+        node.base.attributes.set("energies", {**absorber["energies"], "offset_eV": node.offset})
+        cut, flags = occupied_cut_of(absorber["treatment"], absorber["energies"])
+        node.base.attributes.set_many({"cut_eV": cut, "flags": flags})
+        model = node.resolve(float(run["gamma_eV"]) if broadening is None else broadening)
+        node.base.attributes.set("broadening", model.to_dict())
+        node.set_array("energy_xspectra", own)
+        node.set_array("mean", node.broadened(model, own + node.offset))
+        return node
+
+    def rebroadened(
+        self, broadening: float | Mapping[str, Any] | Broadening, energy: ArrayLike | None = None
+    ) -> SpectrumData:
+        """Return an unstored spectrum of the same coefficients with another curve.
+
+        :param broadening: see :meth:`resolve`.
+        :param energy: total energies in eV, shape (n,); :attr:`energy` when None.
+        :raises ValueError: for what the coefficients did not converge for.
+        """
+        arrays, attributes = own_arrays(self), self.attributes
+        low, high = self.converged_range
+        return type(self).from_coefficients(
+            {key: arrays[key] for key in self.COEFFICIENTS},
+            {key: attributes[key] for key in self.RUN},
+            {key: value for key, value in attributes.items() if key in (*self.ABSORBER, *self.OPTIONAL)},
+            (self.energy if energy is None else np.asarray(energy, dtype=float)) - self.offset,
+            broadening,
+            (low - self.offset, high - self.offset),
+        )
 
     @property
     def site_index(self) -> int:
@@ -69,38 +151,35 @@ class SpectrumData(ArrayData):
 
     @property
     def mean(self) -> Array:
-        """Mean over the polarisations, shape (n,)."""
-        return np.asarray(self.get_array("sigma").mean(axis=0))
+        """Mean over the polarisations on :attr:`energy`, shape (n,)."""
+        return np.asarray(self.get_array("mean"))
+
+    @property
+    def n_polarisations(self) -> int:
+        """Number of polarisations."""
+        return len(self.get_array("norm"))
 
     def on_grid(self, grid: ArrayLike) -> Array:
-        """Return the polarisation mean on a grid of total energies in eV.
+        """Return the polarisation mean at total energies in eV with its broadening, from the coefficients.
 
         :raises ValueError: if the grid leaves the range that was computed.
         """
-        return sp.interpolate(self.energy, self.mean, grid)
-
-    def window(self, low: float, high: float) -> tuple[Array, Array]:
-        """Return energies and polarisation mean between two total energies in eV."""
-        energy = self.energy
-        inside = (energy >= low) & (energy <= high)
-        return energy[inside], self.mean[inside]
+        return self.broadened(self.broadening, grid)
 
     def coefficients(self, polarisation: int) -> LanczosCoefficients:
         """Return the Lanczos coefficients of one polarisation."""
-        arrays = {name: self.get_array(name) for name in ("a", "b", "norm", "n_iterations", "weights")}
+        arrays = {name: self.get_array(name) for name in self.COEFFICIENTS}
         return LanczosCoefficients.from_arrays(arrays, self.base.attributes.all, polarisation)
 
     @property
     def broadening(self) -> dict[str, Any]:
-        """Broadening of the stored curve: that of the run, or what the calcfunction ``broaden`` was given."""
-        run = Constant(float(self.base.attributes.get("gamma_eV")), 0.0).to_dict()
-        return dict(self.base.attributes.get("broadening", run))
+        """Broadening of the curve: that of the run, or another that was asked for."""
+        return dict(self.base.attributes.get("broadening"))
 
     @property
     def converged_range(self) -> tuple[float, float]:
         """Total energies in eV between which xspectra.x checked the convergence of the coefficients."""
-        energy = self.get_array("energy_xspectra")
-        low, high = self.base.attributes.get("converged_range_eV", [float(energy[0]), float(energy[-1])])
+        low, high = self.base.attributes.get("converged_range_eV")
         return low + self.offset, high + self.offset
 
     def resolve(self, broadening: float | Mapping[str, Any] | Broadening) -> Broadening:
@@ -113,7 +192,7 @@ class SpectrumData(ArrayData):
         if isinstance(broadening, Broadening):
             return broadening
         if not isinstance(broadening, Mapping):
-            return Constant(broadening, 0.0)
+            return Constant.parse({"gamma_eV": broadening, "gaussian_fwhm_eV": 0.0}, "broadening")
         if broadening.get("gamma_eV", 0.0) is None:
             broadening = {**broadening, "gamma_eV": float(self.base.attributes.get("gamma_eV"))}
         return broadening_from_dict(broadening)
@@ -146,10 +225,11 @@ class SpectrumData(ArrayData):
                     at - self.offset,
                     attributes.get("energy_zero_eV"),
                     cut_occupied=attributes.get("cut_occ_states"),
+                    cut_eV=attributes.get("cut_eV"),
                     smooth_eV=attributes.get("smooth_eV"),
                     use_terminator=attributes.get("terminator"),
                 )
-                for i in range(len(self.get_array("norm")))
+                for i in range(self.n_polarisations)
             ]
         )
 
@@ -177,6 +257,7 @@ class SpectrumData(ArrayData):
             **{key: self.base.attributes.get(key, None) for key in ("formula", "site_index", "treatment", "gamma_eV")},
             "axis": "total energy",
             "broadening": self.broadening,
+            **{key: self.base.attributes.get(key) for key in ("cut_eV", "flags")},
             "energies": self.energies,
             **{key: self.base.attributes.get(key, None) for key in ("atomic_energies", "free_energy")},
             "white_line_eV": self.white_line,
@@ -186,3 +267,17 @@ class SpectrumData(ArrayData):
             "energy_eV": self.energy.tolist(),
             "spectrum": self.mean.tolist(),
         }
+
+
+def occupied_cut_of(treatment: str, energies: Mapping[str, float]) -> tuple[float, list[str]]:
+    """Return the cut of the occupied states in eV relative to the energy zero, and what is to be doubted about it.
+
+    With an excited electron in the cell (``xch``) it stays at the energy zero, the Fermi energy; so it does where the
+    levels of the cell are not known.
+    """
+    levels = [energies.get(key) for key in ("highest_occupied_eV", "lowest_empty_eV")]
+    if treatment == "xch" or levels[0] is None or levels[1] is None:
+        return 0.0, []
+    gap = levels[1] - levels[0]
+    flags = [] if gap >= en.SMALL_GAP_EV else [f"gap of {gap:.2f} eV, below {en.SMALL_GAP_EV} eV: the cut is uncertain"]
+    return en.occupied_cut(levels[0], levels[1]) - energies["energy_zero_eV"], flags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import types
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any
@@ -160,9 +161,16 @@ class Material(Checked):
         return [element for element in self.species if element != self.absorber]
 
 
-MATERIALS: Registry[pathlib.Path] = Registry("material", "aiida_siox.materials")
+#: Files by name; another package gives itself, in which there is a file of that name.
+MATERIALS: Registry[pathlib.Path | types.ModuleType] = Registry("material", "aiida_siox.materials")
 for _path in sorted(FOLDER.glob("*.yaml")):
     MATERIALS.register(_path.stem, _path)
+
+
+def _file_of(name: str) -> pathlib.Path:
+    """Return the file of a material that a registry knows."""
+    found = MATERIALS.named(name)
+    return found if isinstance(found, pathlib.Path) else pathlib.Path(str(found.__file__)).parent / f"{name}.yaml"
 
 
 def load_material(material: str | pathlib.Path | Mapping[str, Any]) -> Material:
@@ -173,7 +181,7 @@ def load_material(material: str | pathlib.Path | Mapping[str, Any]) -> Material:
     if isinstance(material, Mapping):
         return Material.parse(dict(material), "material")
     is_file = isinstance(material, pathlib.Path) or pathlib.PurePath(material).suffix in (".yaml", ".yml")
-    path = pathlib.Path(material) if is_file else MATERIALS.named(str(material))
+    path = pathlib.Path(material) if is_file else _file_of(str(material))
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as exception:

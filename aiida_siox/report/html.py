@@ -111,7 +111,7 @@ class Report(Sections):
             (f"{done}/{requested}", "silicon sites done", self.protocol),
         ]
         if study.dataset is not None:
-            tiles.append((str(len(study.dataset.valence)), "rows in the data set", self.protocol))
+            tiles.append((str(study.dataset.n_sites), "rows in the data set", self.protocol))
         for model, words, unit in (
             (study.charge_model, "RMSE of the valence", " e"),
             (study.rdf_model, "RMSE of g(R)", ""),

@@ -90,7 +90,7 @@ class Sections(Frame):
         density = entry.quality.get("density_g_cm3", atoms.get_masses().sum() * 1.66053907 / volume)
         sites = "no spectra"
         if entry.table is not None:
-            sites = f"{int(entry.table.done.sum())}/{entry.table.base.attributes.get('n_silicon_total')} Si sites done"
+            sites = f"{int(entry.table.done.sum())}/{entry.table.n_absorbers} Si sites done"
         return {
             "label": entry.label,
             "formula": entry.formula,
@@ -123,7 +123,7 @@ class Sections(Frame):
                     x=entry.x,
                     energy=table.energy + shift,
                     sites=table.spectra[table.done],
-                    n_total=int(table.base.attributes.get("n_silicon_total")),
+                    n_total=table.n_absorbers,
                     average=average,
                 )
             )
@@ -181,9 +181,9 @@ class Sections(Frame):
         tables = self.study.tables
         if not tables:
             return {"figure": None, "rows": []}
-        n_oxygen = np.concatenate([table.get_array("n_oxygen") for table in tables])
-        valence = np.concatenate([table.get_array("valence_e") for table in tables])
-        x = np.concatenate([np.full(len(t.get_array("index")), float(t.base.attributes.get("x"))) for t in tables])
+        n_oxygen = np.concatenate([table.n_ligands for table in tables])
+        valence = np.concatenate([table.properties["valence"][:, 0] for table in tables])
+        x = np.concatenate([np.full(len(t.site_index), float(t.base.attributes.get("x"))) for t in tables])
         caption = (
             f"Bader valence of {int(np.isfinite(valence).sum())} Si sites ({self.protocol}, ground state) by the "
             "number of O neighbours; points are coloured by the composition of their cell, bars are means."

@@ -18,16 +18,16 @@ The instrument is a Gaussian, given by its full width at half maximum, convolved
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.constants import angstrom, electron_mass, elementary_charge, hbar
 from scipy.interpolate import make_interp_spline
 
+from aiida_siox.checked import Checked, NotNegative, Number, OneOf, Positive
 from aiida_siox.science.lanczos import LanczosCoefficients, spectrum_from_coefficients
 
 Array = NDArray[np.float64]
@@ -43,8 +43,7 @@ GAUSSIAN_REACH = 6.0
 _FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
 
-@dataclasses.dataclass(frozen=True)
-class Broadening:
+class Broadening(Checked):
     """What all models share; the models themselves are below.
 
     :param gamma_eV: half width at and below the edge, eV.
@@ -52,24 +51,9 @@ class Broadening:
     """
 
     name: ClassVar[str] = ""
-    #: Parameters that need not be positive, with the least value that each may have.
-    least: ClassVar[dict[str, float]] = {"gaussian_fwhm_eV": 0.0, "gamma_max_eV": 0.0, "edge_eV": -math.inf}
 
-    gamma_eV: float
-    gaussian_fwhm_eV: float
-
-    def __post_init__(self) -> None:
-        for key, value in dataclasses.asdict(self).items():
-            if key == "material":
-                fault = "" if value in SEAH_DENCH else f"one of {', '.join(SEAH_DENCH)}"
-            elif isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-                fault = "a number"
-            elif key in self.least:
-                fault = "" if value >= self.least[key] else "zero or more"
-            else:
-                fault = "" if value > 0 else "positive"
-            if fault:
-                raise ValueError(f"`{key}` of the broadening `{self.name}` must be {fault}, got {value!r}.")
+    gamma_eV: Positive
+    gaussian_fwhm_eV: NotNegative
 
     def __call__(self, energy_eV: Array) -> Array:
         """Return the half width in eV at energies relative to the energy zero of xspectra.x (eV), same shape."""
@@ -85,10 +69,9 @@ class Broadening:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the parameters with the name of the model, as :func:`broadening_from_dict` takes them."""
-        return {"model": self.name, **dataclasses.asdict(self)}
+        return {"model": self.name, **self.plain()}
 
 
-@dataclasses.dataclass(frozen=True)
 class Constant(Broadening):
     """The same half width at every energy."""
 
@@ -99,7 +82,6 @@ class Constant(Broadening):
         return np.zeros_like(energy_eV)
 
 
-@dataclasses.dataclass(frozen=True)
 class Arctan(Broadening):
     """The curve of FDMNES.
 
@@ -110,10 +92,10 @@ class Arctan(Broadening):
     """
 
     name: ClassVar[str] = "arctan"
-    gamma_max_eV: float
-    center_eV: float
-    width_eV: float
-    edge_eV: float
+    gamma_max_eV: NotNegative
+    center_eV: Positive
+    width_eV: Positive
+    edge_eV: Number
 
     def added(self, energy_eV: Array) -> Array:
         """Return what the model adds to ``gamma_eV``, eV."""
@@ -123,7 +105,6 @@ class Arctan(Broadening):
         return np.where(above, self.gamma_max_eV * (0.5 + np.arctan(slope * (x - x**-2)) / np.pi), 0.0)
 
 
-@dataclasses.dataclass(frozen=True)
 class SeahDench(Broadening):
     """Inelastic mean free path from the universal curve of Seah and Dench.
 
@@ -133,9 +114,9 @@ class SeahDench(Broadening):
     """
 
     name: ClassVar[str] = "seah-dench"
-    material: str
-    monolayer_nm: float
-    edge_eV: float
+    material: Annotated[str, OneOf(tuple(SEAH_DENCH))]
+    monolayer_nm: Positive
+    edge_eV: Number
 
     def mean_free_path(self, energy_eV: Array) -> Array:
         """Return λ in Å for energies above the edge in eV, positive, same shape."""
@@ -162,13 +143,8 @@ def broadening_from_dict(values: Mapping[str, Any]) -> Broadening:
     name = values.get("model")
     if name not in MODELS:
         raise ValueError(f"`model` of a broadening must be one of {', '.join(MODELS)}, got {name!r}.")
-    wanted = [field.name for field in dataclasses.fields(MODELS[name])]
     given = {key: value for key, value in values.items() if key != "model"}
-    wrong = [f"lacks `{key}`" for key in wanted if key not in given]
-    wrong += [f"does not know `{key}`" for key in given if key not in wanted]
-    if wrong:
-        raise ValueError(f"the broadening `{name}` {' and '.join(wrong)}. It takes {', '.join(wanted)}.")
-    return MODELS[name](**given)
+    return MODELS[name].parse(given, "broadening")
 
 
 def broadened_spectrum(

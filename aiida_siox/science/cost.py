@@ -2,8 +2,8 @@
 
 The size is (N² N_pw)^⅓ with the atoms N and the plane waves N_pw of a wavefunction (of the density where the engine
 works on its grid): at one cutoff and density it is proportional to N, and its cube is the work of orthogonalising bands
-in a plane-wave code (P. Giannozzi et al., J. Phys.: Condens. Matter 21, 395502 (2009)), vacuum included. LAMMPS knows no
-plane waves: N counts. The numbers were measured; `docs/validation/cost.py` fits them and says how far they are off.
+in a plane-wave code (P. Giannozzi et al., J. Phys.: Condens. Matter 21, 395502 (2009)), vacuum included. LAMMPS knows
+no plane waves: N counts. The numbers were measured; `docs/validation/cost.py` fits them and says how far they are off.
 """
 
 from __future__ import annotations

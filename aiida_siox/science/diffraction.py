@@ -11,12 +11,16 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import Annotated, Self
 
 import numpy as np
 import periodictable
 from ase import Atoms
 from numpy.typing import ArrayLike, NDArray
 from periodictable.cromermann import fxrayatq
+from pydantic import Field, model_validator
+
+from aiida_siox.checked import Checked, Number
 
 from .composition import SPECIES
 
@@ -44,6 +48,32 @@ class StructureFactors:
     partial: dict[str, Array]
     neutron: Array
     xray: Array
+
+
+ScatteringVector = Annotated[Number, Field(gt=0, le=60)]
+QStep = Annotated[Number, Field(gt=0, le=1)]
+FirstPeak = Annotated[
+    tuple[ScatteringVector, ScatteringVector],
+    Field(description="the lowest and highest q in Å⁻¹ such as [1.0, 2.2]"),
+]
+
+
+class Scattering(Checked):
+    """Structure factors, Å⁻¹."""
+
+    q_max: ScatteringVector
+    q_step: QStep
+    q_width: QStep
+    first_peak: FirstPeak
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        window = list(self.first_peak)
+        if window[0] >= window[1]:
+            raise ValueError(f"`first_peak` must have its lowest q first, got {window}")
+        if window[1] > self.q_max:
+            raise ValueError(f"`first_peak` {window} ends above `q_max` {self.q_max}: lower it, or raise q_max")
+        return self
 
 
 def reciprocal_vectors(cell: ArrayLike, q_max: float) -> tuple[Array, Array]:

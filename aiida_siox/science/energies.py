@@ -7,8 +7,18 @@ T. Mizoguchi et al., J. Phys.: Condens. Matter 21, 104204 (2009).
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 #: One Rydberg in eV as aiida-quantumespresso converts it (qe_tools, CODATA 2010), so that Ry → eV → Ry is exact.
 RYDBERG_EV = 13.6056917253
+
+#: Part of a full level above which xspectra.x (6.7) counts it as occupied when it looks for its energy zero.
+OCCUPIED = 1e-3
+#: Least energy of the cut above the highest occupied level, eV: nearer to its pole the spectrum depends on the place.
+LEAST_CUT_EV = 0.05
+#: Gap in eV below which the cut goes through what smearing fills and what it does not.
+SMALL_GAP_EV = 0.2
 
 TREATMENTS = ("fch", "xch", "none")
 """Full core hole (charged cell), excited electron in the cell, and no hole at all."""
@@ -54,3 +64,30 @@ def total_energy_offset(treatment: str, transition_ev: float, energy_zero_ev: fl
     if treatment in ("xch", "none"):
         return energy_zero_ev - fermi_ev + transition_ev
     raise ValueError(f"unknown treatment of the core hole {treatment!r}: choose one of {', '.join(TREATMENTS)}.")
+
+
+def band_edges(energies_ev: NDArray[np.float64], occupations: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the highest occupied and the lowest empty level of a calculation, over all k points and spins, in eV.
+
+    The first is the energy zero that xspectra.x takes (to 1e-6 eV in the 257 sites of the reference data set).
+
+    :param energies_ev: of the bands, any shape.
+    :param occupations: parts of a full level, from 0 to 1, same shape.
+    :raises ValueError: if no level is empty, or none is occupied.
+    """
+    occupied = np.asarray(occupations) > OCCUPIED
+    if occupied.all() or not occupied.any():
+        raise ValueError(
+            f"{'all' if occupied.all() else 'none'} of the {occupied.size} levels are occupied: the occupied states "
+            "cannot be cut. Compute more bands (`nbnd`)."
+        )
+    return float(energies_ev[occupied].max()), float(energies_ev[~occupied].min())
+
+
+def occupied_cut(highest_occupied_ev: float, lowest_empty_ev: float) -> float:
+    """Return where the occupied states are cut, in eV: half way to the lowest empty level, 0.05 eV up at least.
+
+    The spectrum of a finite mesh is a sum of poles, one of them the highest occupied level itself; xspectra.x cuts
+    through that pole, and what is left of it depends on its place to a hundredth of the width.
+    """
+    return max((highest_occupied_ev + lowest_empty_ev) / 2, highest_occupied_ev + LEAST_CUT_EV)

@@ -134,9 +134,12 @@ def green_function(
         span = max(check_interval // 2, 1)
         tail = terminator(float(a[last - span : last].mean()), float(b[last - span : last].mean()), z)
     else:
-        tail = a[last] - z
-    for level in range(last - 1, -1, -1):
-        tail = a[level] - z - b[level] ** 2 / tail
+        tail = a[last] - z  # a new array: it is overwritten
+    squares = -(b**2)
+    for level in range(last - 1, -1, -1):  # a - z - b² / tail, in place: half of the time
+        np.divide(squares[level], tail, out=tail)
+        tail -= z
+        tail += a[level]
     return 1.0 / tail
 
 
@@ -205,6 +208,7 @@ def spectrum_from_coefficients(
     energy_zero_eV: float,
     gamma_eV: float | HalfWidth | None = None,
     cut_occupied: bool = True,
+    cut_eV: float = 0.0,
     smooth_eV: float | None = None,
     use_terminator: bool = True,
 ) -> Array:
@@ -215,11 +219,12 @@ def spectrum_from_coefficients(
 
     :param coefficients: Lanczos coefficients of the polarisation.
     :param energy_eV: energies relative to the energy zero, ascending, shape (n_e,), eV.
-    :param energy_zero_eV: energy zero on the eigenvalue axis of the run, eV; the occupied states are cut there.
+    :param energy_zero_eV: energy zero on the eigenvalue axis of the run, eV.
     :param gamma_eV: half width of the Lorentzian, eV, or a function that returns it for energies relative to the
         energy zero (eV, shape (n,)); that of the run when None.
-    :param cut_occupied: remove the states below the energy zero (`cut_occ_states`).
-    :param smooth_eV: half width of the interval around zero that the cubic bridges (`cut_desmooth`), eV; the step of
+    :param cut_occupied: remove the states below the cut (`cut_occ_states`).
+    :param cut_eV: where they are cut, eV relative to the energy zero; xspectra.x cuts at the energy zero itself.
+    :param smooth_eV: half width of the interval around the cut that the cubic bridges (`cut_desmooth`), eV; the step of
         the energies when None.
     :param use_terminator: as in the run (`terminator`).
     :returns: cross-section, shape (n_e,), in the units of xspectra.
@@ -235,13 +240,13 @@ def spectrum_from_coefficients(
     if cut_occupied and not smooth_eV > 0:
         raise ValueError(f"the smoothing interval must be positive, got {smooth_eV} eV.")
 
-    energy, zero = energy_eV / RYDBERG_EV, energy_zero_eV / RYDBERG_EV
+    energy, zero = (energy_eV - cut_eV) / RYDBERG_EV, (energy_zero_eV + cut_eV) / RYDBERG_EV  # from the cut on
     smooth = smooth_eV / RYDBERG_EV
     slope_step = float(np.diff(energy).min())
     # Beside the energies asked for: two points on either side of the bridge, for its values and slopes.
     bridge = np.array([-smooth - slope_step, -smooth, smooth, smooth + slope_step])
     at = np.concatenate([energy, bridge])
-    gamma = half_widths(gamma_eV, at * RYDBERG_EV) / RYDBERG_EV
+    gamma = half_widths(gamma_eV, at * RYDBERG_EV + cut_eV) / RYDBERG_EV
     nodes, node_weights = np.empty(0), np.empty(0)
     if cut_occupied:
         outside = np.abs(at) >= smooth  # what lies inside is bridged

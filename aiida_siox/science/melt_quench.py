@@ -13,10 +13,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from ase import Atoms
+from pydantic import Field, model_validator
+
+from aiida_siox.checked import Checked, Count, Flag, Number, Positive
 
 from .cells import MASSES_G_MOL
 from .composition import SPECIES
@@ -32,24 +35,60 @@ STAGE_MARK = "SIOX-STAGE"
 STOP_MARK = "SIOX-STOPPED"
 END_MARK = "SIOX-END"
 
-POSITIVE = (
-    "timestep_fs",
-    "melt_temperature_K",
-    "final_temperature_K",
-    "settle_time_ps",
-    "melt_time_ps",
-    "quench_time_ps",
-    "hold_time_ps",
-    "temperature_damping_ps",
-    "pressure_damping_ps",
-    "thermo_interval_ps",
-    "restart_interval_ps",
-    "minimize_force_tolerance_eV_per_angstrom",
-    "minimize_max_iterations",
-)
-OTHER = ("fixed_volume", "pressure_bar", "trajectory_interval_ps", "minimize_energy_tolerance")
 FREE_BELOW = "volume_free_below_K"
 """Only where the volume is free at all: the temperature of the quench below which it is."""
+
+Temperature = Annotated[Number, Field(gt=0, le=100_000)]
+
+
+class Dynamics(Checked):
+    """What a melt-quench is made of, with the units in the names."""
+
+    remedy = "take them from a protocol"
+
+    timestep_fs: Annotated[
+        Number,
+        Field(gt=0, le=1, description="above 0 up to 1 fs (at 5000 K a melt of SiO2 gains energy at 1, diverges at 2)"),
+    ]
+    melt_temperature_K: Temperature
+    final_temperature_K: Temperature
+    settle_time_ps: Positive
+    melt_time_ps: Positive
+    quench_time_ps: Positive
+    hold_time_ps: Positive
+    fixed_volume: Flag
+    volume_free_below_K: Annotated[
+        Number | None,
+        Field(ge=0, description="a temperature in K, the melt's or more for a volume that is free from the beginning"),
+    ] = None
+    pressure_bar: Number
+    temperature_damping_ps: Positive
+    pressure_damping_ps: Positive
+    thermo_interval_ps: Positive
+    restart_interval_ps: Positive
+    trajectory_interval_ps: Annotated[Number, Field(ge=0, description="a time in ps, 0 for none")]
+    minimize_energy_tolerance: Annotated[Number, Field(ge=0, lt=1)]
+    minimize_force_tolerance_eV_per_angstrom: Annotated[Number, Field(gt=0, le=10)]
+    minimize_max_iterations: Annotated[Count, Field(le=10**8)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        free_below = self.volume_free_below_K
+        if self.fixed_volume and free_below is not None:
+            raise ValueError(f"`{FREE_BELOW}` is {free_below} although `fixed_volume` is true: take one of them out")
+        if not self.fixed_volume and free_below is None:
+            raise ValueError(f"`{FREE_BELOW}` is missing: it is needed with `fixed_volume: false`")
+        if free_below is not None and free_below < self.final_temperature_K:
+            raise ValueError(
+                f"`{FREE_BELOW}` {free_below} is below final_temperature_K {self.final_temperature_K}: "
+                "give a higher one, or `fixed_volume: true`"
+            )
+        if self.final_temperature_K >= self.melt_temperature_K:
+            raise ValueError(
+                f"`final_temperature_K` {self.final_temperature_K} is not below melt_temperature_K "
+                f"{self.melt_temperature_K}: a quench goes down, to 1 K for instance"
+            )
+        return self
 
 
 @dataclass(frozen=True)
@@ -62,63 +101,6 @@ class Stage:
     start_K: float
     end_K: float
     ensemble: str
-
-
-def validate_parameters(parameters: Mapping[str, Any]) -> None:
-    """Refuse parameters that LAMMPS or physics would not take.
-
-    :raises ValueError: naming the key, the value and the remedy.
-    """
-    required = set(POSITIVE) | set(OTHER)
-    if parameters.get("fixed_volume") is False:
-        required.add(FREE_BELOW)
-    valid = required | {FREE_BELOW}
-    for key in parameters:
-        if key not in valid:
-            raise ValueError(f"unknown melt-quench parameter `{key}`. Valid: {', '.join(sorted(valid))}.")
-    missing = sorted(required - set(parameters))
-    if missing:
-        raise ValueError(f"melt-quench parameters are missing: {', '.join(missing)}. Take them from a protocol.")
-    for key in (*POSITIVE, "pressure_bar", "trajectory_interval_ps", "minimize_energy_tolerance"):
-        value = parameters[key]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"melt-quench parameter `{key}` must be a number, got {value!r}.")
-    for key in POSITIVE:
-        if parameters[key] <= 0:
-            raise ValueError(f"melt-quench parameter `{key}` must be positive, got {parameters[key]}.")
-    for key in ("trajectory_interval_ps", "minimize_energy_tolerance"):
-        if parameters[key] < 0:
-            raise ValueError(f"melt-quench parameter `{key}` must be 0 (none) or positive, got {parameters[key]}.")
-    if not isinstance(parameters["fixed_volume"], bool):
-        raise ValueError(
-            f"melt-quench parameter `fixed_volume` must be true or false, got {parameters['fixed_volume']!r}."
-        )
-    if parameters["fixed_volume"] and FREE_BELOW in parameters:
-        raise ValueError(
-            f"melt-quench parameter `{FREE_BELOW}` is {parameters[FREE_BELOW]} although `fixed_volume` is true: "
-            "take one of them out."
-        )
-    free_below = parameters.get(FREE_BELOW, 0.0)
-    if isinstance(free_below, bool) or not isinstance(free_below, int | float) or not 0 <= free_below < math.inf:
-        raise ValueError(
-            f"melt-quench parameter `{FREE_BELOW}` must be a temperature in K, the melt's or more for a volume that is "
-            f"free from the beginning, got {free_below!r}."
-        )
-    if not parameters["fixed_volume"] and free_below < parameters["final_temperature_K"]:
-        raise ValueError(
-            f"melt-quench parameter `{FREE_BELOW}` {free_below} is below final_temperature_K "
-            f"{parameters['final_temperature_K']}: give a higher one, or `fixed_volume: true`."
-        )
-    if parameters["timestep_fs"] > 1:
-        raise ValueError(
-            f"timestep_fs {parameters['timestep_fs']}: at 5000 K a melt of SiO2 gains energy at 1 fs, "
-            "diverges at 2 fs. Take 0.5 fs, at most 1 fs."
-        )
-    if parameters["final_temperature_K"] >= parameters["melt_temperature_K"]:
-        raise ValueError(
-            f"final_temperature_K {parameters['final_temperature_K']} is not below melt_temperature_K "
-            f"{parameters['melt_temperature_K']}: a quench goes down, to 1 K for instance."
-        )
 
 
 def quench_time(rate_K_per_s: float, parameters: Mapping[str, Any]) -> float:
@@ -207,6 +189,29 @@ def data_file(atoms: Atoms, charges: Mapping[str, float] | None = None) -> str:
     return "\n".join(lines) + "\n"
 
 
+def stage_lines(stage: Stage, parameters: Mapping[str, Any]) -> list[str]:
+    """Return the commands of one stage: left out where its last step is behind, it stops the job at a timeout.
+
+    :param parameters: see :class:`Dynamics`.
+    """
+    t_damp, p_damp = parameters["temperature_damping_ps"], parameters["pressure_damping_ps"]
+    fix = f"fix {stage.name} all {stage.ensemble} temp {stage.start_K:g} {stage.end_K:g} {t_damp:g}"
+    if stage.ensemble == "npt":
+        fix += f" iso {parameters['pressure_bar']:g} {parameters['pressure_bar']:g} {p_damp:g}"
+    return [
+        f'if "${{now}} < {stage.last}" then &',
+        f"  \"print '{STAGE_MARK} {stage.name}'\" &",
+        f'  "{fix}" &',
+        f'  "run {stage.last} upto start {stage.first} stop {stage.last}"',
+        f'if "${{now}} < {stage.last}" then &',
+        f'  "write_restart {RESTART_PREFIX}*{RESTART_SUFFIX}" &',
+        f"  \"print '{STOP_MARK} {stage.name}'\" &",
+        '  "quit 0"',
+        # only now: the restart file above keeps the state of the thermostat
+        f'if "$(is_defined(fix,{stage.name}))" then "unfix {stage.name}"',
+    ]
+
+
 def melt_quench_script(
     species: list[str],
     potential: Potential,
@@ -219,19 +224,18 @@ def melt_quench_script(
 
     :param species: in the order of the types, from :func:`species_of`.
     :param potential: that knows the species.
-    :param parameters: see :func:`validate_parameters`.
+    :param parameters: see :class:`Dynamics`.
     :param seed: of the configuration; the velocities follow from it.
     :param restart: go on from ``start.restart`` instead of starting from ``start.data``.
     :param walltime_s: stop by itself after so many seconds, writing a restart file; never when None.
     """
-    validate_parameters(parameters)
+    Dynamics.parse(parameters, "parameters")
     stages = stage_plan(parameters)
     thermo = steps_of(parameters["thermo_interval_ps"], parameters)
     energy, force = parameters["minimize_energy_tolerance"], parameters["minimize_force_tolerance_eV_per_angstrom"]
     iterations = int(parameters["minimize_max_iterations"])
     minimise = f"minimize {energy:g} {force:g} {iterations} {10 * iterations}"
     melt = parameters["melt_temperature_K"]
-    t_damp, p_damp = parameters["temperature_damping_ps"], parameters["pressure_damping_ps"]
     pressure = parameters["pressure_bar"]
     lines = ["units metal", f"atom_style {potential.atom_style}", "boundary p p p"]
     lines.append(f"read_restart {START_RESTART_FILE}" if restart else f"read_data {DATA_FILE}")
@@ -264,21 +268,7 @@ def melt_quench_script(
             "dump_modify trajectory sort id format float %.6f",
         ]
     for stage in stages:
-        fix = f"fix {stage.name} all {stage.ensemble} temp {stage.start_K:g} {stage.end_K:g} {t_damp:g}"
-        if stage.ensemble == "npt":
-            fix += f" iso {pressure:g} {pressure:g} {p_damp:g}"
-        lines += [
-            f'if "${{now}} < {stage.last}" then &',
-            f"  \"print '{STAGE_MARK} {stage.name}'\" &",
-            f'  "{fix}" &',
-            f'  "run {stage.last} upto start {stage.first} stop {stage.last}"',
-            f'if "${{now}} < {stage.last}" then &',
-            f'  "write_restart {RESTART_PREFIX}*{RESTART_SUFFIX}" &',
-            f"  \"print '{STOP_MARK} {stage.name}'\" &",
-            '  "quit 0"',
-            # only now: the restart file above keeps the state of the thermostat
-            f'if "$(is_defined(fix,{stage.name}))" then "unfix {stage.name}"',
-        ]
+        lines += stage_lines(stage, parameters)
     if parameters["trajectory_interval_ps"] > 0:
         lines.append("undump trajectory")
     if not parameters["fixed_volume"]:

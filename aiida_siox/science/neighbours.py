@@ -30,6 +30,18 @@ def neighbour_pairs(atoms: Atoms, cutoff: float) -> tuple[NDArray[np.int64], NDA
     return first.astype(np.int64), second.astype(np.int64), np.asarray(distance, dtype=np.float64)
 
 
+def neighbour_vectors(atoms: Atoms, cutoff: float) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return the pairs of :func:`neighbour_pairs` with the vectors from first to second in Å, ``[n_pairs, 3]``."""
+    calculator = vesin.NeighborList(cutoff=float(cutoff), full_list=True, sorted=True, n_threads=1)
+    first, second, vector = calculator.compute(
+        points=np.asarray(atoms.get_positions(wrap=True)),
+        box=np.asarray(atoms.cell.array),
+        periodic=True,
+        quantities="ijD",
+    )
+    return first.astype(np.int64), second.astype(np.int64), np.asarray(vector, dtype=np.float64)
+
+
 def coordination(
     atoms: Atoms, cutoff_si_o: float, cutoff_si_si: float, cutoff_o_o: float | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

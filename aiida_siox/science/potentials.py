@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
-import math
 import os
 import pathlib
 import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from aiida_siox.checked import Checked, Number
 
 from .composition import SPECIES
 
@@ -21,8 +23,11 @@ _SIGNS = frozenset("*()=:,")
 _PLACEHOLDER = re.compile(r"\{(\w*)\}")
 
 
-@dataclasses.dataclass(frozen=True)
-class Potential:
+#: Text that says something.
+Word = Annotated[str, Field(min_length=1, description="text that is not empty")]
+
+
+class Potential(Checked):
     """A pair style of LAMMPS in metal units (eV, Å, ps, e) with its coefficients.
 
     In ``pair_coeff`` and ``commands``, ``{species}`` stands for the elements of the cell in the order of their types,
@@ -39,56 +44,23 @@ class Potential:
     :param commands: further lines, such as ``kspace_style pppm 1.0e-4``.
     """
 
-    name: str
-    source: str
-    species: tuple[str, ...]
-    pair_style: str
-    pair_coeff: tuple[str, ...]
-    files: tuple[str, ...] = ()
-    charges: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    commands: tuple[str, ...] = ()
+    name: Word
+    source: Word
+    species: Annotated[tuple[Word, ...], Field(min_length=1)]
+    pair_style: Word
+    pair_coeff: Annotated[tuple[Word, ...], Field(min_length=1)]
+    files: tuple[Word, ...] = ()
+    charges: dict[str, Number] = Field(default_factory=dict)
+    commands: tuple[Word, ...] = ()
 
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Potential:
-        """Read a potential from plain values, as they stand in a protocol.
-
-        :raises ValueError: naming the key, the value and the remedy.
-        """
-        fields = {field.name: field for field in dataclasses.fields(cls)}
-        if unknown := sorted(set(content) - set(fields)):
-            raise ValueError(f"unknown key `{unknown[0]}` of a potential. Valid: {', '.join(fields)}.")
-        needed = ("name", "source", "species", "pair_style", "pair_coeff")
-        if missing := [key for key in needed if not content.get(key)]:
-            raise ValueError(f"a potential needs {', '.join(needed)}; missing or empty: {', '.join(missing)}.")
-        for key in ("name", "source", "pair_style"):
-            if not isinstance(content[key], str):
-                raise ValueError(f"`{key}` of a potential must be text, got {content[key]!r}.")
-        lists: dict[str, tuple[str, ...]] = {}
-        for key in ("species", "pair_coeff", "files", "commands"):
-            value = content.get(key) or ()
-            if not isinstance(value, list | tuple) or not all(isinstance(word, str) for word in value):
-                raise ValueError(f"`{key}` of a potential must be a list of texts, got {value!r}.")
-            lists[key] = tuple(value)
-        if wrong := [symbol for symbol in lists["species"] if symbol not in SPECIES]:
-            raise ValueError(f"`species` of a potential names {wrong[0]}: only Si and O are possible.")
-        charges = dict(content.get("charges") or {})
-        if charges and set(charges) != set(lists["species"]):
-            raise ValueError(f"`charges` of a potential must be given for all of its species, got {charges}.")
-        for symbol, charge in charges.items():
-            if isinstance(charge, bool) or not isinstance(charge, int | float) or not math.isfinite(charge):
-                raise ValueError(f"the charge of {symbol} must be a number of e, got {charge!r}.")
-        potential = cls(
-            content["name"],
-            content["source"],
-            lists["species"],
-            content["pair_style"],
-            lists["pair_coeff"],
-            lists["files"],
-            charges,
-            lists["commands"],
-        )
-        potential._check_lines()
-        return potential
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if wrong := [symbol for symbol in self.species if symbol not in SPECIES]:
+            raise ValueError(f"`species` names {wrong[0]}: only {' and '.join(SPECIES)} are possible")
+        if self.charges and set(self.charges) != set(self.species):
+            raise ValueError(f"`charges` must be given for all of its species, got {self.charges}")
+        self._check_lines()
+        return self
 
     def _check_lines(self) -> None:
         """Refuse lines that name a file which is not given, files that no line names, and unknown placeholders."""
@@ -120,11 +92,6 @@ class Potential:
                     f"`{word}` in `{line}` looks like a file: add it to `files` of the potential, or, if LAMMPS is to "
                     "write it, name it without a point."
                 )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values that :meth:`from_dict` reads."""
-        content = dataclasses.asdict(self)
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in content.items()}
 
     @property
     def atom_style(self) -> str:

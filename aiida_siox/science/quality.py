@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
+from pydantic import BeforeValidator, Field, model_validator
+
+from aiida_siox.checked import Checked, Count, Fraction, Number, OneOf, Whole
 
 from .cells import density_g_cm3
 from .composition import at_composition, composition_x, format_formula
-from .diffraction import first_sharp_peak, shortest_reciprocal_vector, structure_factors
+from .diffraction import Scattering, first_sharp_peak, shortest_reciprocal_vector, structure_factors
 from .neighbours import (
     coordination,
     coordination_histogram,
@@ -32,66 +33,114 @@ Array = NDArray[np.float64]
 ACTIONS = ("reject", "flag", "ignore")
 
 
-@dataclasses.dataclass(frozen=True)
-class _Number:
-    """A number that a parameter may be: from low to high, both included unless low is open."""
-
-    low: float
-    high: float
-    integer: bool = False
-    open_low: bool = False
-
-    def error(self, value: Any) -> str | None:
-        kind = "an integer" if self.integer else "a number"
-        limits = f"{'above' if self.open_low else 'from'} {self.low:g} {'up ' if self.open_low else ''}to {self.high:g}"
-        wrong = isinstance(value, bool) or not isinstance(value, int if self.integer else int | float)
-        if wrong:
-            hint = " (yaml reads 1e-2 as text: write 1.0e-2)" if isinstance(value, str) else ""
-            return f"must be {kind} {limits}, got {value!r}{hint}."
-        if not self.low <= value <= self.high or (self.open_low and value == self.low):
-            return f"must be {kind} {limits}, got {value!r}."
-        return None
+def _against_composition(points: Any) -> Any:
+    at_composition(points, 0, "part of the volume")
+    return points
 
 
-_LENGTH = _Number(0, 6, open_low=True)
-_FRACTION = _Number(0, 1)
-_COUNT = _Number(0, 20, integer=True)
+Length = Annotated[Number, Field(gt=0, le=6)]
+Neighbours = Annotated[Whole, Field(ge=0, le=20)]
+PartOfVolume = Annotated[Any, BeforeValidator(_against_composition)]
 
-#: What each parameter may be, with the nesting of the parameters. Every rule has an ``action`` besides.
-SCHEMA: dict[str, Any] = {
-    "cutoff_si_o_angstrom": _LENGTH,
-    "cutoff_si_si_angstrom": _LENGTH,
-    "cutoff_o_o_angstrom": _LENGTH,
-    "distinct_tolerance": _Number(0, 10),
-    "void_distance_angstrom": _Number(0.5, 10),
-    "longest_ring": _Number(3, 24, integer=True),
-    "rdf": {
-        "r_max_angstrom": _Number(0, 50, open_low=True),
-        "n_bins": _Number(1, 100_000, integer=True),
-        "sigma_angstrom": _Number(0, 2),
-    },
-    "angles": {"n_bins": _Number(1, 18_000, integer=True)},
-    "diffraction": {
-        "q_max": _Number(0, 60, open_low=True),
-        "q_step": _Number(0, 1, open_low=True),
-        "q_width": _Number(0, 1, open_low=True),
-        "first_peak": None,
-    },
-    "expected_density_g_cm3": None,
-    "rules": {
-        "oxygen_bond": {"max_bonds": _Number(0, 1_000_000, integer=True)},
-        "density": {"tolerance": _Number(0, 10, open_low=True)},
-        "coordination": {"lowest": _COUNT, "highest": _COUNT, "max_fraction": _FRACTION},
-        "dangling_bonds": {"max_fraction": _FRACTION},
-        "oxygen_coordination": {"max_fraction": _FRACTION},
-        "void": {"max_radius_angstrom": _Number(0, 100, open_low=True), "max_fraction": None},
-        "identical_sites": {},
-        "silica_network": {"min_fraction": _FRACTION},
-        "not_relaxed": {},
-    },
-}
-for _rule in SCHEMA["rules"].values():
-    _rule["action"] = ACTIONS
+
+class Rule(Checked):
+    """A rule, and what becomes of a cell that breaks it."""
+
+    action: Annotated[str, OneOf(ACTIONS)]
+
+
+class OxygenBond(Rule):
+    """Bonds between ligands."""
+
+    max_bonds: Annotated[Whole, Field(ge=0, le=1_000_000)]
+
+
+class Density(Rule):
+    """Deviation from the expected density, relative to it."""
+
+    tolerance: Annotated[Number, Field(gt=0, le=10)]
+
+
+class MostAtoms(Rule):
+    """The part of the atoms that may be so."""
+
+    max_fraction: Fraction
+
+
+class Coordination(MostAtoms):
+    """Numbers of neighbours outside of which an absorber is odd."""
+
+    lowest: Neighbours
+    highest: Neighbours
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.lowest > self.highest:
+            raise ValueError(f"`lowest` {self.lowest} is above `highest` {self.highest}: exchange them")
+        return self
+
+
+class Void(Rule):
+    """The largest sphere without atoms, and what is far from all."""
+
+    max_radius_angstrom: Annotated[Number, Field(gt=0, le=100)]
+    max_fraction: PartOfVolume
+
+
+class SilicaNetwork(Rule):
+    """Absorbers with all their ligands."""
+
+    min_fraction: Fraction
+
+
+class Rules(Checked):
+    """All rules, in the order in which they are told."""
+
+    oxygen_bond: OxygenBond
+    density: Density
+    coordination: Coordination
+    dangling_bonds: MostAtoms
+    oxygen_coordination: MostAtoms
+    void: Void
+    identical_sites: Rule
+    silica_network: SilicaNetwork
+    not_relaxed: Rule
+
+
+class Distributions(Checked):
+    """Pair distributions."""
+
+    r_max_angstrom: Annotated[Number, Field(gt=0, le=50)]
+    n_bins: Annotated[Count, Field(le=100_000)]
+    sigma_angstrom: Annotated[Number, Field(ge=0, le=2)]
+
+
+class Angles(Checked):
+    """Distributions of bond angles."""
+
+    n_bins: Annotated[Count, Field(le=18_000)]
+
+
+class Parameters(Checked):
+    """What :func:`analyse` works with."""
+
+    remedy = "take them from a protocol"
+
+    cutoff_si_o_angstrom: Length
+    cutoff_si_si_angstrom: Length
+    cutoff_o_o_angstrom: Length
+    distinct_tolerance: Annotated[Number, Field(ge=0, le=10)]
+    void_distance_angstrom: Annotated[Number, Field(ge=0.5, le=10)]
+    longest_ring: Annotated[Whole, Field(ge=3, le=24)]
+    rdf: Distributions
+    angles: Angles
+    diffraction: Scattering
+    expected_density_g_cm3: Annotated[
+        Number | None,
+        Field(ge=0.1, le=10, description="a number from 0.1 to 10, or null when there is none to compare with"),
+    ]
+    rules: Rules
+
 
 #: What is said of a cell that breaks a rule.
 RULE_WORDS = {
@@ -105,72 +154,6 @@ RULE_WORDS = {
     "silica_network": "few SiO₄",
     "not_relaxed": "not relaxed",
 }
-
-_DENSITY = _Number(0.1, 10)
-_Q = _Number(0, 60, open_low=True)
-
-
-def validate_parameters(parameters: Mapping[str, Any]) -> None:
-    """Refuse parameters that :func:`analyse` could not work with.
-
-    :param parameters: nested as :data:`SCHEMA`, with exactly its keys; ``first_peak`` is the lowest and highest q in
-        Å⁻¹, ``expected_density_g_cm3`` a number or None.
-    :raises ValueError: naming the key, the value and the remedy: keys that miss or are unknown, values of another type
-        or out of range, an unknown action.
-    """
-    _validate(parameters, SCHEMA, "")
-    window = parameters["diffraction"]["first_peak"]
-    if not isinstance(window, list | tuple) or len(window) != 2 or any(_Q.error(q) for q in window):
-        raise ValueError(
-            f"`diffraction.first_peak` must be the lowest and highest q in Å⁻¹ such as [1.0, 2.2], got {window!r}."
-        )
-    if window[0] >= window[1]:
-        raise ValueError(f"`diffraction.first_peak` must have its lowest q first, got {window!r}.")
-    if window[1] > parameters["diffraction"]["q_max"]:
-        raise ValueError(
-            f"`diffraction.first_peak` {window!r} ends above `diffraction.q_max` {parameters['diffraction']['q_max']}: "
-            "take a lower window, or a higher q_max."
-        )
-    try:
-        at_composition(parameters["rules"]["void"]["max_fraction"], 0, "part of the volume")
-    except ValueError as exception:
-        raise ValueError(f"`rules.void.max_fraction`: {exception}") from None
-    expected = parameters["expected_density_g_cm3"]
-    if expected is not None and (error := _DENSITY.error(expected)):
-        raise ValueError(f"`expected_density_g_cm3` {error[:-1]}; None when there is none to compare with.")
-    rule = parameters["rules"]["coordination"]
-    if rule["lowest"] > rule["highest"]:
-        raise ValueError(
-            f"`rules.coordination.lowest` {rule['lowest']} is above `rules.coordination.highest` {rule['highest']}: "
-            "exchange them."
-        )
-
-
-def _validate(given: Any, schema: Mapping[str, Any], path: str) -> None:
-    where = f"`{path}`" if path else "the parameters of the quality"
-    if not isinstance(given, Mapping):
-        raise ValueError(f"{where} must be a mapping with {', '.join(schema)}, got {given!r}.")
-    prefix = f"{path}." if path else ""
-    for key in given:
-        if key not in schema:
-            near = difflib.get_close_matches(str(key), list(schema), n=1, cutoff=0.4)
-            hint = f"did you mean `{prefix}{near[0]}`? " if near else ""
-            raise ValueError(
-                f"unknown key `{prefix}{key}` (value {given[key]!r}): {hint}Valid: {', '.join(sorted(schema))}."
-            )
-    if missing := [f"`{prefix}{key}`" for key in schema if key not in given]:
-        raise ValueError(f"{', '.join(missing)} missing in the parameters of the quality: take them from a protocol.")
-    for key, rule in schema.items():
-        full, value = f"{prefix}{key}", given[key]
-        if isinstance(rule, Mapping):
-            _validate(value, rule, full)
-        elif isinstance(rule, _Number):
-            if error := rule.error(value):
-                raise ValueError(f"`{full}` {error}")
-        elif rule is ACTIONS and value not in ACTIONS:
-            near = difflib.get_close_matches(str(value), ACTIONS, n=1)
-            hint = f" Did you mean `{near[0]}`?" if near else ""
-            raise ValueError(f"`{full}` must be one of {', '.join(ACTIONS)}, got {value!r}.{hint}")
 
 
 def count_distinct_sites(atoms: Atoms, tolerance: float) -> int:
@@ -203,7 +186,7 @@ def assess(atoms: Atoms, parameters: Mapping[str, Any], results: Mapping[str, An
     """Describe an amorphous cell in numbers, and say which rules it breaks.
 
     :param atoms: periodic cell of Si and O with at least one Si.
-    :param parameters: see :func:`validate_parameters`.
+    :param parameters: see :class:`Parameters`.
     :param results: of the melt-quench: ``pressure_bar``, ``energy_eV``, ``converged``; taken over when given.
     :returns: what JSON can hold, units in the names. Histograms are counts of atoms keyed by the number of neighbours
         as text: ``coordination_oxygen`` (O around Si, the [SiSi₄₋ₙOₙ] units), ``coordination_total`` (Si and O around
@@ -227,7 +210,7 @@ def assess(atoms: Atoms, parameters: Mapping[str, Any], results: Mapping[str, An
 def profiles(atoms: Atoms, parameters: Mapping[str, Any]) -> dict[str, Array]:
     """Return the curves that describe an amorphous cell.
 
-    :param parameters: see :func:`validate_parameters`.
+    :param parameters: see :class:`Parameters`.
     :returns: ``r`` in Å and the pair distribution functions ``g_total``, ``g_Si_Si``, … on it, one at large r (of
         :func:`aiida_siox.science.neighbours.pair_distributions`); ``q`` in Å⁻¹ and the structure factors
         ``S_neutron``, ``S_xray`` and of Faber and Ziman ``S_Si_Si``, … on it (of
@@ -236,7 +219,7 @@ def profiles(atoms: Atoms, parameters: Mapping[str, Any]) -> dict[str, Array]:
         pairs and triples that are not there are left out.
     :raises ValueError: for impossible parameters.
     """
-    validate_parameters(parameters)
+    parameters = Parameters.parse(parameters, "quality").plain()
     rdf, scattering = parameters["rdf"], parameters["diffraction"]
     r, distributions = pair_distributions(
         atoms, float(rdf["r_max_angstrom"]), int(rdf["n_bins"]), float(rdf["sigma_angstrom"])

@@ -57,11 +57,33 @@ def site_rdf(
     first, second, distance = neighbour_pairs(atoms, r_max + TAIL * sigma)
     counted = np.isin(atoms.numbers[second], PAIRS[pair])
     first, distance = first[counted], distance[counted]
+    rows = np.full(len(atoms), -1)
+    rows[sites] = np.arange(len(sites))
+    inside = rows[first] >= 0
+    return smeared_rdf(rows[first][inside], distance[inside], len(sites), r_max, n_bins, sigma, atoms)
+
+
+def smeared_rdf(
+    rows: NDArray[np.int64],
+    distance: NDArray[np.float64],
+    n_rows: int,
+    r_max: float,
+    n_bins: int,
+    sigma: float,
+    atoms: Atoms,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return g(R) of pairs that were counted already.
+
+    :param rows: which atom looked from each pair is of, from 0, shape (n_pairs,).
+    :param distance: of each pair in Å, shape (n_pairs,); those beyond r_max matter to ``TAIL`` · sigma.
+    :param atoms: whose density it is divided by.
+    :returns: as :func:`site_rdf`.
+    """
     edges = np.linspace(0.0, r_max, n_bins + 1)
     r = bin_centres(r_max, n_bins)
-    counts = np.zeros((len(sites), n_bins))
-    for row, site in enumerate(sites):
-        around = distance[first == site]
+    counts = np.zeros((n_rows, n_bins))
+    for row in range(n_rows):
+        around = distance[rows == row]
         if sigma > 0:
             counts[row] = np.diff(ndtr((edges[:, None] - around[None, :]) / sigma).sum(axis=1))
         else:

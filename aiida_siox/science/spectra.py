@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Self
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field, model_validator
 from scipy.interpolate import CubicSpline
+
+from aiida_siox.checked import Checked, Number, Positive
 
 Array = NDArray[np.float64]
 
@@ -33,14 +38,26 @@ def interpolate(energy: ArrayLike, values: ArrayLike, grid: ArrayLike) -> Array:
     return np.asarray(CubicSpline(energy, values, axis=-1)(np.clip(grid, energy[0], energy[-1])))
 
 
-def energy_grid(minimum: float, maximum: float, step: float) -> Array:
-    """Return energies from minimum to maximum (eV, both included) in equal steps nearest to ``step``.
+class Grid(Checked):
+    """Total energies from the first to the last, both included, in equal steps nearest to the step."""
 
-    :raises ValueError: if the range is empty or the step is not positive.
-    """
-    if not (maximum > minimum and step > 0):
-        raise ValueError(f"no energy grid from {minimum} to {maximum} eV in steps of {step} eV.")
-    return np.linspace(minimum, maximum, round((maximum - minimum) / step) + 1)
+    energy_min_eV: Positive
+    energy_max_eV: Positive
+    step_eV: Annotated[Number, Field(ge=0.001, le=10)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.energy_max_eV - self.energy_min_eV < self.step_eV:
+            raise ValueError(
+                f"is empty: energy_max_eV ({self.energy_max_eV:g}) must be above energy_min_eV "
+                f"({self.energy_min_eV:g}) by a step ({self.step_eV:g}) at least"
+            )
+        return self
+
+    def energies(self) -> Array:
+        """Return the energies in eV."""
+        count = round((self.energy_max_eV - self.energy_min_eV) / self.step_eV) + 1
+        return np.linspace(self.energy_min_eV, self.energy_max_eV, count)
 
 
 def maxima(energy: ArrayLike, spectra: ArrayLike) -> tuple[Array, Array]:

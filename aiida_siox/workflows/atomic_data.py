@@ -13,10 +13,10 @@ from aiida_pseudo.data.pseudo.upf import UpfData
 from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily
 
 from aiida_siox import __version__
-from aiida_siox.calculations.ld1 import RUNS, Ld1Calculation, check_parameters, collect_energies, split_parameters
+from aiida_siox.calculations.ld1 import RUNS, Ld1Calculation, Ld1Parameters, collect_energies, split_parameters
 from aiida_siox.science.digest import mapping_digest
 from aiida_siox.workflows.protocol import SioxProtocolMixin
-from aiida_siox.workflows.utils import job_metadata
+from aiida_siox.workflows.utils import job_metadata, validate_job_options
 
 #: Kind → the run of ld1.x that makes its pseudopotential.
 KINDS = {"Si": "ground", "O": "oxygen", "Sih": "hole"}
@@ -30,8 +30,8 @@ def check_atomic_parameters(parameters: Mapping[str, Any]) -> str | None:
     if set(parameters) != {*RUNS, "family"}:
         return f"parameters need exactly the keys {', '.join((*RUNS, 'family'))}; got {sorted(parameters)}."
     for run in RUNS:
-        if (message := check_parameters(parameters[run])) is not None:
-            return f"`{run}`: {message}"
+        if (message := Ld1Parameters.fault(parameters[run], run)) is not None:
+            return message
     inputs = [parameters[run]["input"] for run in RUNS]
     if len({entry["dft"] for entry in inputs}) != 1:
         return f"the functional must be the same in all runs, got {[entry['dft'] for entry in inputs]}."
@@ -80,7 +80,14 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
             validator=_validate_parameters,
             help="Parameters of the runs `ground`, `hole` and `oxygen`, and of the `family`.",
         )
-        spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options of the jobs.")
+        spec.input(
+            "options",
+            valid_type=dict,
+            non_db=True,
+            default=dict,
+            validator=validate_job_options,
+            help="Scheduler options of the jobs.",
+        )
         spec.output_namespace("pseudos", valid_type=UpfData, help="Pseudopotentials of the kinds Si, O and Sih.")
         spec.output(
             "core_wavefunction",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiida_siox.science.diffraction import Scattering
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 
 
@@ -17,6 +18,6 @@ class DiffractionProtocol(SioxProtocolMixin):
         """Return the parameters as the calcfunction ``diffract`` takes them.
 
         :param overrides: mapping of parameters that differ, or the path of a yaml file with one.
-        :raises ValueError: for an override that there is not.
+        :raises ValueError: for an unknown override, or a number out of range.
         """
-        return cls.get_protocol_inputs(None, overrides)
+        return Scattering.parse(cls.get_protocol_inputs(None, overrides), "diffraction").plain()

@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 from aiida import orm
 from aiida.engine import ToContext, WorkChain, while_
 
-from aiida_siox.calculations.tables import record_failure, site_label
+from aiida_siox.calculations.tables import record_failure
 from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.science.site_row import site_label
 from aiida_siox.workflows.site_spectrum import SiteSpectrumWorkChain, failure_message, last_job
 
 T = TypeVar("T")

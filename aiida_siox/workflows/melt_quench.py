@@ -25,19 +25,19 @@ from aiida_siox.calculations.melt_quench import (
     potential_of,
     restart_step,
     sorted_restart_files,
-    validate_parameters,
     validate_seed,
 )
 from aiida_siox.calculations.structures import assess_structure, join_thermo, make_starting_cell
+from aiida_siox.checked import validated
 from aiida_siox.registry import nearest
 from aiida_siox.science import SCIENCE_VERSION, quality
 from aiida_siox.science.cells import starting_cell
 from aiida_siox.science.composition import at_composition, composition_x, validate_melt_formula
-from aiida_siox.science.melt_quench import FREE_BELOW, quench_time
+from aiida_siox.science.melt_quench import FREE_BELOW, Dynamics, quench_time
 from aiida_siox.science.potentials import Potential, find_potential_file
 from aiida_siox.workflows.diffraction import DiffractionProtocol
 from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, SioxProtocolMixin, read_overrides
-from aiida_siox.workflows.utils import clean_scratch, job_metadata
+from aiida_siox.workflows.utils import clean_scratch, job_metadata, validate_job_options
 
 
 def density_at(inputs: Mapping[str, Any], key: str, x: float) -> float:
@@ -69,7 +69,7 @@ def resolve_potential(choice: Any) -> dict[str, Any]:
     if not isinstance(choice, Mapping):
         raise ValueError(f"`potential` must be a name or a mapping that defines a potential, got {choice!r}.")
     names = [pathlib.PurePath(str(name)).name for name in choice.get("files") or []]
-    Potential.from_dict({**choice, "files": names})
+    Potential.parse({**choice, "files": names}, "potential")
     return dict(choice)
 
 
@@ -82,9 +82,9 @@ def load_potential(choice: Any) -> dict[str, Any]:
     """
     content = resolve_potential(choice)
     paths = [find_potential_file(name) for name in content.get("files") or []]
-    potential = Potential.from_dict({**content, "files": [path.name for path in paths]})
+    potential = Potential.parse({**content, "files": [path.name for path in paths]}, "potential")
     files = {f"file_{number}": stored_file(path) for number, path in enumerate(paths)}
-    return {"definition": orm.Dict(potential.to_dict()), **({"files": files} if files else {})}
+    return {"definition": orm.Dict(potential.plain()), **({"files": files} if files else {})}
 
 
 def stored_file(path: pathlib.Path) -> orm.SinglefileData:
@@ -105,17 +105,6 @@ def validate_formula(node: orm.Str | None, _: Any) -> str | None:
         validate_melt_formula(node.value)
     except ValueError as exception:
         return str(exception)
-    return None
-
-
-def validate_quality(node: orm.Dict | None, _: Any) -> str | None:
-    """Return what is wrong with the parameters of the quality, or None."""
-    if node is None:
-        return None
-    try:
-        quality.validate_parameters(node.get_dict())
-    except ValueError as exception:
-        return f"`quality`: {exception}"
     return None
 
 
@@ -164,12 +153,25 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         define_potential(spec)
         spec.input("starting_cell", valid_type=orm.Dict, help="`crystal` and `density_g_cm3` of the starting cell.")
         spec.input(
-            "parameters", valid_type=orm.Dict, validator=validate_parameters, help="Stages and numbers of the dynamics."
+            "parameters",
+            valid_type=orm.Dict,
+            validator=validated(Dynamics, "parameters"),
+            help="Stages and numbers of the dynamics.",
         )
         spec.input(
-            "quality", valid_type=orm.Dict, validator=validate_quality, help="Cutoffs and tolerances of the assessment."
+            "quality",
+            valid_type=orm.Dict,
+            validator=validated(quality.Parameters, "quality"),
+            help="Cutoffs and tolerances of the assessment.",
         )
-        spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options of the jobs.")
+        spec.input(
+            "options",
+            valid_type=dict,
+            non_db=True,
+            default=dict,
+            validator=validate_job_options,
+            help="Scheduler options of the jobs.",
+        )
         spec.inputs.validator = validate_inputs
         spec.output("structure", valid_type=orm.StructureData, help="The amorphous cell; kinds Si and O.")
         spec.output(

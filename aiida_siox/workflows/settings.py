@@ -19,10 +19,11 @@ from aiida_siox.calculations.xspectra import (
     Smoothing,
     plot_error,
 )
-from aiida_siox.checked import Checked, Count, Flag, Number, OneOf, Positive
+from aiida_siox.checked import Checked, Count, Flag, Number, OneOf
 from aiida_siox.materials import Material, load_material
 from aiida_siox.science.bader import METHODS
 from aiida_siox.science.energies import TREATMENTS
+from aiida_siox.science.spectra import Grid
 
 #: Keys that say where settings come from and change nothing that is computed.
 LABELS = ("protocol", "changed")
@@ -105,25 +106,10 @@ class Rdf(Checked):
     pair: str
 
 
-class Grid(Checked):
-    """The common total-energy axis of a table."""
-
-    energy_min_eV: Positive
-    energy_max_eV: Positive
-    step_eV: Annotated[Number, Field(ge=0.001, le=10)]
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.energy_max_eV - self.energy_min_eV < self.step_eV:
-            raise ValueError(
-                f"is empty: energy_max_eV ({self.energy_max_eV:g}) must be above energy_min_eV "
-                f"({self.energy_min_eV:g}) by a step ({self.step_eV:g}) at least"
-            )
-        return self
-
-
 class Settings(Checked):
     """All that decides a spectrum and its targets. What stands open (null) is taken from the material."""
+
+    remedy = "begin with get_builder_from_protocol, which fills them"
 
     treatment: Annotated[str, OneOf(TREATMENTS)]
     material: Material

@@ -228,6 +228,7 @@ class SiteSpectrumWorkChain(WorkChain):
                 curves=outputs.curves,
                 lanczos=outputs.lanczos,
                 xspectra_parameters=outputs.output_parameters,
+                bands=self.ctx.scf.outputs.output_band,
                 version=orm.Int(SCIENCE_VERSION),
             )
         except ValueError as exception:

@@ -29,7 +29,7 @@ from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.site_spectrum import failure_message
 from aiida_siox.workflows.study import validate_items
-from aiida_siox.workflows.utils import output_namespace
+from aiida_siox.workflows.utils import output_namespace, validate_job_options
 
 #: Namespaces of a lane and of the set, all by Si8O4_1.
 NAMESPACES: dict[str, type[orm.Data]] = {
@@ -46,7 +46,14 @@ def define_configurations(spec: Any) -> None:
     spec.input("configurations", valid_type=orm.List, validator=validate_items, help="[formula, seed] of each cell.")
     spec.input("code", valid_type=orm.AbstractCode, help="Code of LAMMPS.")
     define_melts(spec)
-    spec.input("options", valid_type=dict, non_db=True, default=dict, help="Scheduler options of the jobs.")
+    spec.input(
+        "options",
+        valid_type=dict,
+        non_db=True,
+        default=dict,
+        validator=validate_job_options,
+        help="Scheduler options of the jobs.",
+    )
     spec.inputs.validator = validate_melts
     for name, kind in NAMESPACES.items():
         spec.output_namespace(name, valid_type=kind, dynamic=True, help="By Si8O4_1.")

@@ -12,11 +12,12 @@ from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_siox.calculations.bader import BaderCalculation
 from aiida_siox.calculations.spectra import is_normalised, make_kpoints, normalise_kinds
-from aiida_siox.calculations.tables import collect, site_label
+from aiida_siox.calculations.tables import collect
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.science.site_row import site_label
 from aiida_siox.science.structures import validate_structure
 from aiida_siox.science.upf import is_paw
 from aiida_siox.workflows.lanes import SiteLaneWorkChain, deal, failure_node

@@ -42,7 +42,7 @@ ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
 #: The engine that is not needed: its code trains as a job.
 TRAIN = "train"
 MODELS = {"charge_model": "valence", "rdf_model": "rdf"}
-#: Cost of a site against the atoms of its cell (FACTS: xspectra goes as N^1.9); only the order of the work uses it.
+#: Cost of a site against the atoms of its cell (engine_facts.md); only the order of the work uses it.
 COST_EXPONENT = 1.9
 N_QUARTZ_ATOMS = 9
 

@@ -240,7 +240,7 @@ def write(campaign: Campaign, packed: pathlib.Path) -> None:
         pack(archive, packed)
     wanted = len(campaign.items())
     click.echo(
-        f"{packed}: {packed.stat().st_size / 1e6:.1f} MB, {len(dataset.valence)} sites of {len(tables)} of {wanted} "
+        f"{packed}: {packed.stat().st_size / 1e6:.1f} MB, {dataset.n_sites} sites of {len(tables)} of {wanted} "
         f"configurations, data set {dataset.uuid}"
     )
 

@@ -22,7 +22,7 @@ from aiida.storage.sqlite_zip.backend import SqliteZipBackend
 
 from aiida_siox.cli.archive import unpacked
 from aiida_siox.data.dataset import DatasetData
-from aiida_siox.data.site_table import ENERGY_COLUMNS, SiteTableData
+from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.report.timing import times_of
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 
@@ -81,8 +81,8 @@ def rows(dataset: DatasetData, tables: list[SiteTableData]) -> list[dict[str, An
     lines, equal = [], equals(dataset, tables)
     for table in tables:
         attributes, done = table.base.attributes, table.done
-        transition = table.get_array("energies")[:, ENERGY_COLUMNS.index("transition_eV")][done]
-        valence, n_oxygen = table.get_array("valence_e")[done], table.get_array("n_oxygen")[done]
+        transition, valence = table.energies["transition_eV"][done], table.properties["valence"][done, 0]
+        n_oxygen = table.n_ligands[done]
         quality = quality_of(table)
         lines.append(
             {
@@ -138,19 +138,18 @@ def draw(folder: pathlib.Path, dataset: DatasetData, tables: list[SiteTableData]
     """Draw what the sites are like."""
     plt.rcParams["svg.hashsalt"] = "aiida-siox"
     figure, axes = plt.subplots(2, 2, figsize=(7.2, 5.4), constrained_layout=True)
-    counts = np.bincount(dataset.n_oxygen, minlength=6)
+    n_oxygen = dataset.n_ligands
+    counts = np.bincount(n_oxygen, minlength=6)
     axes[0, 0].bar(range(len(counts)), counts, color="#3b6ea5")
     axes[0, 0].set(xlabel="oxygen neighbours of a silicon", ylabel="sites")
     for n, count in enumerate(counts):
         axes[0, 0].annotate(str(count), (n, count), ha="center", va="bottom", fontsize=8)
-    for n in np.unique(dataset.n_oxygen):
-        chosen = dataset.valence[dataset.n_oxygen == n]
+    for n in np.unique(n_oxygen):
+        chosen = dataset.properties["valence"][n_oxygen == n, 0]
         axes[0, 1].plot(np.full(len(chosen), n) + np.linspace(-0.25, 0.25, len(chosen)), np.sort(chosen), ".", ms=4)
     axes[0, 1].set(xlabel="oxygen neighbours", ylabel="Bader valence (e)")
-    transition = np.concatenate(
-        [t.get_array("energies")[:, ENERGY_COLUMNS.index("transition_eV")][t.done] for t in tables]
-    )
-    valence = np.concatenate([t.get_array("valence_e")[t.done] for t in tables])
+    transition = np.concatenate([t.energies["transition_eV"][t.done] for t in tables])
+    valence = np.concatenate([t.properties["valence"][t.done, 0] for t in tables])
     axes[1, 0].plot(valence, transition, ".", ms=4, color="#3b6ea5")
     axes[1, 0].set(xlabel="Bader valence (e)", ylabel="transition energy (eV)")
     x, density = (np.array([float(line[key]) for line in lines]) for key in ("x", "density_g_cm3"))
@@ -183,7 +182,7 @@ def main(archive: pathlib.Path, output: pathlib.Path, sites: pathlib.Path | None
         draw(output, dataset, tables, lines)
         if sites is not None:
             dataset.site_set().to_npz(sites)
-        click.echo(f"{len(dataset.valence)} sites of {len(tables)} configurations")
+        click.echo(f"{dataset.n_sites} sites of {len(tables)} configurations")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from aiida_siox.science import spectra as sp
+
 HERE = pathlib.Path(__file__).parent
 GROUP = "siox/validation"
 EXTRA = "siox_validation"
@@ -38,7 +40,7 @@ class Site:
 
     def on(self, grid: np.ndarray, shift: float = 0.0) -> np.ndarray:
         """Return the polarisation mean on total energies, the spectrum moved up by a shift."""
-        return np.asarray(self.spectrum.on_grid(grid - shift))
+        return sp.interpolate(self.spectrum.energy, self.spectrum.mean, grid - shift)
 
     @property
     def white_line(self) -> float:
@@ -69,7 +71,7 @@ def read_sites() -> dict[str, list[Site]]:
             continue
         if "site_table" in node.outputs:
             spectra = [spectrum for _, spectrum in sorted(node.outputs.spectra.items())]
-            valences = {row["index"]: row["valence_e"] for row in node.outputs.site_table.rows()}
+            valences = {row.site_index: float(row.properties["valence"][0]) for row in node.outputs.site_table.rows()}
         elif "spectrum" in node.outputs:
             spectra = [node.outputs.spectrum]
             valences = {spectra[0].site_index: None}

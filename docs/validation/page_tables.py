@@ -256,7 +256,7 @@ def onset_cut(page: Page) -> None:
         for cut in (True, False):
             parts = [
                 spectrum_from_coefficients(spectrum.coefficients(i), energy, zero, cut_occupied=cut, smooth_eV=0.1)
-                for i in range(len(spectrum.get_array("norm")))
+                for i in range(spectrum.n_polarisations)
             ]
             values[cut] = np.mean(parts, axis=0)
         inside = (spectrum.energy >= WINDOW[0]) & (spectrum.energy <= WINDOW[1])

@@ -10,48 +10,29 @@ import numpy as np
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.learning.results import PartResult
 from aiida_siox.learning.sites import SiteSet
-from tests.learning.toy import ENERGY, R, toy_arrays
+from tests.factories import make_dataset, make_properties, stack_properties
+from tests.learning.toy import ENERGY, toy_arrays
 
 
 def synthetic_dataset(n: int = 48, n_configurations: int = 6, digest: str = "synthetic") -> DatasetData:
     """Return an unstored data set; every configuration is complete."""
     arrays = toy_arrays(n, n_configurations)
-    node = DatasetData()
-    for name, array in {
-        "energy_eV": ENERGY,
-        "r_angstrom": R,
-        "spectra": arrays["spectra"],
-        "valence_e": arrays["valence"],
-        "rdf": arrays["rdf"],
-        "n_oxygen": arrays["n_oxygen"],
-        "n_silicon": 4 - arrays["n_oxygen"],
-        "site_index": arrays["site_index"],
-        "configuration": arrays["configuration"],
-    }.items():
-        node.set_array(name, array)
-    counts = np.bincount(arrays["configuration"], minlength=n_configurations)
-    node.base.attributes.set_many(
-        {
-            "configurations": [
-                {
-                    "formula": f"Si8O{2 * i}",
-                    "x": 0.25 * i,
-                    "structure_digest": f"synthetic-{i}",
-                    **dict.fromkeys(("n_requested", "n_done", "n_silicon_total"), int(counts[i])),
-                }
-                for i in range(n_configurations)
-            ],
-            "protocol": "fast",
-            "treatment": "fch",
-            "sigma_angstrom": 0.15,
-            "gamma_eV": 0.8,
-            "settings_digest": "settings",
-            "shift_eV": -12.8,
-            "window_eV": [1830.0, 1880.0],
-            "n_sites": n,
-            "digest": digest,
-        }
+    sites = [
+        make_properties(int(n_oxygen), valence, rdf)
+        for n_oxygen, valence, rdf in zip(arrays["n_oxygen"], arrays["valence"], arrays["rdf"], strict=True)
+    ]
+    node = make_dataset(
+        ENERGY,
+        arrays["spectra"],
+        stack_properties(sites),
+        arrays["configuration"],
+        [
+            {"formula": f"Si8O{2 * i}", "x": 0.25 * i, "structure_digest": f"synthetic-{i}"}
+            for i in range(n_configurations)
+        ],
+        arrays["site_index"],
     )
+    node.base.attributes.set("digest", digest)
     return node
 
 

@@ -41,9 +41,9 @@ def test_result_is_stored_and_leads_back():
     assert (analysis.part, analysis.dataset_digest) == ("splits", "synthetic")
     assert analysis.base.attributes.get("version") == ANALYSIS_VERSION
     assert analysis.base.attributes.get("parameters") == AnalysisProtocol.get_parameters("fast")["splits"]
-    expected = dataset.valence.mean()
+    expected = dataset.properties["valence"].mean()
     np.testing.assert_allclose(analysis.get_array("valence_grouped_predicted"), np.full(48, expected), rtol=1e-6)
-    assert analysis.scores["valence"]["grouped"]["rmse"]["mean"] == pytest.approx(dataset.valence.std())
+    assert analysis.scores["valence"]["grouped"]["rmse"]["mean"] == pytest.approx(dataset.properties["valence"].std())
     query = orm.QueryBuilder().append(DatasetData, filters={"uuid": dataset.uuid}, tag="dataset")
     query.append(orm.CalcFunctionNode, with_incoming="dataset", tag="analyse")
     query.append(AnalysisData, with_incoming="analyse", filters={"attributes.part": "splits"}, project="uuid")
@@ -98,7 +98,7 @@ def test_refused_with_an_exit_message(n, part, overrides, status, message):
 
 def test_configurations_that_do_not_fit_are_refused():
     dataset = synthetic_dataset()
-    dataset.set_array("valence_e", np.full(48, np.nan))
+    dataset.set_array("property_valence", np.full((48, 1), np.nan))
     _, node = run(dataset.store())
     assert node.exit_status == 202
     assert "not finite" in node.exit_message

@@ -8,8 +8,9 @@ from aiida import orm
 
 from aiida_siox.calculations.broadening import broaden, broaden_table
 from aiida_siox.calculations.spectra import calibrate
-from aiida_siox.calculations.tables import collect, site_label
+from aiida_siox.calculations.tables import collect
 from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.science.site_row import site_label
 from aiida_siox.science.spectra import maximum_position
 from aiida_siox.workflows.broadening import BroadeningProtocol
 from tests.calculations import test_tables
@@ -59,8 +60,11 @@ class TestBroaden:
         [
             ({"gamma_eV": 0.5}, "would show structure that is not there"),
             ({"grid": {**GRID, "energy_max_eV": 1950.0}}, r"1840\.00 to 1950\.00 eV are asked for"),
-            ({"grid": {**GRID, "energy_max_eV": 1830.0}}, "no energy grid from 1840"),
-            ({"grid": {"energy_min_eV": 1840.0}}, "`grid` lacks energy_max_eV, step_eV"),
+            (
+                {"grid": {**GRID, "energy_max_eV": 1830.0}},
+                r"is empty: energy_max_eV \(1830\) must be above energy_min_eV \(1840\)",
+            ),
+            ({"grid": {"energy_min_eV": 1840.0}}, "`grid` lacks `energy_max_eV`, `step_eV`"),
         ],
     )
     def test_refused(self, given, message):
@@ -71,7 +75,7 @@ class TestBroaden:
 @pytest.fixture
 def make_table(monkeypatch):
     """Return a function that runs `collect` over some sites, each of which has the spectrum of quartz."""
-    monkeypatch.setattr(test_tables, "spectrum_of", lambda site, position: quartz_spectrum(site_index=site))
+    monkeypatch.setattr(test_tables, "spectrum_of", test_tables.quartz_at)
 
     def make(run=collect, **changes):
         return test_tables.collect_sites(run=run, **changes)["site_table"]
@@ -100,8 +104,11 @@ class TestBroadenTable:
         for row in (0, 1, 3):
             np.testing.assert_allclose(broadened.spectra[row], expected, rtol=1e-12)
         assert np.isnan(broadened.spectra[2]).all()
-        for name in ("valence_e", "rdf", "energies", "index"):
-            np.testing.assert_array_equal(broadened.get_array(name), table.get_array(name))
+        for name, values in table.properties.items():
+            np.testing.assert_array_equal(broadened.properties[name], values)
+        for name, values in table.energies.items():
+            np.testing.assert_array_equal(broadened.energies[name], values)
+        np.testing.assert_array_equal(broadened.site_index, table.site_index)
         assert broadened.structure.uuid == table.structure.uuid
         assert list(broadened.site_spectra) == list(table.site_spectra)
         assert broadened.summary()["broadening"]["gaussian_fwhm_eV"] == 0.5

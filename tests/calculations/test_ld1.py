@@ -13,8 +13,8 @@ from aiida.manage import get_manager
 
 from aiida_siox.calculations.ld1 import (
     Ld1Calculation,
-    check_parameters,
-    check_test,
+    Ld1Parameters,
+    Ld1Test,
     collect_energies,
     fortran_literal,
     ld1_input,
@@ -48,18 +48,18 @@ def test_input_file_of_an_ultrasoft_set(file_regression):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"nld": 5}, "1 to 4 channels"),
-        ({"rlderiv": 20.0}, "0 < rlderiv < rm"),
-        ({"emaxld": -5.0}, "eminld < emaxld"),
-        ({"decut": 0.0}, "positive decut"),
-        ({"rm": "12"}, "takes numbers"),
-        ({"radius": 2.0}, "exactly the keys"),
+        ({"nld": 5}, "`test.nld` must be an integer from 1 up to 4, got 5"),
+        ({"rlderiv": 20.0}, "`test.rlderiv` (20.0) must be below `rm` (12.0)"),
+        ({"emaxld": -5.0}, "`test.eminld` (-3.0) must be below `emaxld` (-5.0)"),
+        ({"decut": 0.0}, "`test.decut` must be a number above 0, got 0.0"),
+        ({"rm": "12"}, "`test.rm` must be a number above 0, got '12'"),
+        ({"radius": 2.0}, "unknown key `test.radius`"),
     ],
 )
 def test_wrong_tests_are_refused(changes, message):
     test = AtomicDataWorkChain.get_protocol_inputs()["test"]
-    assert check_test(test) is None
-    assert message in check_test(test | changes)
+    assert Ld1Test.fault(test) is None
+    assert message in Ld1Test.fault(test | changes, "test")
 
 
 @pytest.mark.parametrize("run", ["ground", "hole", "oxygen"])
@@ -123,29 +123,33 @@ def change(**entries):
 @pytest.mark.parametrize(
     ("edit", "message"),
     [
-        (change(inputp=None), "exactly the keys"),
-        (change(extra={}), "exactly the keys"),
-        (change(input__zed=None), "`input.zed` is missing"),
-        (change(input__iswitch=1), "iswitch"),
+        (change(inputp=None), "`parameters` lacks `inputp`"),
+        (change(extra={}), "unknown key `parameters.extra`"),
+        (change(input__zed=None), "`parameters.input` lacks `zed`"),
+        (change(input__iswitch=1), "`parameters.input.iswitch` must be 3: a pseudopotential is generated, got 1"),
         (change(input__title="it's"), "input.title"),
         (change(input__prefix="x"), "file names are set"),
-        (change(inputp__lpaw=None), "must be true (PAW) or false (ultrasoft)"),
-        (change(inputp__pseudotype=2), "must be true (PAW) or false (ultrasoft)"),
+        (change(inputp__lpaw=None), "`parameters.inputp` lacks `lpaw`"),
+        (change(inputp__lpaw=1), "must be true (PAW) or false (ultrasoft), got 1"),
+        (change(inputp__pseudotype=2), "`parameters.inputp.pseudotype` must be 3, got 2"),
         (change(inputp__lgipaw_reconstruction=True), "belong together"),
         (change(gipaw_states=[["3S", 1, 0, 2.0, 0.0, 1.6, 1.8]]), "belong together"),
         (change(inputp__file_pseudopw="../Si.UPF"), "plain file name"),
         (change(inputp__file_pseudopw="Si.psf"), "plain file name"),
         (change(inputp__file_recon="x"), "remove file_recon"),
-        (change(states=[]), "empty"),
-        (change(states=[["3S", 1, 0, 2.0]]), "label and 7 numbers"),
-        (change(states=[["3S", 1, 0, 2.0, 0.0, 1.6, 1.8, "0"]]), "label and 7 numbers"),
-        (change(states=[["3S", 1.5, 0, 2.0, 0.0, 1.6, 1.8, 0.0]]), "must be integers"),
+        (change(states=[]), "`parameters.states` must be a list, one or more, each a row"),
+        (change(states=[["3S", 1, 0, 2.0]]), "a row with a label and 7 numbers"),
+        (change(states=[["3S", 1, 0, 2.0, 0.0, 1.6, 1.8, "0"]]), "`parameters.states.0.7` must be a number, got '0'"),
+        (
+            change(states=[["3S", 1.5, 0, 2.0, 0.0, 1.6, 1.8, 0.0]]),
+            "`parameters.states.0.1` must be an integer, got 1.5",
+        ),
     ],
 )
 def test_wrong_parameters_are_refused_before_anything_runs(code, parameters, edit, message):
-    assert check_parameters(parameters["ground"]) is None
+    assert Ld1Parameters.fault(parameters["ground"]) is None
     wrong = edit(copy.deepcopy(parameters["ground"]))
-    assert message in check_parameters(wrong)
+    assert message in Ld1Parameters.fault(wrong, "parameters")
     builder = Ld1Calculation.get_builder()
     with pytest.raises(ValueError, match=re.escape(message)):
         builder.parameters = orm.Dict(wrong)
@@ -158,7 +162,7 @@ def test_all_failures_leave_nothing_in_the_cache():
 
 
 def test_core_correction(aiida_profile):
-    """The value of FACTS: 132.996955 Ry."""
+    """The value of docs/develop/engine_facts.md: 132.996955 Ry."""
     ground = orm.Dict({"all_electron_Ry": -579.674871, "pseudo_Ry": -46.329006, "version": "6.7MaX"})
     hole = orm.Dict({"all_electron_Ry": -442.845440, "pseudo_Ry": -42.496530, "version": "6.7MaX"})
     result = collect_energies(ground=ground, hole=hole, version=orm.Str("0"))
@@ -178,6 +182,6 @@ def test_split_parameters(aiida_profile, parameters):
 
 def test_rows_of_the_partial_waves_are_checked():
     parameters = AtomicDataWorkChain.get_protocol_inputs("ultrasoft")["parameters"]["hole"]
-    assert check_parameters(parameters) is None
+    assert Ld1Parameters.fault(parameters) is None
     parameters["gipaw_states"][0] = parameters["states"][0]
-    assert "a row of `gipaw_states` needs a label and 6 numbers" in check_parameters(parameters)
+    assert "`gipaw_states.0` must be a row with a label and 6 numbers" in Ld1Parameters.fault(parameters)

@@ -19,8 +19,8 @@ from aiida_siox.calculations.spectra import (
     mark_absorber,
     normalise_kinds,
 )
-from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.science.energies import RYDBERG_EV
+from tests.factories import RUN, make_row, make_table, pole_coefficients
 
 # The functions under the calcfunctions: what is tested here needs no provenance, and storing takes time.
 assemble_spectrum, calibrate, make_kpoints, mark_absorber, normalise_kinds = (
@@ -113,17 +113,25 @@ PW = {
 ENERGY = np.linspace(-25.0, 60.0, 851)
 
 
+def bands_of(levels, occupations):
+    """Return the bands of one k point."""
+    bands = orm.BandsData()
+    bands.set_kpoints([[0.0, 0.0, 0.0]])
+    bands.set_bands([levels], units="eV", occupations=[occupations])
+    return bands
+
+
 def assemble_inputs(treatment="fch", **hole_changes):
-    """Return inputs of assemble_spectrum with the energies of quartz (FACTS)."""
+    """Return inputs of assemble_spectrum with the energies of quartz (docs/develop/engine_facts.md)."""
     ground_energies = {"energy": -391.10607781 * RYDBERG_EV, "fermi_energy": 5.0743}
     ground_energies["energy_smearing"] = -2e-4 * RYDBERG_EV
     hole_energies = {"energy": -388.22426609 * RYDBERG_EV, "energy_smearing": -1e-4 * RYDBERG_EV}
     curves, lanczos = orm.ArrayData(), orm.ArrayData()
     curves.set_array("energy_eV", ENERGY)
-    curves.set_array("sigma", np.array([np.exp(-((ENERGY - c) ** 2)) for c in (8.0, 8.5, 8.2)]))
-    lanczos.set_array("a", np.ones((3, 8, 4)))
+    for name, array in pole_coefficients([[8.0], [8.5], [8.2]], [[1.0]] * 3).items():
+        lanczos.set_array(name, array)
     lanczos.set_array("polarisations", np.eye(3))
-    lanczos.base.attributes.set("check_interval", 10)
+    lanczos.base.attributes.set_many(RUN)
     return {
         "structure": mixed_structure(),
         "site": orm.Int(1),
@@ -140,6 +148,7 @@ def assemble_inputs(treatment="fch", **hole_changes):
         "curves": curves,
         "lanczos": lanczos,
         "xspectra_parameters": orm.Dict({"energy_zero_eV": 2.6065, "version": "6.7MaX"}),
+        "bands": bands_of([-15.0, 2.6065, 3.6065, 9.0], [2.0, 2.0, 0.001, 0.0]),
         "version": orm.Int(1),
     }
 
@@ -158,9 +167,13 @@ class TestAssembleSpectrum:
                 "offset_eV": 1851.3315,
                 "ground_smearing_Ry": -2e-4,
                 "hole_smearing_Ry": -1e-4,
+                "highest_occupied_eV": 2.6065,
+                "lowest_empty_eV": 3.6065,
             },
             abs=1e-3,
         )
+        assert spectrum.base.attributes.get("cut_eV") == pytest.approx(0.5)
+        assert spectrum.base.attributes.get("flags") == []
         assert spectrum.energies["ground_smearing_Ry"] == pytest.approx(-2e-4)
         assert spectrum.offset == pytest.approx(1848.725 + 2.6065, abs=1e-3)
         assert spectrum.base.attributes.get("free_energy") == {
@@ -169,8 +182,8 @@ class TestAssembleSpectrum:
         assert (spectrum.site_index, spectrum.treatment) == (1, "fch")
         assert spectrum.base.attributes.get("structure_digest") == digest_of(mixed_structure())
         assert spectrum.base.attributes.get("engines") == {"pw": "6.7MaX", "xspectra": "6.7MaX"}
-        assert spectrum.get_array("a").shape == (3, 8, 4)
-        assert spectrum.base.attributes.get("check_interval") == 10
+        assert spectrum.white_line == pytest.approx(spectrum.offset + 8.2, abs=0.1)
+        np.testing.assert_allclose(spectrum.energy - spectrum.offset, ENERGY, atol=1e-9)
 
     def test_xch_is_relative_to_the_fermi_energy(self):
         spectrum = assemble_spectrum(**assemble_inputs("xch"))
@@ -200,6 +213,32 @@ class TestAssembleSpectrum:
     def test_different_settings_are_refused(self, key, value):
         with pytest.raises(ValueError, match=f"differ in {key}.*Compute both with the same settings"):
             assemble_spectrum(**assemble_inputs(**{key: value}))
+
+    @pytest.mark.parametrize(
+        ("treatment", "gap", "cut", "flag"),
+        [("fch", 0.19, 0.095, "gap of 0.19 eV"), ("none", 0.06, 0.05, "gap of 0.06 eV"), ("xch", 0.06, 0.0, None)],
+    )
+    def test_small_gaps(self, treatment, gap, cut, flag):
+        """Half way, but 0.05 eV above the highest occupied level at least, and flagged; xch keeps the Fermi energy."""
+        inputs = assemble_inputs(treatment)
+        inputs["bands"] = bands_of([2.6065, 2.6065 + gap], [2.0, 0.0])
+        attributes = assemble_spectrum(**inputs).base.attributes
+        assert attributes.get("cut_eV") == pytest.approx(cut)
+        assert [words[:14] for words in attributes.get("flags")] == ([] if flag is None else [flag])
+
+    def test_axis_and_zero_do_not_move_with_the_cut(self):
+        inputs = assemble_inputs()
+        one = assemble_spectrum(**inputs)
+        inputs["bands"] = bands_of([2.6065, 8.6065], [2.0, 0.0])
+        other = assemble_spectrum(**inputs)
+        assert (other.offset, other.base.attributes.get("cut_eV")) == (one.offset, pytest.approx(3.0))
+        np.testing.assert_array_equal(other.energy, one.energy)
+
+    def test_without_an_empty_level(self):
+        inputs = assemble_inputs()
+        inputs["bands"] = bands_of([2.6065, 3.0], [2.0, 2.0])
+        with pytest.raises(ValueError, match=r"all of the 2 levels are occupied.*Compute more bands"):
+            assemble_spectrum(**inputs)
 
     def test_an_energy_that_is_no_number(self):
         inputs = assemble_inputs()
@@ -319,17 +358,11 @@ class TestLinkedRuns:
 def quartz_table(done=(True, True)):
     """Return a table whose first finished site has its maximum at 1859.58 eV, the next ones 1 eV higher."""
     energy = np.arange(1838.0, 1898.01, 0.1)
-    spectra = np.full((len(done), len(energy)), np.nan)
-    position = 1859.58
-    for row in np.flatnonzero(done):
-        spectra[row] = 1 / (1 + (energy - position) ** 2)
-        position += 1.0
-    table = SiteTableData()
-    table.set_array("energy_eV", energy)
-    table.set_array("spectra", spectra)
-    table.set_array("done", np.array(done))
-    table.base.attributes.set_many({"treatment": "fch", "protocol": "fast", "settings_digest": "abc"})
-    return table
+    rows, position = [], 1859.58
+    for i, ok in enumerate(done):
+        rows.append(make_row(i, 1 / (1 + (energy - position) ** 2) if ok else None))
+        position += ok
+    return make_table(rows, energy, settings_digest="abc")
 
 
 class TestCalibrate:

@@ -11,16 +11,16 @@ from aiida_siox.calculations.spectra import digest_of
 from aiida_siox.calculations.tables import (
     N_LAST_LINES,
     assemble,
+    check_pseudos,
     check_spectra,
     collect,
     record_failure,
-    site_label,
-    valence_electrons,
 )
-from aiida_siox.data.calibration import CalibrationData
-from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science.energies import RYDBERG_EV
+from aiida_siox.science.site_row import site_label
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
+from tests.factories import MATERIAL, make_calibration, make_spectrum
+from tests.quartz import quartz_spectrum
 
 # The functions under the calcfunctions: what is tested here needs no provenance, and storing takes time.
 raw_assemble, raw_collect, raw_record_failure = (f.__wrapped__ for f in (assemble, collect, record_failure))
@@ -55,18 +55,6 @@ class TestRecordFailure:
         assert raw_record_failure(orm.Int(0), orm.Str("the lane stopped"))["last_lines"] == ""
 
 
-@pytest.mark.parametrize(
-    ("text", "value"), [('z_valence="4.000"', 4.0), ('z_valence = " 5.0D+00"', 5.0), ('z_valence="6.E0"', 6.0)]
-)
-def test_valence_electrons(text, value):
-    assert valence_electrons(f'<UPF><PP_HEADER {text} element="Si"/></UPF>') == value
-
-
-def test_valence_electrons_missing():
-    with pytest.raises(ValueError, match="no z_valence"):
-        valence_electrons("<UPF/>")
-
-
 def chain(scale=1.0):
     """Return O and four Si: two of them have the oxygen between them, 1.6 Å away each."""
     structure = orm.StructureData(cell=np.diag([20.0, 20.0, 20.0]).tolist())
@@ -76,31 +64,31 @@ def chain(scale=1.0):
     return structure
 
 
-def spectrum_of(site, position=1859.0, version="6.7MaX"):
+def spectrum_of(site, position=1859.0, version="6.7MaX", structure=None, treatment="fch"):
     """Return a spectrum with one peak on the total-energy axis."""
-    energy = np.linspace(-25.0, 60.0, 851)
-    spectrum = SpectrumData()
-    spectrum.set_array("energy_xspectra", energy)
-    spectrum.set_array("sigma", np.tile(np.exp(-((energy + 1850.0 - position) ** 2)), (3, 1)))
-    spectrum.base.attributes.set_many(
-        {
-            "site_index": site,
-            "treatment": "fch",
-            "engines": {"pw": "6.7MaX", "xspectra": version},
-            "energies": {
-                "ground_Ry": -391.0,
-                "hole_Ry": -388.0 + 0.01 * site,
-                "core_correction_eV": 1809.0,
-                "transition_eV": 1848.0,
-                "energy_zero_eV": 2.0,
-                "fermi_eV": 3.0,
-                "offset_eV": 1850.0,
-                "ground_smearing_Ry": -1e-6,
-                "hole_smearing_Ry": -2e-6,
-            },
-        }
+    return make_spectrum(
+        [position - 1850.0] * 3,
+        site_index=site,
+        structure_digest=digest_of(structure or chain()),
+        treatment=treatment,
+        engines={"pw": "6.7MaX", "xspectra": version},
+        energies={
+            "ground_Ry": -391.0,
+            "hole_Ry": -388.0 + 0.01 * site,
+            "core_correction_eV": 1809.0,
+            "transition_eV": 1848.0,
+            "energy_zero_eV": 2.0,
+            "fermi_eV": 2.0 if treatment == "fch" else 0.0,
+            "ground_smearing_Ry": -1e-6,
+            "hole_smearing_Ry": -2e-6,
+        },
     )
-    return spectrum
+
+
+def quartz_at(site, position, structure=None, treatment="fch", **attributes):
+    """Return the spectrum of quartz as that of a site, to stand in for `spectrum_of`."""
+    of = {"structure_digest": digest_of(structure or chain()), "treatment": treatment}
+    return quartz_spectrum(site_index=site, **of, **attributes)
 
 
 def pseudo(element, z_valence):
@@ -113,11 +101,8 @@ def collect_sites(requested=(1, 2, 3, 4), failed=(), settings=None, structure=No
     values = StructureTargetsWorkChain.get_protocol_inputs("fast", {"settings": settings or {}})["settings"]
     charges = orm.ArrayData()
     charges.set_array("electrons", np.array([7.5, 3.0, 3.1, 3.8, 4.0]))
-    spectra = {site_label(i): spectrum_of(i, 1859.0 + i, **spectra_of) for i in requested if i not in failed}
-    for spectrum in spectra.values():
-        spectrum.base.attributes.set_many(
-            {"structure_digest": digest_of(structure or chain()), "treatment": values["treatment"]}
-        )
+    of = {"structure": structure, "treatment": values["treatment"], **spectra_of}
+    spectra = {site_label(i): spectrum_of(i, 1859.0 + i, **of) for i in requested if i not in failed}
     failures = {site_label(i): orm.Dict({"reason": f"no {i}", "last_lines": "STOP"}) for i in failed}
     return run(
         structure=structure or chain(),
@@ -136,18 +121,22 @@ def collect_sites(requested=(1, 2, 3, 4), failed=(), settings=None, structure=No
 class TestCollect:
     def test_rows(self):
         table = collect_sites(failed=(3,))["site_table"]
-        assert table.get_array("index").tolist() == [1, 2, 3, 4]
+        assert table.site_index.tolist() == [1, 2, 3, 4]
         assert table.done.tolist() == [True, True, False, True]
-        assert table.get_array("n_oxygen").tolist() == [1, 1, 0, 0]
-        assert table.get_array("n_silicon").tolist() == [0, 1, 1, 0]  # 11.6 and 13.9 Å are neighbours
-        np.testing.assert_allclose(table.get_array("valence_e"), [1.0, 0.9, 0.2, 0.0], atol=1e-12)
+        assert table.n_ligands.tolist() == [1, 1, 0, 0]
+        properties = table.properties
+        # 11.6 and 13.9 Å are neighbours
+        assert properties["coordination"].tolist() == [[0, 1], [1, 1], [1, 0], [0, 0]]
+        np.testing.assert_array_equal(properties["oxidation"], np.eye(5)[[1, 1, 0, 0]])
+        np.testing.assert_allclose(properties["valence"][:, 0], [1.0, 0.9, 0.2, 0.0], atol=1e-12)
+        np.testing.assert_allclose(properties["bridge_angle"][:, 0], [180.0, 180.0, np.nan, np.nan])
         peaks = table.energy[np.argmax(table.spectra[table.done], axis=1)]
         np.testing.assert_allclose(peaks, [1860.0, 1861.0, 1863.0], atol=0.06)
         assert np.isnan(table.spectra[2]).all()
-        np.testing.assert_allclose(table.get_array("energies")[table.done, 1], [-387.99, -387.98, -387.96])
-        assert table.get_array("rdf").shape == (4, 256)
+        np.testing.assert_allclose(table.energies["hole_Ry"][table.done], [-387.99, -387.98, -387.96])
+        assert properties["rdf"].shape == (4, 256)
         attributes = table.base.attributes
-        assert (attributes.get("n_requested"), attributes.get("n_done"), attributes.get("n_silicon_total")) == (4, 3, 4)
+        assert (attributes.get("n_requested"), attributes.get("n_done"), attributes.get("n_absorbers")) == (4, 3, 4)
         assert attributes.get("reasons") == {"3": "no 3\nSTOP"}
         assert (attributes.get("formula"), attributes.get("x")) == ("Si4O", 0.25)
 
@@ -158,7 +147,14 @@ class TestCollect:
         assert table.structure.get_formula() == chain().get_formula()
         assert table.creator.inputs.spectra.site_0001.site_index == 1
         assert table.creator.inputs.failures.site_0002["reason"] == "no 2"
-        assert results["sites"]["site_0001"].creator == table.creator
+        site = results["sites"]["site_0001"]
+        assert site.table.uuid == table.uuid
+        assert site.spectrum.uuid == table.creator.inputs.spectra.site_0001.uuid
+
+    def test_data_sets_of_another_material(self):
+        message = r"the data set Si5\.upf of Si has 5 valence electrons, the material siox says 4: give `species\.Si`"
+        with pytest.raises(ValueError, match=message):
+            check_pseudos(MATERIAL, {"Si": pseudo("Si", 5.0), "Sih": pseudo("Si", 5.0)})
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -184,17 +180,17 @@ class TestCollect:
 
     def test_every_term_of_the_energies(self):
         """In the table, in the site nodes, and added up to the white line."""
-        results = collect_sites(failed=(3,))
-        row = results["site_table"].rows()[0]["energies"]
+        results = collect_sites(failed=(3,), run=collect)
+        row = results["site_table"].rows()[0].energies
         assert row["hole_smearing_Ry"] == -2e-6
         site = results["sites"]["site_0001"]
         assert site.base.attributes.get("energies") == row
         lines = {line.label: line.value_eV for line in site.energy_terms(shift=-12.8)}
         assert lines["white line, total energy"] == pytest.approx(
-            (-387.99 + 391.0) * RYDBERG_EV + 1809.0 + 2.0 + site.white_line - 1850.0
+            (-387.99 + 391.0) * RYDBERG_EV + 1809.0 + 2.0 + site.spectrum.white_line - 1850.0
         )
         assert lines["calibration"] == -12.8
-        with pytest.raises(ValueError, match="site 3 has no energies"):
+        with pytest.raises(ValueError, match="site 3 has no spectrum: no 3"):
             results["sites"]["site_0003"].energy_terms()
 
     def test_site_nodes_agree_with_the_table(self):
@@ -204,19 +200,17 @@ class TestCollect:
         for row, index in enumerate((1, 2, 3, 4)):
             site = sites[site_label(index)]
             attributes = site.base.attributes
-            assert attributes.get("site_index") == index
-            assert attributes.get("n_oxygen") == table.get_array("n_oxygen")[row]
-            assert attributes.get("valence_e") == pytest.approx(table.get_array("valence_e")[row])
+            assert site.site_index == index
+            assert attributes.get("coordination")["O"] == attributes.get("oxidation") == table.n_ligands[row]
+            assert attributes.get("valence") == pytest.approx(table.properties["valence"][row, 0])
             assert attributes.get("settings_digest") == table.settings_digest
-            np.testing.assert_array_equal(site.rdf, table.get_array("rdf")[row])
-            if site.status == "done":
-                np.testing.assert_array_equal(site.spectrum, table.spectra[row])
+            assert site.status == ("done" if table.done[row] else "failed")
 
     def test_some_sites_only(self):
         table = collect_sites(requested=(4, 2))["site_table"]
-        assert table.get_array("index").tolist() == [2, 4]
-        np.testing.assert_allclose(table.get_array("valence_e"), [0.9, 0.0], atol=1e-12)
-        assert table.coverage == 0.5
+        assert table.site_index.tolist() == [2, 4]
+        np.testing.assert_allclose(table.properties["valence"][:, 0], [0.9, 0.0], atol=1e-12)
+        assert (table.n_absorbers, table.base.attributes.get("n_requested")) == (4, 2)
 
     def test_settings_digest(self):
         reference = collect_sites()["site_table"].settings_digest
@@ -238,14 +232,12 @@ class TestCollect:
         assert first == same != other
 
     def test_a_spectrum_that_does_not_cover_the_grid(self):
-        with pytest.raises(ValueError, match="widen the range of the spectrum"):
+        with pytest.raises(ValueError, match=r"to 1950\.00 eV are asked for: narrow the range, or run xspectra"):
             collect_sites(settings={"grid": {"energy_max_eV": 1950.0}})
 
 
 def calibration_of(table, shift=-12.8):
-    calibration = CalibrationData()
-    calibration.base.attributes.set_many({"shift_eV": shift, "settings_digest": table.settings_digest})
-    return calibration
+    return make_calibration(shift, table.settings_digest)
 
 
 def assemble_tables(calibration, window=None, **tables):
@@ -269,9 +261,9 @@ class TestAssemble:
         dataset = assemble_tables(calibration_of(table), Si4O_1=table, Si4O_2=other)
         assert dataset.spectra.shape == (7, 256)
         assert dataset.configuration.tolist() == [0, 0, 0, 1, 1, 1, 1]
-        assert dataset.get_array("site_index").tolist() == [1, 2, 4, 1, 2, 3, 4]
-        np.testing.assert_allclose(dataset.valence[:3], [1.0, 0.9, 0.0], atol=1e-12)
-        assert dataset.rdf.shape == (7, 256)
+        assert dataset.site_index.tolist() == [1, 2, 4, 1, 2, 3, 4]
+        np.testing.assert_allclose(dataset.properties["valence"][:3, 0], [1.0, 0.9, 0.0], atol=1e-12)
+        assert dataset.properties["rdf"].shape == (7, 256)
         peaks = dataset.energy[np.argmax(dataset.spectra, axis=1)]
         np.testing.assert_allclose(peaks[:3], [1847.2, 1848.2, 1850.2], atol=0.11)
         counts = [(entry["n_requested"], entry["n_done"]) for entry in dataset.configurations]
@@ -320,10 +312,20 @@ class TestAssemble:
         assert dataset.base.attributes.get("settings_digest") == table.settings_digest
 
     def test_window_beyond_the_tables(self, table):
-        """The remedy is the grid of the table, in total energies, not the range of xspectra.x."""
         message = (
-            r"the table a covers 1825\.20 to 1885\.20 eV on the calibrated axis, but the window is "
-            r"1830\.00 to 1890\.00 eV: compute it with `settings\.grid` from at most 1842\.80 to at least 1902\.80 eV"
+            r"the table a does not cover 1830\.00 to 1890\.00 eV of the calibrated axis, which is the total energy and "
+            r"-12\.80 eV: the spectrum covers 1838\.00 to 1898\.00 eV, but 1842\.80 to 1902\.80 eV are asked for"
         )
         with pytest.raises(ValueError, match=message):
             assemble_tables(calibration_of(table), {"energy_max_eV": 1890.0}, a=table)
+
+    def test_linked_spectra_are_evaluated_from_their_coefficients(self):
+        """Not interpolated: on the grid of the data set they are what the coefficients give, to all digits."""
+        table = collect_sites(requested=(1, 2), failed=(2,), run=collect)["site_table"]
+        calibration = calibration_of(table)
+        spectra = assemble_tables(calibration, {"energy_max_eV": 1890.0}, a=table).spectra
+        energy = np.linspace(1830.0, 1890.0, 256) - calibration.shift
+        spectrum = table.creator.inputs.spectra.site_0001
+        np.testing.assert_allclose(spectra, [spectrum.broadened(0.8, energy)], rtol=1e-12)
+        with pytest.raises(ValueError, match=r"the table a does not cover.*converged for 1825\.00 to 1910\.00 eV"):
+            assemble_tables(calibration, {"energy_max_eV": 1900.0}, a=table)

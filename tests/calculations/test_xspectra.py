@@ -180,7 +180,7 @@ def test_parameters_refused(change, message):
 def test_missing_parameters(key):
     parameters = copy.deepcopy(PARAMETERS)
     del parameters["input_xspectra"][key]
-    assert f"`input_xspectra.{key}` is missing" in XspectraParameters.fault(parameters)
+    assert f"`input_xspectra` lacks `{key}`" in XspectraParameters.fault(parameters)
 
 
 def test_parameters_accepted():

@@ -15,10 +15,12 @@ from click.testing import CliRunner
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.model import ModelData
-from aiida_siox.data.site_table import ENERGY_COLUMNS, SiteTableData
+from aiida_siox.data.site_table import SiteTableData
+from tests import factories
+from tests.factories import R
 
-SETTINGS_DIGEST = "f" * 64
-SHIFT = -12.8
+SETTINGS_DIGEST = factories.SETTINGS_DIGEST
+SHIFT = factories.SHIFT_EV
 
 
 @dataclasses.dataclass
@@ -70,48 +72,31 @@ def make_table(structure: orm.StructureData, n_oxygen: int, failed: tuple[int, .
     """Return a stored table of the four Si sites of a structure, made by a hand-made ``collect``."""
     rng = np.random.default_rng(seed)
     energy = np.arange(1838.0, 1898.0, 0.1)
-    r = (np.arange(256) + 0.5) * 5.0 / 256
-    done = np.array([index not in failed for index in range(4)])
     valence = np.clip(n_oxygen / 4 * 1.5 + rng.normal(0, 0.3, 4), 0, 4)
     positions = 1856.0 + valence[:, None]
     spectra = 1e-3 * (
         0.5 + np.arctan((energy - positions) / 0.8) / np.pi + 1.5 / (1 + ((energy - positions - 1) / 1.0) ** 2)
     )
-    rdf = np.exp(-(((r - 1.62) / 0.15) ** 2)) * valence[:, None] + np.exp(-(((r - 3.0) / 0.3) ** 2))
-    energies = np.tile([-391.1, -388.2, 1809.516, 1848.7, 2.6, 3.7, 1851.3, -2e-6, -1e-6], (4, 1))
-    spectra[~done], energies[~done] = np.nan, np.nan
-    table = SiteTableData()
-    for name, array in {
-        "energy_eV": energy,
-        "spectra": spectra,
-        "r_angstrom": r,
-        "rdf": rdf,
-        "index": np.arange(4),
-        "n_oxygen": np.full(4, min(n_oxygen, 4)),
-        "n_silicon": np.full(4, 4 - min(n_oxygen, 4)),
-        "valence_e": valence,
-        "energies": energies,
-        "done": done,
-    }.items():
-        table.set_array(name, array)
-    assert energies.shape[1] == len(ENERGY_COLUMNS)
-    table.base.attributes.set_many(
-        {
-            "formula": f"Si4O{n_oxygen}",
-            "x": n_oxygen / 4,
-            "protocol": "fast",
-            "treatment": "fch",
-            "sigma_angstrom": 0.15,
-            "gamma_eV": 0.8,
-            "settings": {},
-            "engines": {"pw": "6.7"},
-            "settings_digest": SETTINGS_DIGEST,
-            "structure_digest": f"{n_oxygen}-{seed}",
-            "n_silicon_total": 4,
-            "n_requested": 4,
-            "n_done": int(done.sum()),
-            "reasons": {str(index): "xspectra.x: XANES not converged after 500 iterations" for index in failed},
-        }
+    rdf = np.exp(-(((R - 1.62) / 0.15) ** 2)) * valence[:, None] + np.exp(-(((R - 3.0) / 0.3) ** 2))
+    smearing = {"ground_smearing_Ry": -2e-6, "hole_smearing_Ry": -1e-6}
+    reason = "xspectra.x: XANES not converged after 500 iterations"
+    table = factories.make_table(
+        [
+            factories.make_row(
+                i,
+                None if i in failed else spectra[i],
+                energies=smearing,
+                reason=reason,
+                n_ligands=min(n_oxygen, 4),
+                valence=valence[i],
+                rdf=rdf[i],
+            )
+            for i in range(4)
+        ],
+        energy,
+        formula=f"Si4O{n_oxygen}",
+        x=n_oxygen / 4,
+        structure_digest=f"{n_oxygen}-{seed}",
     )
     collect = orm.CalcFunctionNode()
     collect.base.links.add_incoming(structure, LinkType.INPUT_CALC, "structure")
@@ -120,36 +105,7 @@ def make_table(structure: orm.StructureData, n_oxygen: int, failed: tuple[int, .
 
 def make_dataset(study: orm.WorkChainNode, calibration: CalibrationData, tables: dict[str, SiteTableData]):
     """Return a stored data set of the finished sites of tables, made by a hand-made ``assemble``."""
-    grid = np.linspace(1830.0, 1880.0, 256)
-    dataset = DatasetData()
-    done = [table.done for table in tables.values()]
-    arrays = {
-        "energy_eV": grid,
-        "r_angstrom": next(iter(tables.values())).get_array("r_angstrom"),
-        "spectra": np.vstack([[np.interp(grid, table.energy + SHIFT, row) for row in table.spectra[table.done]]
-                              for table in tables.values()]),
-        "configuration": np.repeat(np.arange(len(tables)), [mask.sum() for mask in done]),
-    }  # fmt: skip
-    for name in ("valence_e", "rdf", "n_oxygen", "n_silicon"):
-        arrays[name] = np.concatenate([table.get_array(name)[table.done] for table in tables.values()])
-    arrays["site_index"] = np.concatenate([table.get_array("index")[table.done] for table in tables.values()])
-    for name, array in arrays.items():
-        dataset.set_array(name, array)
-    keys = ("formula", "x", "structure_digest", "n_requested", "n_done", "n_silicon_total")
-    dataset.base.attributes.set_many(
-        {
-            "configurations": [{key: table.base.attributes.get(key) for key in keys} for table in tables.values()],
-            "protocol": "fast",
-            "treatment": "fch",
-            "sigma_angstrom": 0.15,
-            "gamma_eV": 0.8,
-            "settings_digest": SETTINGS_DIGEST,
-            "shift_eV": SHIFT,
-            "window_eV": [1830.0, 1880.0],
-            "n_sites": len(arrays["valence_e"]),
-            "digest": "contents",
-        }
-    )
+    dataset = DatasetData.from_tables(tables, calibration, factories.MATERIAL.window.plain())
     assemble = orm.CalcFunctionNode()
     assemble.base.links.add_incoming(study, LinkType.CALL_CALC, "assemble")
     assemble.base.links.add_incoming(calibration, LinkType.INPUT_CALC, "calibration")
@@ -202,18 +158,7 @@ def hand_made_study(aiida_profile) -> HandMadeStudy:
         table.store()
         collect.seal()
         tables[f"{formula}_{seed}"], structures[f"{formula}_{seed}"] = table, structure
-    calibration = CalibrationData()
-    calibration.base.attributes.set_many(
-        {
-            "shift_eV": SHIFT,
-            "target_eV": 1846.8,
-            "white_line_eV": 1859.6,
-            "treatment": "fch",
-            "protocol": "fast",
-            "settings_digest": SETTINGS_DIGEST,
-        }
-    )
-    calibration.store()
+    calibration = factories.make_calibration().store()
     dataset = make_dataset(study, calibration, tables)
     parameters = orm.Dict(TrainingProtocol.get_parameters("fast", {"epochs": 20}))
     models = {

@@ -38,7 +38,9 @@ def test_every_part_is_stored_and_found_again(run_cli, dataset):
     assert {part: node.pk for part, node in parts.items()} == {
         key: value for key, value in shown["outputs"].items() if key != "models"
     }
-    assert shown["scores"]["splits"]["valence"]["grouped"]["rmse"]["mean"] == pytest.approx(dataset.valence.std())
+    assert shown["scores"]["splits"]["valence"]["grouped"]["rmse"]["mean"] == pytest.approx(
+        dataset.properties["valence"].std()
+    )
     for part, node in parts.items():
         assert node.creator.pk == shown["process"][part]
         assert node.creator.inputs.dataset.uuid == dataset.uuid
@@ -51,7 +53,7 @@ def test_text_has_the_scores_and_the_next_steps(run_cli, dataset):
     text = run_cli("analyse", dataset.pk, "--protocol", "fast", "--parts", "splits", "--no-report").stdout
     assert "48 sites, 6 configurations, σ of g(R) 0.15 Å), 3 seeds" in text.replace("\n", " ")
     assert "grouped" in text
-    assert f"{dataset.valence.std():.3f}" in text
+    assert f"{dataset.properties['valence'].std():.3f}" in text
     assert "siox/analysis/" in text
 
 

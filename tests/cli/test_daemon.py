@@ -12,6 +12,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.daemon
+
 PREAMBLE = """
 import json, sys, time
 from aiida_siox.cli.profile import create_profile, get_computer

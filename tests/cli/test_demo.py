@@ -37,15 +37,15 @@ def without_engines(aiida_profile, monkeypatch):
     monkeypatch.setattr(module, "start_warm_up", lambda: None)
     monkeypatch.setattr(module, "submit_study", submit)
     monkeypatch.setattr(module, "stop_idle_daemon", lambda: None)
-    monkeypatch.setattr(module, "watch", lambda study, memory, workers: None)
-    monkeypatch.setattr("aiida_siox.report.write_report", lambda study, path: path.write_text("report"))
+    monkeypatch.setattr(module, "watch", lambda study, workers: None)
+    monkeypatch.setattr(module, "write_report", lambda study, path: path.write_text("report"))
     return submitted
 
 
 def test_ctrl_c_detaches(without_engines, run_cli, monkeypatch):
     """Ctrl-C is not an error, and leaves the study alone."""
 
-    def interrupted(study, memory, workers):
+    def interrupted(study, workers):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "watch", interrupted)
@@ -67,11 +67,10 @@ def test_attaches_to_the_running_study(without_engines, run_cli, tmp_path):
 
 
 def test_finished_study_is_submitted_again(without_engines, run_cli, monkeypatch, tmp_path):
-    """The end names the report, the cores, the memory and three commands; success is exit status 0."""
+    """The end names the report, the cores and three commands; success is exit status 0."""
     make_study("finished")
 
-    def ends(study, memory, workers):
-        memory.sample()
+    def ends(study, workers):
         study.set_process_state("finished")
         study.set_exit_status(0)
 
@@ -83,12 +82,11 @@ def test_finished_study_is_submitted_again(without_engines, run_cli, monkeypatch
     assert f"report: {path}" in out
     assert path.read_text() == "report"
     assert "CPU utilisation" in out
-    assert "GiB (PSS)" in out
     assert f"aiida-siox show {study.pk}" in out
 
 
 def test_a_study_that_broke_off_has_no_report(without_engines, run_cli, monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "watch", lambda study, memory, workers: study.set_process_state("excepted"))
+    monkeypatch.setattr(module, "watch", lambda study, workers: study.set_process_state("excepted"))
     path = tmp_path / "report.html"
     out = run_cli("demo", "--report", path, fails=True).stdout
     assert "verdi process report" in out
@@ -96,7 +94,7 @@ def test_a_study_that_broke_off_has_no_report(without_engines, run_cli, monkeypa
 
 
 def test_an_incomplete_study_has_a_report_and_an_exit_status(without_engines, run_cli, monkeypatch, tmp_path):
-    def ends(study, memory, workers):
+    def ends(study, workers):
         study.set_process_state("finished")
         study.set_exit_status(401)
         study.set_exit_message("2 sites failed")
@@ -109,14 +107,8 @@ def test_an_incomplete_study_has_a_report_and_an_exit_status(without_engines, ru
 
 def test_watch_prints_lines_and_ends(aiida_profile, capsys):
     """Without a terminal each look is a line."""
-    module.watch(make_study("finished"), module.MemoryUse(), 1)
+    module.watch(make_study("finished"), 1)
     assert "finished" in capsys.readouterr().out
-
-
-def test_memory_counts_this_process():
-    memory = module.MemoryUse()
-    assert memory.sample() > 50e6
-    assert memory.peak >= 50e6
 
 
 def test_missing_engines_are_named_before_anything_is_submitted(run_cli, monkeypatch):

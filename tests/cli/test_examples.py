@@ -8,14 +8,15 @@ import runpy
 import sys
 
 import ase.io
+import numpy as np
 import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 from aiida_pseudo.data.pseudo.upf import UpfData
 
-from aiida_siox.data.site import SiteData
 from aiida_siox.science.cells import alpha_quartz
 from tests.cli.conftest import quartz_like
+from tests.factories import make_row, make_site
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
@@ -96,21 +97,8 @@ def test_query_sites(run_example, hand_made_study):
     collect.set_process_label("collect")
     collect.base.links.add_incoming(structure, LinkType.INPUT_CALC, "structure")
     collect.store()
-    table = hand_made_study.tables["Si4O2_1"]
     for row, (n_oxygen, valence) in enumerate([(2, 1.8), (2, 1.2), (3, 2.0)]):
-        site = SiteData()
-        site.set_array("energy_eV", table.energy)
-        site.set_array("spectrum", table.spectra[row])
-        site.base.attributes.set_many(
-            {
-                "site_index": row,
-                "formula": "Si4O2",
-                "n_oxygen": n_oxygen,
-                "valence_e": valence,
-                "status": "done",
-                "protocol": "fast",
-            }
-        )
+        site = make_site(make_row(row, np.ones(3), n_ligands=n_oxygen, valence=valence), formula="Si4O2")
         site.base.links.add_incoming(collect, LinkType.CREATE, f"sites__site_{row:04d}")
         site.store()
     text = run_example("query_sites.py")

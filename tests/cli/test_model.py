@@ -47,7 +47,7 @@ def test_export_does_not_overwrite(run_cli, node, tmp_path):
     run_cli("model", "export", node.uuid, path, "--force")
     assert path.read_bytes() == node.content
     missing = tmp_path / "nowhere" / "valence.pt"
-    assert "cannot be written" in run_cli("model", "export", node.pk, missing, fails=True).stderr
+    assert "there is no folder" in run_cli("model", "export", node.pk, missing, fails=True).stderr
 
 
 def test_import_refuses_other_files(run_cli, tmp_path):

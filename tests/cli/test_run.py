@@ -18,7 +18,7 @@ import yaml
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_siox.cli import common, run  # both now: commands are imported late, and would take over what is patched
+from aiida_siox.cli import launch, run  # both now: commands are imported late, and would take over what is patched
 from aiida_siox.materials import load_material
 from aiida_siox.science.cells import alpha_quartz
 
@@ -52,7 +52,7 @@ def nothing_runs(monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a process was started")
 
-    for module in (common, run):
+    for module in (launch, run):
         for name in ("run_process", "submit_process"):
             monkeypatch.setattr(module, name, refuse)
 
@@ -218,9 +218,9 @@ def test_study_refuses_a_formula_twice(run_cli, codes, nothing_runs):
 
 
 def test_json_of_a_study(run_cli, codes, hand_made_study, monkeypatch):
-    monkeypatch.setattr(common, "run_process", lambda builder: hand_made_study.study)
+    monkeypatch.setattr(launch, "run_process", lambda builder: hand_made_study.study)
     outcome = run_cli("run", "study", "--json", fails=True)
-    assert outcome.exit_code == common.EXIT_INCOMPLETE
+    assert outcome.exit_code == launch.EXIT_INCOMPLETE
     assert outcome.stdout.count("\n") == 1
     assert "1 of 20 sites failed" in outcome.stderr
     assert outcome.json == {
@@ -241,7 +241,7 @@ def test_json_of_a_study(run_cli, codes, hand_made_study, monkeypatch):
 
 def test_json_of_a_submission(run_cli, codes, monkeypatch):
     node = orm.WorkChainNode().store()
-    monkeypatch.setattr(common, "submit_process", lambda builder: node)
+    monkeypatch.setattr(launch, "submit_process", lambda builder: node)
     outcome = run_cli("run", "melt-quench", "Si8O4", "--seed", 1, "--submit", "--json")
     assert outcome.json == {"process": node.pk, "exit_status": None, "outputs": {}}
     assert f"aiida-siox status {node.pk}" in run_cli("run", "melt-quench", "Si8O4", "--seed", 1, "--submit").stdout
@@ -316,11 +316,10 @@ def mock_codes(mock, mock_atomic_data, monkeypatch):
             code.base.extras.delete(key)
 
 
-@pytest.mark.engine
 def test_structure_with_a_failed_site(run_cli, mock_codes, quartz_file):
     mock_codes.rules({"engine": "xspectra", "site": 1, "mode": "exhausted"})
     outcome = run_cli("run", "structure", quartz_file, "--sites", "0,1", "--json", fails=True)
-    assert outcome.exit_code == common.EXIT_INCOMPLETE
+    assert outcome.exit_code == launch.EXIT_INCOMPLETE
     assert outcome.stdout.count("\n") == 1
     assert "1 of 2 sites failed" in outcome.stderr
     shown = outcome.json
@@ -333,7 +332,6 @@ def test_structure_with_a_failed_site(run_cli, mock_codes, quartz_file):
     assert process["outputs"] == shown["outputs"]
 
 
-@pytest.mark.engine
 def test_structure_with_calibration(run_cli, mock_codes, quartz_file):
     first = run_cli("run", "structure", quartz_file, "--sites", "0", "--calibrate", "--json").json
     assert first["exit_status"] == 0
@@ -343,7 +341,6 @@ def test_structure_with_calibration(run_cli, mock_codes, quartz_file):
     assert table["calibration"]["uuid"] == orm.load_node(first["outputs"]["calibration"]).uuid
 
 
-@pytest.mark.engine
 def test_show_a_study_of_the_workflow(run_cli, mock_study):
     shown = run_cli("show", mock_study.node.pk, "--json").json
     assert shown["exit_status"] == 401
@@ -353,7 +350,6 @@ def test_show_a_study_of_the_workflow(run_cli, mock_study):
     assert [failure["where"] for failure in shown["failures"] if "site" in failure["where"]] == ["Si4O5_1, site 0"]
 
 
-@pytest.mark.engine
 def test_interrupt_stops_the_whole_tree(run_cli, mock_codes, quartz_file, tmp_path):
     mock_codes.rules({"engine": "pw", "seconds": 120})
     overrides = tmp_path / "overrides.yaml"
@@ -374,7 +370,7 @@ def test_interrupt_stops_the_whole_tree(run_cli, mock_codes, quartz_file, tmp_pa
     returned.set()
     thread.join()
     assert "was killed" in outcome.stderr
-    assert outcome.exit_code == common.EXIT_INCOMPLETE
+    assert outcome.exit_code == launch.EXIT_INCOMPLETE
     assert outcome.json["exit_status"] is None
     node = orm.load_node(outcome.json["process"])
     assert node.is_killed
@@ -384,3 +380,9 @@ def test_interrupt_stops_the_whole_tree(run_cli, mock_codes, quartz_file, tmp_pa
     assert not psutil.pid_exists(int(jobs[-1].get_job_id())) or (
         psutil.Process(int(jobs[-1].get_job_id())).status() == psutil.STATUS_ZOMBIE
     )
+
+
+def test_one_melt_is_one_job(run_cli):
+    """An option that would change nothing is not taken."""
+    message = run_cli("run", "melt-quench", "Si8O4", "--seed", 1, "--max-concurrent", 2, fails=True).stderr
+    assert "No such option: --max-concurrent" in message

@@ -65,12 +65,13 @@ def code_options(folder: pathlib.Path) -> list[str]:
     return [part for engine in ENGINES.values() for part in ("--code", f"{engine.name}={folder / engine.executable}")]
 
 
-def test_help_does_not_import_aiida():
+@pytest.mark.parametrize(("group", "command"), [((), "demo"), (("run",), "melt-quench"), (("plan",), "structure")])
+def test_help_does_not_import_aiida(group, command):
     """The list of commands is quick."""
     code = (
         "import sys\nfrom click.testing import CliRunner\nfrom aiida_siox.cli import main\n"
-        "result = CliRunner().invoke(main, ['--help'])\n"
-        "assert result.exit_code == 0 and 'melt-quench' in result.output, result.output\n"
+        f"result = CliRunner().invoke(main, [*{group!r}, '--help'])\n"
+        f"assert result.exit_code == 0 and '{command}' in result.output, result.output\n"
         "sys.exit('aiida' in sys.modules or 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

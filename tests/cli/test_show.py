@@ -1,19 +1,21 @@
-"""``aiida-siox show``: the JSON contract, literally, and the tables for reading."""
+"""``aiida-siox show``: its JSON, key by key, and the tables for reading."""
 
 from __future__ import annotations
+
+import functools
 
 import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_siox.calculations.tables import collect
-from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.science.acceptance import attempts_of, count_acceptance
 from tests.calculations import test_tables
-from tests.cli.conftest import SHIFT, make_table, quartz_like
+from tests.cli.conftest import SHIFT
+from tests.factories import ENERGIES, make_calibration
 from tests.quartz import quartz_spectrum
 
-#: Energies of the free silicon atom in Ry (FACTS).
+#: Energies of the free silicon atom in Ry (docs/develop/engine_facts.md).
 ATOM = {
     "ground_all_electron_Ry": -579.674871,
     "ground_pseudo_Ry": -46.329006,
@@ -23,12 +25,12 @@ ATOM = {
 
 TABLE_KEYS = {
     *("type", "formula", "structure_uuid", "protocol", "treatment", "calibration", "axis", "energy_eV"),
-    *("r_angstrom", "sigma_angstrom", "sites"),
+    *("axes", "sigma_angstrom", "sites"),
 }
-SITE_KEYS = {"index", "status", "reason", "n_oxygen", "n_silicon", "valence_e", "energies", "spectrum", "rdf"}
-ENERGY_KEYS = {"ground_Ry", "hole_Ry", "core_correction_eV", "transition_eV", "energy_zero_eV", "fermi_eV"} | {
-    *("offset_eV", "ground_smearing_Ry", "hole_smearing_Ry"),
+SITE_KEYS = {"site_index", "status", "reason", "oxidation", "coordination", "valence", "bridge_angle"} | {
+    *("energies", "spectrum", "rdf"),
 }
+ENERGY_KEYS = {*ENERGIES, "offset_eV", "ground_smearing_Ry", "hole_smearing_Ry"}
 MODEL_KEYS = {
     *("type", "target", "dataset_uuid", "n_train", "rmse", "r2", "rmse_no_skill", "seed", "window_eV"),
 }
@@ -36,18 +38,18 @@ MODEL_KEYS = {
 
 def test_site_table_json(run_cli, hand_made_study):
     table = hand_made_study.tables["Si4O4_1"]
-    shown = run_cli("show", table.pk, "--json").json
+    calibration = hand_made_study.calibration
+    shown = run_cli("show", table.pk, "--calibration", calibration.pk, "--json").json
     assert set(shown) >= TABLE_KEYS
     assert shown["type"] == "site_table"
     assert shown["structure_uuid"] == hand_made_study.structures["Si4O4_1"].uuid
-    assert shown["calibration"] == {"uuid": hand_made_study.calibration.uuid, "shift_eV": SHIFT}
+    assert shown["calibration"] == {"uuid": calibration.uuid, "shift_eV": pytest.approx(SHIFT)}
     assert shown["axis"] == "calibrated"
     assert shown["energy_eV"][0] == pytest.approx(table.energy[0] + SHIFT)
-    assert [site["index"] for site in shown["sites"]] == [0, 1, 2, 3]
+    assert [site["site_index"] for site in shown["sites"]] == [0, 1, 2, 3]
     for site in shown["sites"]:
         assert set(site) >= SITE_KEYS
-        assert set(site["energies"]) == ENERGY_KEYS
-        assert len(site["rdf"]) == len(shown["r_angstrom"])
+        assert len(site["rdf"]) == len(shown["axes"]["rdf"]["values"])
     good, failed = shown["sites"][0], shown["sites"][2]
     assert good["status"] == "done"
     assert good["reason"] is None
@@ -55,18 +57,21 @@ def test_site_table_json(run_cli, hand_made_study):
     assert failed["status"] == "failed"
     assert "not converged" in failed["reason"]
     assert failed["spectrum"] is None
-    assert set(failed["energies"].values()) == {None}
+    assert (set(good["energies"]), failed["energies"]) == (ENERGY_KEYS, None)
 
 
-def test_site_table_without_calibration(run_cli, aiida_profile):
-    table, collect = make_table(quartz_like(4).store(), 4, seed=7)
-    table.base.attributes.set("settings_digest", "other")
-    collect.store()
-    table.store()
+def test_site_table_without_calibration(run_cli, hand_made_study):
+    """Total energies, whatever calibrations there are; one of other settings is refused."""
+    table = hand_made_study.tables["Si4O4_1"]
     shown = run_cli("show", table.uuid, "--json").json
     assert shown["calibration"] is None
     assert shown["axis"] == "total energy"
     assert shown["energy_eV"][0] == pytest.approx(table.energy[0])
+    other = make_calibration(settings_digest="other").store()
+    message = run_cli("show", table.pk, "--calibration", other.pk, fails=True).stderr
+    assert "name a calibration of the same treatment" in message
+    message = run_cli("show", hand_made_study.dataset.pk, "--calibration", other.pk, fails=True).stderr
+    assert "--calibration is for tables and spectra" in message
 
 
 def test_site_table_text(run_cli, hand_made_study):
@@ -75,11 +80,18 @@ def test_site_table_text(run_cli, hand_made_study):
     assert "white line" in text
     assert "Site 2 failed: xspectra.x" in text
     assert "core_correction_eV" not in text
-    with_energies = run_cli("show", hand_made_study.tables["Si4O4_1"].pk, "--energies").stdout
+    with_energies = run_cli(
+        "show", hand_made_study.tables["Si4O4_1"].pk, "--energies", "--calibration", hand_made_study.calibration.pk
+    ).stdout
     assert "core_correction_eV" in with_energies
     assert "1809.516" in with_energies
     assert "white line = offset_eV + peak_eV (of xspectra.x) + calibration (-12.800 eV)" in with_energies
     assert "hole_Ry and ground_Ry are F = E - TS; -TS is at most 0.0000 eV" in with_energies
+
+
+def shown_energies(study):
+    """Return the arguments that show the energies of a table on the measured axis."""
+    return "show", study.tables["Si4O4_1"].pk, "--energies", "--calibration", study.calibration.pk
 
 
 def numbers_of(text, heading):
@@ -91,7 +103,9 @@ def numbers_of(text, heading):
 
 def test_energies_of_a_table_add_up(run_cli, hand_made_study):
     """Row by row, as they are printed: what is read is what is added."""
-    text = run_cli("show", hand_made_study.tables["Si4O4_1"].pk, "--energies").stdout
+    text = run_cli(
+        "show", hand_made_study.tables["Si4O4_1"].pk, "--energies", "--calibration", hand_made_study.calibration.pk
+    ).stdout
     rows = numbers_of(text, "Energies\n")
     assert [row[0] for row in rows] == ["0", "1", "2", "3"]
     assert set(rows[2][1:]) == {"-"}
@@ -106,22 +120,15 @@ def test_energies_of_a_table_add_up(run_cli, hand_made_study):
 
 @pytest.mark.parametrize("treatment", ["fch", "xch"])
 def test_energies_of_a_spectrum_and_a_site_add_up(run_cli, aiida_profile, monkeypatch, treatment):
-    monkeypatch.setattr(
-        test_tables,
-        "spectrum_of",
-        lambda site, position: quartz_spectrum(
-            site_index=site,
-            atomic_energies=ATOM,
-            free_energy={"quantity": "F = E - TS", "smearing": "gaussian", "degauss_eV": 0.0680285},
-        ),
-    )
+    free_energy = {"quantity": "F = E - TS", "smearing": "gaussian", "degauss_eV": 0.0680285}
+    of = functools.partial(test_tables.quartz_at, atomic_energies=ATOM, free_energy=free_energy)
+    monkeypatch.setattr(test_tables, "spectrum_of", of)
     results = test_tables.collect_sites(failed=(3,), settings={"treatment": treatment}, run=collect)
     table = results["site_table"]
-    calibration = CalibrationData()
-    calibration.base.attributes.set_many({"shift_eV": -12.75, "settings_digest": table.settings_digest})
-    calibration.store()
-    for node in (table.site_spectra["site_0001"], results["sites"]["site_0001"]):
-        text = run_cli("show", node.pk).stdout
+    calibration = make_calibration(-12.75, table.settings_digest).store()
+    spectrum = table.site_spectra["site_0001"]
+    for node in (spectrum, results["sites"]["site_0001"]):
+        text = run_cli("show", node.pk, "--calibration", calibration.pk).stdout
         assert f"Energies, {treatment}: lines with = are the sum of those above; E is F = E - TS, gaussian" in text
         assert "smearing of 0.005 Ry" in text
         total, sums, parts = 0.0, [], []
@@ -135,7 +142,7 @@ def test_energies_of_a_spectrum_and_a_site_add_up(run_cli, aiida_profile, monkey
             elif part:
                 parts.append(float(part))
         assert sums[-1] == "= white line, calibrated"
-        assert total == pytest.approx(node.white_line - 12.75, abs=5e-3)
+        assert total == pytest.approx(spectrum.white_line - 12.75, abs=5e-3)
         assert sum(parts) == pytest.approx(1809.516, abs=5e-3)  # the smearing is not in these energies
         assert ("-Fermi energy" in text) == (treatment == "xch")
     assert "Energies, " not in run_cli("show", results["sites"]["site_0003"].pk).stdout

@@ -24,7 +24,7 @@ def quartz(aiida_profile):
 def table(aiida_profile):
     """Return a stored table with the spectrum of quartz at three of its four sites."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(test_tables, "spectrum_of", lambda site, position: quartz_spectrum(site_index=site))
+    patch.setattr(test_tables, "spectrum_of", test_tables.quartz_at)
     results = test_tables.collect_sites(failed=(3,), run=collect)
     patch.undo()
     return results
@@ -97,7 +97,7 @@ def test_table_site_and_site_node(run_cli, table):
 
 
 def test_average_of_a_whole_table(run_cli, aiida_profile, monkeypatch):
-    monkeypatch.setattr(test_tables, "spectrum_of", lambda site, position: quartz_spectrum(site_index=site))
+    monkeypatch.setattr(test_tables, "spectrum_of", test_tables.quartz_at)
     node = test_tables.collect_sites(run=collect)["site_table"]
     shown = run_cli("spectrum", node.pk, "--json").json
     np.testing.assert_allclose(shown["average"], node.averaged(), atol=1e-4 * max(shown["average"]))
@@ -120,7 +120,7 @@ def test_store(run_cli, quartz, table):
     [
         (["--broadening", "seah"], "did you mean `seah-dench`"),
         (["--gamma", 0.5], "the model `constant`"),
-        (["--gaussian", -1], "`gaussian_fwhm_eV` of the broadening `constant` must be zero or more, got -1"),
+        (["--gaussian", -1], "`broadening.gaussian_fwhm_eV` must be a number from 0 on, got -1"),
         (["--range", 1880, 1835], "`--range` 1880 1835 is empty"),
         (["--range", 1800, 1835], "converged for 1826.33 to 1911.33 eV, but 1800.00 to 1835.00 eV"),
         (["--step", 0], "`--step` must be positive"),

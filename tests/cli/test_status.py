@@ -6,7 +6,8 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_siox.cli.progress import duration, one_line, study_progress
+from aiida_siox.cli.output.numbers import duration
+from aiida_siox.cli.progress import one_line, study_progress
 
 
 def process(process_type, caller=None, link="CALL", state="finished", status=0, job=False, label=""):

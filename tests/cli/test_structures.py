@@ -8,7 +8,7 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_siox.calculations.structures import assess_structure, structure_from_atoms
-from aiida_siox.cli import common, structures
+from aiida_siox.cli import launch, structures
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.acceptance import DYNAMICS_BLEW_UP, FAILED, attempts_of, count_acceptance
 from aiida_siox.science.cells import alpha_quartz
@@ -53,15 +53,18 @@ def test_builder(run_cli, lmp, captured, tmp_path):
     ("overrides", "message"),
     [
         ({"quality": {"rules": {"voids": {}}}}, "did you mean `void`?"),
-        ({"quality": {"rules": {"void": {"action": "refuse"}}}}, "`rules.void.action` must be"),
-        ({"quality": {"rules": {"void": {"max_radius_angstrom": -1.0}}}}, "`rules.void.max_radius_angstrom` must be"),
+        ({"quality": {"rules": {"void": {"action": "refuse"}}}}, "`quality.rules.void.action` must be"),
+        (
+            {"quality": {"rules": {"void": {"max_radius_angstrom": -1.0}}}},
+            "`quality.rules.void.max_radius_angstrom` must be",
+        ),
         ({"quality": {"diffraction": {"qmax": 10.0}}}, "did you mean `q_max`?"),
         ({"potential": "munetho"}, "did you mean `munetoh`?"),
         ({"max_attempts": 0}, "`max_attempts` must be an integer from 1 on, got 0"),
     ],
 )
 def test_refused_before_anything_starts(run_cli, lmp, monkeypatch, tmp_path, overrides, message):
-    monkeypatch.setattr(common, "run_process", lambda *_, **__: pytest.fail("a process was started"))
+    monkeypatch.setattr(launch, "run_process", lambda *_, **__: pytest.fail("a process was started"))
     path = tmp_path / "overrides.yaml"
     path.write_text(yaml.safe_dump(overrides))
     assert message in run_cli("run", "structures", "--overrides", path, fails=True).stderr

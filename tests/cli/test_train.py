@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import yaml
 from aiida import orm
+
+from tests.factories import make_dataset, make_properties, stack_properties
 
 
 @pytest.fixture
@@ -51,10 +54,8 @@ def test_wrong_protocol_and_node(run_cli, hand_made_study):
 
 
 def test_data_set_too_small(run_cli, hand_made_study):
-    dataset = hand_made_study.dataset.clone()
-    for name in ("spectra", "valence_e", "rdf", "n_oxygen", "n_silicon", "site_index", "configuration"):
-        dataset.set_array(name, dataset.get_array(name)[:1])
-    dataset.store()
+    properties = stack_properties([make_properties()])
+    dataset = make_dataset(np.arange(3), np.ones((1, 3)), properties, [0], [{"formula": "Si", "x": 0.0}]).store()
     outcome = run_cli("train", dataset.pk, "--target", "valence", "--json", fails=True)
     assert outcome.exit_code == 3
     assert outcome.json["exit_status"] == 202

@@ -11,9 +11,9 @@ import pytest
 from aiida import orm
 
 from aiida_siox.data.model import ModelData
-from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.learning.model_training import train_model
 from aiida_siox.learning.parameters import Normalisation, Target
+from tests.factories import make_spectrum, pole_coefficients
 from tests.learning.toy import ENERGY, toy_arrays, toy_hyper, toy_sites
 
 DESCRIPTION = {
@@ -60,25 +60,20 @@ def test_predicts_a_measured_spectrum(valence_model):
 
 
 def test_predicts_a_computed_spectrum_on_its_own_axis(valence_model):
-    node = SpectrumData()
-    spectrum = toy_arrays(1, 1, seed=9)["spectra"][0]
-    node.set_array("energy_xspectra", ENERGY + 12.5 - 1840.0)
-    node.set_array("sigma", np.tile(spectrum, (3, 1)))
-    node.base.attributes.set_many(
-        {
-            "treatment": "fch",
-            "gamma_eV": 0.4,
-            "site_index": 0,
-            "energies": {"transition_eV": 1838.0, "energy_zero_eV": 2.0, "fermi_eV": 3.0},
-        }
+    states = np.arange(8.0, 80.0, 0.4)  # each 0.4 eV wide: an edge of height 1 at 1847 eV
+    node = make_spectrum(
+        coefficients=pole_coefficients([states] * 3, np.full((3, len(states)), 0.5 / np.pi)),
+        energy=ENERGY + 12.5 - 1840.0,
+        energies={"transition_eV": 1838.0, "energy_zero_eV": 2.0},
+        run={"gamma_eV": 0.4},
     )
     assert np.allclose(node.energy, ENERGY + 12.5)
     prediction = valence_model.predict(node)
     assert prediction.low < prediction.value < prediction.high < np.inf
     assert (prediction.kind, prediction.split) == ("site", "grouped")
     assert prediction.rmse == valence_model.base.attributes.get("rmse") == valence_model.scores["grouped"]["rmse"]
-    assert prediction.value == pytest.approx(valence_model.predict((ENERGY, spectrum)).value, abs=1e-6)
-    assert prediction.notes == ("gamma_eV of the spectrum is 0.4, the model was trained with 0.8.",)
+    assert prediction.value == pytest.approx(valence_model.predict((ENERGY, node.mean)).value, abs=1e-6)
+    assert prediction.notes[0] == "gamma_eV of the spectrum is 0.4, the model was trained with 0.8."
 
 
 def test_attributes_come_from_the_card(valence_model, aiida_profile):
@@ -88,13 +83,8 @@ def test_attributes_come_from_the_card(valence_model, aiida_profile):
     model = train_model(toy_sites(12), Target.VALENCE, toy_hyper(epochs=1, n_folds=2))
     without = ModelData.from_spectrum_model(model, {"protocol": "fast"})
     assert without.base.attributes.get("shift_eV", None) is None
-    site = SpectrumData()
-    site.set_array("energy_xspectra", ENERGY)
-    site.set_array("sigma", np.ones((3, 256)))
-    site.base.attributes.set("energies", {"transition_eV": 1838.0, "energy_zero_eV": 2.0, "fermi_eV": 3.0})
-    site.base.attributes.set("treatment", "fch")
     with pytest.raises(ValueError, match="does not say by how much it shifted"):
-        without.predict(site)
+        without.predict(make_spectrum())
 
 
 @pytest.mark.parametrize(

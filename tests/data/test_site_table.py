@@ -1,67 +1,75 @@
-"""SiteTableData: rows, averages, and which calibration goes with a table."""
+"""SiteTableData: what it refuses, its rows and averages, and the axis that it is shown on."""
 
 import json
 
 import numpy as np
 import pytest
 from aiida import orm
-from aiida.common.links import LinkType
 
-from aiida_siox.data.calibration import CalibrationData
-from aiida_siox.data.dataset import DatasetData
-from aiida_siox.data.site_table import ENERGY_COLUMNS, SiteTableData
+from aiida_siox.data.site_table import SiteTableData
+from tests import factories
+from tests.factories import AXES, make_calibration, make_row
 
 GRID = np.linspace(1838.0, 1898.0, 601)
 
 
-def make_table(done=(True, True, True), peaks=None, n_silicon_total=None, digest="d" * 64):
-    n = len(done)
-    done = np.array(done)
-    peaks = np.linspace(1859.0, 1862.0, n) if peaks is None else np.array(peaks)
-    spectra = 1 / (1 + (GRID - peaks[:, None]) ** 2)
-    energies = np.tile([-391.1, -388.2, 1809.516, 1848.7, 2.6, 3.7, 1851.3, -2e-6, -1e-6], (n, 1))
-    spectra[~done], energies[~done] = np.nan, np.nan
-    table = SiteTableData()
-    for name, array in {
-        "energy_eV": GRID,
-        "spectra": spectra,
-        "r_angstrom": np.linspace(0, 5, 4),
-        "rdf": np.ones((n, 4)),
-        "index": np.arange(n) + 4,
-        "n_oxygen": np.arange(n),
-        "n_silicon": 4 - np.arange(n),
-        "valence_e": np.where(done, 0.8 * np.arange(n), np.nan),
-        "energies": energies,
-        "done": done,
-    }.items():
-        table.set_array(name, array)
-    table.base.attributes.set_many(
-        {
-            "formula": "Si3O6",
-            "protocol": "fast",
-            "treatment": "fch",
-            "sigma_angstrom": 0.15,
-            "gamma_eV": 0.8,
-            "engines": {"pw": "6.7"},
-            "settings_digest": digest,
-            "n_silicon_total": n if n_silicon_total is None else n_silicon_total,
-            "n_requested": n,
-            "n_done": int(done.sum()),
-            "reasons": {str(i + 4): "killed" for i in np.flatnonzero(~done)},
-        }
-    )
-    return table
-
-
-def make_calibration(shift, digest="d" * 64):
-    calibration = CalibrationData()
-    calibration.base.attributes.set_many({"shift_eV": shift, "settings_digest": digest})
-    return calibration.store()
+def make_table(done=(True, True, True), peaks=None, **description):
+    peaks = np.linspace(1859.0, 1862.0, len(done)) if peaks is None else peaks
+    rows = [
+        make_row(i + 4, 1 / (1 + (GRID - peak) ** 2) if ok else None, n_ligands=i)
+        for i, (ok, peak) in enumerate(zip(done, peaks, strict=True))
+    ]
+    return factories.make_table(rows, GRID, **description)
 
 
 @pytest.fixture(autouse=True)
 def profile(aiida_profile):
     """All tests make nodes."""
+
+
+class TestRefused:
+    def test_stored_without_contents(self):
+        with pytest.raises(ValueError, match=r"comes from SiteTableData\.from_rows; this one lacks formula"):
+            SiteTableData().store()
+
+    @pytest.mark.parametrize(
+        ("changes", "message"),
+        [
+            ({"sigma": 0.1}, "a site table has no key `sigma`: did you mean `sigma_angstrom`"),
+            ({"energy": GRID[::-1]}, "the energies of a table must increase"),
+            ({"energy": GRID[:600]}, "the spectrum of site 4 must have the shape 600, got 601"),
+            ({"axes": {**AXES, "rdf": AXES["oxidation"]}}, r"the property `rdf` must have the shape 1×5, got 1×256"),
+            ({"axes": {**AXES, "rdf": None}}, "the property `rdf` is a curve: it needs an axis"),
+            ({"axes": {**AXES, "valence": AXES["oxidation"]}}, "the property `valence` is a scalar: it needs no axis"),
+        ],
+    )
+    def test_arrays_and_keys(self, changes, message):
+        arguments = {"energy": GRID, **changes}
+        with pytest.raises(ValueError, match=message):
+            factories.make_table([make_row(4, np.ones(601))], **arguments)
+
+    def test_what_is_missing(self):
+        with pytest.raises(ValueError, match=r"a site table lacks x, material, .* n_absorbers"):
+            SiteTableData.from_rows([make_row(4, np.ones(601))], GRID, AXES, {"formula": "Si"})
+
+    def test_a_spectrum_with_a_hole(self):
+        spectrum = np.where(np.arange(601) == 7, np.nan, 1.0)
+        with pytest.raises(ValueError, match=r"the spectrum of site 4 must be finite, but the number at \[7\] is nan"):
+            factories.make_table([make_row(4, spectrum)], GRID)
+
+    def test_rows_out_of_order_or_of_another_property(self):
+        rows = [make_row(i, np.ones(601)) for i in (5, 4)]
+        with pytest.raises(ValueError, match="the sites of a table must increase"):
+            factories.make_table(rows, GRID)
+        del rows[0].properties["valence"]
+        with pytest.raises(ValueError, match="site 5 has other properties than site 4"):
+            factories.make_table(rows[::-1], GRID)
+
+    def test_a_property_that_is_not_known(self):
+        row = make_row(4, np.ones(601))
+        row.properties["valenz"] = row.properties["valence"]
+        with pytest.raises(ValueError, match="unknown property of a site `valenz`: did you mean `valence`"):
+            factories.make_table([row], GRID)
 
 
 class TestAveraged:
@@ -81,64 +89,77 @@ class TestAveraged:
             table.averaged()
 
     def test_19_of_20_are_enough(self):
-        table = make_table([True] * 19 + [False])
-        assert table.coverage == pytest.approx(0.95)
-        assert np.isfinite(table.averaged()).all()
+        assert np.isfinite(make_table([True] * 19 + [False]).averaged()).all()
 
     def test_sites_that_were_not_asked_for_count(self):
-        table = make_table((True,), n_silicon_total=3)
         with pytest.raises(ValueError, match="only 1 of 3"):
-            table.averaged()
+            make_table((True,), n_absorbers=3).averaged()
 
 
-def test_rows():
-    done, failed = make_table((True, False)).rows()
-    assert (done["index"], done["status"], done["reason"], done["n_oxygen"]) == (4, "done", None, 0)
-    assert set(done["energies"]) == set(ENERGY_COLUMNS)
-    assert done["energies"]["transition_eV"] == 1848.7
-    assert (failed["index"], failed["status"], failed["reason"]) == (5, "failed", "killed")
-    assert failed["spectrum"] is None
-    assert failed["valence_e"] is None
-    assert set(failed["energies"].values()) == {None}
-    assert failed["rdf"] == [1.0] * 4
+def test_rows_are_those_that_it_was_made_of():
+    done, failed = make_table((True, False)).store().rows()
+    assert (done.site_index, done.done, done.reason, failed.site_index, failed.reason) == (4, True, None, 5, "killed")
+    assert done.energies == {**factories.ENERGIES, "offset_eV": 1851.3315}
+    assert failed.energies == {}
+    assert failed.spectrum is None
+    np.testing.assert_array_equal(done.spectrum, 1 / (1 + (GRID - 1859.0) ** 2))
+    np.testing.assert_array_equal(failed.properties["coordination"], [3, 1])
+    assert done.properties["valence"].tolist() == [0.0]
 
 
-class TestCalibration:
-    def test_without_one(self):
-        table = make_table(digest="no calibration has this").store()
-        assert table.calibration() is None
-        summary = json.loads(json.dumps(table.summary(), allow_nan=False))
-        assert summary["calibration"] is None
-        assert summary["axis"] == "total energy"
-        assert summary["energy_eV"][0] == 1838.0
-
-    def test_the_newest_of_the_same_settings(self):
-        make_calibration(-12.0, "a")
-        newest = make_calibration(-13.0, "a")
-        make_calibration(-99.0, "b")
-        table = make_table(digest="a").store()
-        assert table.calibration().uuid == newest.uuid
-        summary = table.summary()
-        assert summary["calibration"] == {"uuid": newest.uuid, "shift_eV": -13.0}
-        assert summary["axis"] == "calibrated"
-        assert summary["energy_eV"][0] == pytest.approx(1825.0)
-
-    def test_that_of_the_data_set_first(self):
-        used = make_calibration(-12.0, "c")
-        make_calibration(-13.0, "c")
-        table = make_table(digest="c").store()
-        assemble = orm.CalcFunctionNode()
-        assemble.base.links.add_incoming(used, LinkType.INPUT_CALC, "calibration")
-        assemble.base.links.add_incoming(table, LinkType.INPUT_CALC, "tables__a")
-        assemble.store()
-        dataset = DatasetData()
-        dataset.base.links.add_incoming(assemble, LinkType.CREATE, "result")
-        dataset.store()
-        assert table.calibration().uuid == used.uuid
+def test_properties_and_axes():
+    table = make_table().store()
+    assert table.properties["valence"].shape == (3, 1)
+    assert table.properties["rdf"].shape == (3, 256)
+    np.testing.assert_array_equal(table.properties["oxidation"], np.eye(5)[:3])
+    assert table.axes == {name: axis for name, axis in AXES.items() if axis is not None}
+    assert table.n_ligands.tolist() == [0, 1, 2]
+    assert np.isnan(table.properties["bridge_angle"][0])
+    np.testing.assert_array_equal(table.energies["transition_eV"], [1848.725] * 3)
 
 
-def test_a_table_without_a_structure():
-    """Imported alone, or made by hand: no creator."""
-    table = make_table(digest="alone").store()
+def test_without_coefficients_the_data_set_is_interpolated():
+    energy = np.linspace(1850.0, 1870.0, 77)
+    spectra = make_table((True, False, True)).on_grid(energy)
+    np.testing.assert_allclose(spectra[0], 1 / (1 + (energy - 1859.0) ** 2), atol=1e-4)
+    assert len(spectra) == 2
+    with pytest.raises(ValueError, match=r"covers 1838\.00 to 1898\.00 eV"):
+        make_table().on_grid(np.linspace(1830.0, 1870.0, 5))
+
+
+class TestSummary:
+    def test_depends_on_the_node_alone(self):
+        """Neither on calibrations of the same settings nor on data sets in the profile."""
+        table = make_table().store()
+        before = table.summary()
+        make_calibration().store()
+        assert table.summary() == before
+        summary = json.loads(json.dumps(before, allow_nan=False))
+        assert (summary["calibration"], summary["axis"], summary["energy_eV"][0]) == (None, "total energy", 1838.0)
+        assert summary["structure_uuid"] is None  # imported alone, or made by hand: no creator
+        site = summary["sites"][1]
+        assert (site["site_index"], site["status"], site["oxidation"]) == (5, "done", 1)
+        assert site["coordination"] == {"Si": 3, "O": 1}
+        assert (site["valence"], site["bridge_angle"], len(site["rdf"]), len(site["spectrum"])) == (
+            0.8,
+            143.7,
+            256,
+            601,
+        )
+
+    def test_with_a_calibration(self):
+        calibration = make_calibration(-13.0).store()
+        summary = make_table().summary(calibration)
+        assert summary["calibration"] == {"uuid": calibration.uuid, "shift_eV": pytest.approx(-13.0)}
+        assert (summary["axis"], summary["energy_eV"][0]) == ("calibrated", pytest.approx(1825.0))
+
+    def test_with_that_of_other_settings(self):
+        with pytest.raises(ValueError, match="the table has the settings ffffffffffff, the calibration those of other"):
+            make_table().summary(make_calibration(settings_digest="other"))
+
+
+def test_links_of_a_table_made_by_hand():
+    table = make_table().store()
     assert table.structure is None
-    assert table.summary()["structure_uuid"] is None
+    assert table.site_spectra == {}
+    assert isinstance(orm.load_node(table.pk), SiteTableData)

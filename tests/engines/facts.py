@@ -1,4 +1,4 @@
-"""The PAW sets for which the reference values of the engine tests were measured (FACTS): before the projectors moved.
+"""The PAW sets with which docs/develop/engine_facts.md was measured: before the projectors moved.
 
 They have the second p projector of silicon at 6 Ry and the radial mesh as long as ld1.x makes it; xspectra.x then took
 its own radius of 2.7 bohr for them.

@@ -1,4 +1,4 @@
-"""ld1.x for real: energies against FACTS.md, reuse, failure, and engines that read what was repaired."""
+"""ld1.x for real: energies against engine_facts.md, reuse, failure, and engines that read what was repaired."""
 
 from __future__ import annotations
 

@@ -50,8 +50,9 @@ def test_quartz_reproduces_the_regression_values(command, quartz_file, tmp_path,
     assert energies["hole_Ry"] == pytest.approx(HOLE_RY[treatment], abs=5e-4)
     assert energies["core_correction_eV"] == pytest.approx(1809.516, abs=2e-3)
     assert energies["transition_eV"] == pytest.approx(TRANSITION_EV[treatment], abs=5e-3)
-    assert site["valence_e"] == pytest.approx(3.17, abs=0.03)
-    assert (site["n_oxygen"], site["n_silicon"]) == (4, 0)
+    assert site["valence"] == pytest.approx(3.17, abs=0.03)
+    assert site["coordination"] == {"Si": 0, "O": 4}
+    assert site["bridge_angle"] == pytest.approx(143.7, abs=0.2)
     spectrum = np.array(site["spectrum"])
     assert maximum_position(table["energy_eV"], spectrum) == pytest.approx(1859.6, abs=0.15)
     # nothing absorbs 10 eV below the edge, and the oscillations 35 eV above it are weaker than the white line

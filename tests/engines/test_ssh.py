@@ -120,8 +120,8 @@ def test_structure_targets_through_ssh(ssh_codes):
     assert all(job.outputs.remote_folder.is_cleaned for job in jobs)
 
     table = outputs["site_table"]
-    spectrum = table.get_array("spectra")[0]
-    energy = table.get_array("energy_eV")
+    spectrum = table.spectra[0]
+    energy = table.energy
     assert np.isfinite(spectrum).all()
     assert 1857.0 < energy[spectrum.argmax()] < 1862.0
-    assert table.get_array("valence_e")[0] == pytest.approx(3.17, abs=0.15)
+    assert table.properties["valence"][0, 0] == pytest.approx(3.17, abs=0.15)

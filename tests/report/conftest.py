@@ -10,20 +10,22 @@ import numpy as np
 import pytest
 from aiida import orm
 from aiida.common.links import LinkType
+from aiida_pseudo.data.pseudo.upf import UpfData
 
 from aiida_siox.calculations.spectra import digest_of, mark_absorber
 from aiida_siox.calculations.structures import assess_structure, structure_from_atoms
-from aiida_siox.calculations.tables import assemble, collect, record_failure, site_label
+from aiida_siox.calculations.tables import assemble, collect, record_failure
 from aiida_siox.calculations.training import TRAINING_VERSION, train
-from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science.cells import starting_cell
 from aiida_siox.science.neighbours import coordination
+from aiida_siox.science.site_row import site_label
 from aiida_siox.workflows.diffraction import DiffractionProtocol
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 from aiida_siox.workflows.training import TrainingProtocol
 from aiida_siox.workflows.utils import CACHED_FROM
+from tests.factories import make_calibration, make_spectrum, pole_coefficients
 
 #: Of the clock of the engine jobs, seconds since 1970.
 BEGIN = 1_800_000_000.0
@@ -83,8 +85,8 @@ class StudyMaker:
         )
         self.pseudos = {}
         for kind, z in (("Si", 4), ("O", 6)):
-            node = orm.SinglefileData(io.BytesIO(f'<PP_HEADER z_valence="{z:.1f}"/>'.encode()), f"{kind}.UPF")
-            node.base.attributes.set("md5", f"digest of {kind}")
+            text = f'<UPF version="2.0.1">\n<PP_HEADER element="{kind}" z_valence="{z}"/>\n</UPF>\n'
+            node = UpfData(io.BytesIO(text.encode()), filename=f"{kind}.UPF")
             self.pseudos[kind] = node.store()
         self.potential = {
             "potential__definition": orm.Dict({"name": "Munetoh 2007", "pair_style": "tersoff"}).store(),
@@ -235,33 +237,17 @@ class StudyMaker:
         function.set_process_state("finished")
         function.set_exit_status(0)
         function.store()
-        energy = np.linspace(-25.0, 60.0, 851)
         edge = valence * 1.2 - 1.5
-        step = 0.5 + np.arctan((energy - edge) / 0.9) / np.pi
-        line = (0.35 + 0.3 * valence) / (1 + ((energy - edge - 1.2) / 1.1) ** 2)
-        wave = 0.12 * np.sin((energy - edge) / 3.1 + index) * np.exp(-np.abs(energy - edge - 12) / 14)
-        sigma = 1e-3 * np.maximum(step * (1 + wave) + line, 0)
-        spectrum = SpectrumData()
-        spectrum.set_array("energy_xspectra", energy)
-        spectrum.set_array("sigma", np.array([0.9, 1.0, 1.1])[:, None] * sigma)
-        spectrum.base.attributes.set_many(
-            {
-                "site_index": index,
-                "treatment": "fch",
-                "structure_digest": digest_of(structure),
-                "formula": structure.get_formula(),
-                "gamma_eV": 0.8,
-                "polarisations": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
-                "engines": {"xspectra": "6.7"},
-                "energies": {
-                    "ground_Ry": -391.1,
-                    "hole_Ry": -388.2,
-                    "core_correction_eV": 1809.516,
-                    "transition_eV": 1853.9,
-                    "energy_zero_eV": 2.6,
-                    "fermi_eV": 3.7,
-                },
-            }
+        states = edge + 0.8 * np.arange(70)
+        line = (0.35 + 0.3 * valence) / (1 + ((states - edge - 1.2) / 1.1) ** 2)
+        wave = 0.12 * np.sin((states - edge) / 3.1 + index) * np.exp(-np.abs(states - edge - 12) / 14)
+        heights = 1e-3 * (1 + wave + line) / np.pi  # states 0.8 eV apart, each 0.8 eV wide
+        spectrum = make_spectrum(
+            coefficients=pole_coefficients([states] * 3, np.outer([0.9, 1.0, 1.1], heights)),
+            site_index=index,
+            structure_digest=digest_of(structure),
+            formula=structure.get_formula(),
+            energies={"transition_eV": 1853.9},
         )
         self.give(function, "result", spectrum)
         function.seal()
@@ -273,17 +259,8 @@ class StudyMaker:
         tables = {
             name.removeprefix("site_tables__"): node for name, node in self.outputs.items() if name.startswith("site_t")
         }
-        calibration = CalibrationData()
-        calibration.base.attributes.set_many(
-            {
-                "shift_eV": SHIFT_EV,
-                "target_eV": 1846.8,
-                "white_line_eV": 1859.6,
-                "treatment": "fch",
-                "protocol": self.protocol,
-                "settings_digest": next(iter(tables.values())).settings_digest,
-            }
-        )
+        digest = next(iter(tables.values())).settings_digest
+        calibration = make_calibration(SHIFT_EV, digest, protocol=self.protocol)
         window = orm.Dict({"energy_min_eV": 1830.0, "energy_max_eV": 1880.0, "n_points": 256})
         dataset = assemble(calibration.store(), window, orm.Int(1), tables=tables)
         parameters = orm.Dict(TrainingProtocol.get_parameters("fast", {"epochs": 20}))

@@ -32,7 +32,7 @@ def node_of(source):
     )  # fmt: skip
     return types.SimpleNamespace(
         pk=7, uuid="0000-synthetic", base=types.SimpleNamespace(attributes=attributes),
-        site_set=lambda: source.sites, configurations=[{"n_silicon_total": n} for n in source.n_silicon],
+        site_set=lambda: source.sites, configurations=[{"n_absorbers": n} for n in source.n_silicon],
     )  # fmt: skip
 
 
@@ -109,20 +109,17 @@ def test_a_part_of_another_data_set_is_refused(source, tmp_path):
 
 def test_nodes_are_read(aiida_profile, source, tmp_path, three_figures):
     from aiida_siox.data.analysis import AnalysisData
-    from aiida_siox.data.dataset import DatasetData
+    from tests.factories import make_dataset, make_properties, stack_properties
 
-    sites, node = source.sites, DatasetData()
-    for name, array in {
-        "energy_eV": sites.energy, "spectra": sites.spectra, "valence_e": sites.valence, "r_angstrom": sites.r,
-        "rdf": sites.rdf, "n_oxygen": sites.n_oxygen, "site_index": sites.site_index,
-        "configuration": sites.configuration,
-    }.items():  # fmt: skip
-        node.set_array(name, array)
-    keys = ("formula", "x", "structure_digest", "n_silicon_total")
-    rows = zip(sites.formulas, map(float, sites.x), sites.digests, source.n_silicon, strict=True)
-    node.base.attributes.set_many(
-        {"configurations": [dict(zip(keys, row, strict=True)) for row in rows], "digest": source.digest,
-         "sigma_angstrom": 0.15, "protocol": "synthetic", "treatment": "fch", "shift_eV": -12.8}
+    sites = source.sites
+    rows = zip(sites.n_oxygen.tolist(), sites.valence, sites.rdf, strict=True)
+    node = make_dataset(
+        sites.energy, sites.spectra, stack_properties([make_properties(*row) for row in rows]), sites.configuration,
+        [
+            {"formula": formula, "x": float(x), "structure_digest": digest, "n_absorbers": n}
+            for formula, x, digest, n in zip(sites.formulas, sites.x, sites.digests, source.n_silicon, strict=True)
+        ],
+        sites.site_index, protocol="synthetic",
     )  # fmt: skip
     parts = {
         name: AnalysisData.from_result(node, name, {}, 1, part.arrays, part.attributes)

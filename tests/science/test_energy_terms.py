@@ -5,7 +5,7 @@ import pytest
 from aiida_siox.science.energies import total_energy_offset
 from aiida_siox.science.energy_terms import PART, SUM, TERM, energy_terms
 
-#: Quartz (FACTS): total energies, core correction, energy zero and Fermi energy.
+#: Quartz (docs/develop/engine_facts.md): total energies, core correction, energy zero and Fermi energy.
 QUARTZ = {
     "ground_Ry": -391.10607781,
     "hole_Ry": -388.22426609,

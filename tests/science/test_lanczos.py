@@ -19,6 +19,7 @@ from aiida_siox.science.lanczos import (
     spectrum_from_coefficients,
     terminator,
 )
+from aiida_siox.science.spectra import l1_distance
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,43 @@ def test_cut_is_the_convolution_of_what_lies_above():
         for e in energy
     ]
     np.testing.assert_allclose(sigma, prefactor(zero + energy) * np.array(expected), rtol=2e-6)
+
+
+def states(energies, strengths, zero=7.0):
+    """Return coefficients of separate levels, eV above a zero: each is a k point whose chain ends at once."""
+    n = len(energies)
+    a = np.zeros((n, 4))
+    a[:, 0] = (np.asarray(energies) + zero) / RYDBERG_EV
+    return LanczosCoefficients(
+        a=a, b=np.zeros((n, 4)), norm=np.sqrt(strengths), n_iterations=np.full(n, 4), weights=np.full(n, 2 / n),
+        core_energy_eV=1839.0, check_interval=2, gamma_eV=0.8,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("cut", [0.3, 0.1, 0.45])
+def test_cut_in_the_gap_leaves_every_empty_state_whole(cut):
+    """Wherever it lies: the sum of the Lorentzians of the empty states, whatever the occupied ones are."""
+    energy = np.linspace(-10.0, 20.0, 301)
+    empty, strengths = np.array([0.6, 2.0, 9.0]), np.array([1.0, 3.0, 2.0])
+    both = states([-3.0, 0.0, *empty], [5.0, 1.0, *strengths])
+    found = spectrum_from_coefficients(both, energy, 7.0, cut_eV=cut, smooth_eV=0.02, use_terminator=False)
+    lorentzians = 0.8 / ((energy[:, None] - empty) ** 2 + 0.64) * RYDBERG_EV
+    prefactor = 4 * np.pi / 137.04 * (energy + 7.0 + 1839.0) / RYDBERG_EV
+    expected = prefactor * (lorentzians @ strengths) * 2 / 5
+    away = np.abs(energy - cut) > 0.03
+    np.testing.assert_allclose(found[away], expected[away], rtol=2e-3, atol=1e-4 * expected.max())
+
+
+def test_place_of_the_cut_matters_at_a_level_and_not_between():
+    """0.03 eV, as a highest level may be off, at a level of a tenth of the white line, and in a gap of 0.6 eV."""
+    energy = np.linspace(-10.0, 20.0, 301)
+    coefficients = states([0.0, 0.6, 2.0, 3.0, 4.0, 6.0], [0.3, 0.5, 3.0, 3.0, 2.0, 1.0])
+
+    def cut(place):
+        return spectrum_from_coefficients(coefficients, energy, 7.0, cut_eV=place, smooth_eV=0.01, use_terminator=False)
+
+    assert l1_distance(energy, cut(0.03), cut(0.0)) > 0.006
+    assert l1_distance(energy, cut(0.315), cut(0.3)) < 1e-4
 
 
 def test_green_function_of_a_matrix():

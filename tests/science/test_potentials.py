@@ -72,11 +72,11 @@ TERSOFF = {
 
 
 def test_commands():
-    tersoff = potentials.Potential.from_dict(TERSOFF)
+    tersoff = potentials.Potential.parse(TERSOFF)
     assert tersoff.commands_for(["Si", "O"]) == ["pair_style tersoff", "pair_coeff * * SiO.tersoff Si O"]
     assert tersoff.commands_for(["Si"])[1] == "pair_coeff * * SiO.tersoff Si"
     assert tersoff.atom_style == "atomic"
-    bks = potentials.Potential.from_dict(BKS)
+    bks = potentials.Potential.parse(BKS)
     assert bks.atom_style == "charge"
     assert bks.commands_for(["Si", "O"]) == [
         "pair_style buck/coul/long 10.0",
@@ -107,15 +107,15 @@ MLIAP = {
 
 
 def test_files_beside_a_named_one():
-    assert potentials.Potential.from_dict(GAP).files == ("gap.xml", "gap.xml.sparseX.GAP1")
+    assert potentials.Potential.parse(GAP).files == ("gap.xml", "gap.xml.sparseX.GAP1")
     with pytest.raises(ValueError, match=r"GAP1 of the potential stands in none .* begins with that name, as gap\.xml"):
-        potentials.Potential.from_dict({**GAP, "files": ["gap.xml", "other.xml.sparseX.GAP1"]})
+        potentials.Potential.parse({**GAP, "files": ["gap.xml", "other.xml.sparseX.GAP1"]})
     with pytest.raises(ValueError, match=r"gap\.xml of the potential stands in none"):
-        potentials.Potential.from_dict({**MLIAP, "files": [*MLIAP["files"], "gap.xml", "gap.xml.sparseX.GAP1"]})
+        potentials.Potential.parse({**MLIAP, "files": [*MLIAP["files"], "gap.xml", "gap.xml.sparseX.GAP1"]})
 
 
 def test_files_in_the_pair_style():
-    assert potentials.Potential.from_dict(MLIAP).files == ("X.mliap.model", "X.mliap.descriptor")
+    assert potentials.Potential.parse(MLIAP).files == ("X.mliap.model", "X.mliap.descriptor")
 
 
 def test_what_has_a_point_and_is_no_file():
@@ -126,17 +126,17 @@ def test_what_has_a_point_and_is_no_file():
         "variable eps equal 1.5/2.0",
     ]
     content = {**BKS, "pair_style": "hybrid/overlay buck/coul/long 10.0 zbl 1.2 +2.0E+0", "commands": commands}
-    assert potentials.Potential.from_dict(content).commands == tuple(commands)
+    assert potentials.Potential.parse(content).commands == tuple(commands)
 
 
 def test_round_trip():
     for content in (BKS, TERSOFF, GAP, MLIAP):
-        potential = potentials.Potential.from_dict(content)
-        assert potentials.Potential.from_dict(potential.to_dict()) == potential
+        potential = potentials.Potential.parse(content)
+        assert potentials.Potential.parse(potential.plain()) == potential
 
 
 def test_species_that_a_potential_does_not_know():
-    silicon = potentials.Potential.from_dict({**TERSOFF, "species": ["Si"]})
+    silicon = potentials.Potential.parse({**TERSOFF, "species": ["Si"]})
     with pytest.raises(ValueError, match="knows Si only, the cell has O"):
         silicon.commands_for(["Si", "O"])
 
@@ -145,12 +145,12 @@ def test_species_that_a_potential_does_not_know():
     ("changes", "words"),
     [
         ({"pair_styl": "x"}, "unknown key `pair_styl`"),
-        ({"pair_coeff": []}, "missing or empty: pair_coeff"),
-        ({"pair_style": 3}, "`pair_style` of a potential must be text"),
-        ({"pair_coeff": "* *"}, "must be a list of texts"),
+        ({"pair_coeff": []}, "`pair_coeff` must be a list, one or more, each text that is not empty, got"),
+        ({"pair_style": 3}, "`pair_style` must be text that is not empty, got 3"),
+        ({"pair_coeff": "* *"}, "`pair_coeff` must be a list, .*, got"),
         ({"species": ["Ge"]}, "names Ge: only Si and O"),
         ({"charges": {"Si": 2.4}}, "must be given for all of its species"),
-        ({"charges": {"Si": "2", "O": -1.2}}, "charge of Si must be a number"),
+        ({"charges": {"Si": "2", "O": -1.2}}, "`charges.Si` must be a number, got '2'"),
         ({"files": []}, "`SiO.tersoff` in .* looks like a file: add it to `files`"),
         ({"files": ["SiO.tersoff", "b.sw"]}, "b.sw of the potential stands in none of its lines"),
         ({"pair_coeff": ["* * SiO.tersoff {elements}"]}, r"`\{elements\}` in .* stands for nothing"),
@@ -164,4 +164,4 @@ def test_species_that_a_potential_does_not_know():
 )
 def test_wrong_definitions(changes, words):
     with pytest.raises(ValueError, match=words):
-        potentials.Potential.from_dict({**TERSOFF, **changes})
+        potentials.Potential.parse({**TERSOFF, **changes})

@@ -15,12 +15,12 @@ from aiida_siox.science.cells import alpha_quartz, beta_cristobalite, diamond_si
 from aiida_siox.science.diffraction import structure_factors
 from aiida_siox.science.quality import (
     ACTIONS,
+    Parameters,
     analyse,
     assess,
     count_distinct_sites,
     profiles,
     units_of,
-    validate_parameters,
 )
 
 PARAMETERS: dict[str, Any] = {
@@ -301,25 +301,25 @@ def without(path: str) -> dict[str, Any]:
 
 
 def test_valid_parameters():
-    validate_parameters(PARAMETERS)
-    validate_parameters({**PARAMETERS, "expected_density_g_cm3": 2})
-    validate_parameters(with_value("diffraction.first_peak", (1, 2)))
-    validate_parameters(with_value("rdf.sigma_angstrom", 0))
+    Parameters.parse(PARAMETERS)
+    Parameters.parse({**PARAMETERS, "expected_density_g_cm3": 2})
+    Parameters.parse(with_value("diffraction.first_peak", (1, 2)))
+    Parameters.parse(with_value("rdf.sigma_angstrom", 0))
 
 
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        (without("longest_ring"), r"`longest_ring` missing .* take them from a protocol"),
-        (without("rdf.n_bins"), r"`rdf\.n_bins` missing"),
-        (without("rules.void.action"), r"`rules\.void\.action` missing"),
-        (without("rules.void"), r"`rules\.void` missing"),
+        (without("longest_ring"), "the input lacks `longest_ring`: take them from a protocol"),
+        (without("rdf.n_bins"), r"`rdf` lacks `n_bins`"),
+        (without("rules.void.action"), r"`rules\.void` lacks `action`"),
+        (without("rules.void"), r"`rules` lacks `void`"),
         (with_value("longest_rings", 5), r"unknown key `longest_rings` \(value 5\): did you mean `longest_ring`\?"),
-        (with_value("rules.voids", {}), r"unknown key `rules\.voids` .* did you mean `rules\.void`\?"),
+        (with_value("rules.voids", {}), r"unknown key `rules\.voids` .* did you mean `void`\?"),
         (with_value("rdf.xyzzy", 1), r"unknown key `rdf\.xyzzy` \(value 1\): Valid: n_bins, r_max_angstrom, sigma"),
         (with_value("rdf", 3), r"`rdf` must be a mapping with r_max_angstrom, .* got 3"),
-        ([], "the parameters of the quality must be a mapping"),
-        (with_value("longest_ring", 8.0), r"`longest_ring` must be an integer from 3 to 24, got 8\.0"),
+        ([], "the input must be a mapping with cutoff_si_o_angstrom, .* got \\[\\]"),
+        (with_value("longest_ring", 8.5), r"`longest_ring` must be an integer from 3 up to 24, got 8\.5"),
         (
             with_value("rules.oxygen_bond.max_bonds", True),
             r"`rules\.oxygen_bond\.max_bonds` must be an integer .* True",
@@ -327,24 +327,30 @@ def test_valid_parameters():
         (with_value("longest_ring", 2), r"`longest_ring` must be an integer from 3"),
         (with_value("cutoff_o_o_angstrom", 0), r"`cutoff_o_o_angstrom` must be a number above 0 up to 6, got 0"),
         (with_value("cutoff_si_o_angstrom", float("nan")), r"`cutoff_si_o_angstrom` must be a number .* got nan"),
-        (with_value("distinct_tolerance", "5e-2"), r"`distinct_tolerance` .* got '5e-2' \(yaml reads 1e-2 as text"),
+        (
+            with_value("distinct_tolerance", "5e-2"),
+            r"`distinct_tolerance` .* got '5e-2'\. Write 1\.0e-8, with a dot: yaml",
+        ),
         (with_value("rules.void.action", "rejct"), r"`rules\.void\.action` must be one of .* Did you mean `reject`\?"),
         (with_value("rules.void.action", ["flag"]), r"`rules\.void\.action` must be one of reject, flag, ignore, got"),
-        (with_value("rules.coordination.max_fraction", 10), r"`rules\.coordination\.max_fraction` .* from 0 to 1"),
-        (with_value("rules.coordination.lowest", 6), r"lowest` 6 is above `rules\.coordination\.highest` 5"),
+        (with_value("rules.coordination.max_fraction", 10), r"`rules\.coordination\.max_fraction` .* from 0 up to 1"),
+        (with_value("rules.coordination.lowest", 6), r"lowest` 6 is above `highest` 5"),
         (with_value("diffraction.first_peak", [2.2, 1.0]), r"`diffraction\.first_peak` must have its lowest q first"),
         (with_value("diffraction.first_peak", [1.0]), r"`diffraction\.first_peak` must be the lowest and highest q"),
-        (with_value("diffraction.first_peak", ["a", 2]), r"`diffraction\.first_peak` must be the lowest and highest q"),
-        (with_value("diffraction.q_max", 2.0), r"first_peak` \[1\.0, 2\.2\] ends above `diffraction\.q_max` 2\.0"),
+        (
+            with_value("diffraction.first_peak", ["a", 2]),
+            r"`diffraction\.first_peak\.0` must be a number above 0 up to 60",
+        ),
+        (with_value("diffraction.q_max", 2.0), r"first_peak` \[1\.0, 2\.2\] ends above `q_max` 2\.0"),
         (with_value("rules.void.max_fraction", 0.1), r"`rules\.void\.max_fraction`: it must be pairs \[x, part of"),
         (with_value("rules.void.max_fraction", [[2, 0.1], [1, 0.1]]), r"with rising x, got \[\[2, 0\.1\]"),
         (with_value("expected_density_g_cm3", 2300.0), r"`expected_density_g_cm3` must be a number from 0\.1 to 10"),
-        (with_value("expected_density_g_cm3", "2.3"), r"`expected_density_g_cm3` .* None when there is none"),
+        (with_value("expected_density_g_cm3", "2.3"), r"`expected_density_g_cm3` .* null when there is none"),
     ],
 )
 def test_refused_parameters(parameters, words):
     with pytest.raises(ValueError, match=words):
-        validate_parameters(parameters)
+        Parameters.parse(parameters)
 
 
 def test_every_function_checks_its_parameters():

@@ -60,7 +60,7 @@ def test_average_needs_95_percent(n_done, n_requested, fine):
 
 
 def test_energy_grid_includes_both_ends():
-    grid = sp.energy_grid(1838, 1898, 0.1)
+    grid = sp.Grid(energy_min_eV=1838, energy_max_eV=1898, step_eV=0.1).energies()
     assert (grid[0], grid[-1], len(grid)) == (1838, 1898, 601)
-    with pytest.raises(ValueError, match="no energy grid"):
-        sp.energy_grid(2, 1, 0.1)
+    with pytest.raises(ValueError, match=r"`grid`: is empty: energy_max_eV \(1\)"):
+        sp.Grid.parse({"energy_min_eV": 2, "energy_max_eV": 1, "step_eV": 0.1}, "grid")

@@ -163,7 +163,7 @@ def test_potential_of_a_name_or_a_definition(code):
     assert built(own).potential.definition["name"] == "mine"
     for wrong, words in (
         ("vashista", "did you mean `vashishta`"),
-        ({"pair_style": "sw"}, "missing or empty: name"),
+        ({"pair_style": "sw"}, "`potential` lacks `name`, `source`"),
         (3, "must be a name or a mapping"),
     ):
         with pytest.raises(ValueError, match=words):
@@ -234,9 +234,9 @@ def test_builder_refuses(code, arguments, words):
         ),
         ({"starting_cell": lambda: orm.Dict({"crystal": "alpha-quartz", "density_g_cm3": 99.0})}, "density 99.0"),
         ({"starting_cell": lambda: orm.Dict({"crystal": "alpha-quartz"})}, "needs exactly `crystal`"),
-        ({"quality": lambda: orm.Dict({"cutoff": 2.0})}, "unknown key `cutoff`"),
-        ({"parameters": lambda: orm.Dict({})}, "parameters are missing"),
-        ({"potential": lambda: {"definition": orm.Dict({"name": "x"})}}, "a potential needs name, source"),
+        ({"quality": lambda: orm.Dict({"cutoff": 2.0})}, "unknown key `quality.cutoff`"),
+        ({"parameters": lambda: orm.Dict({})}, "`parameters` lacks `timestep_fs`"),
+        ({"potential": lambda: {"definition": orm.Dict({"name": "x"})}}, "`potential`: the input lacks `source`"),
     ],
 )
 def test_bad_inputs_are_refused_before_anything_runs(code, changes, words):

@@ -48,7 +48,6 @@ def study_inputs(engine_code):
     return make
 
 
-@pytest.mark.engine
 def test_jobs_are_those_of_the_study(mock_study):
     """Every job of a real run is planned; the one site that never converges is tried twice more."""
     inputs = mock_study.node.base.links.get_incoming(link_type=LinkType.INPUT_WORK).nested()

@@ -69,7 +69,8 @@ def test_settings_out_of_range(settings, section, key, value, message):
 
 def test_a_missing_setting_is_named(settings):
     del settings["scf"]["degauss_Ry"]
-    assert Settings.fault(settings, "settings") == "`settings.scf.degauss_Ry` is missing: take what a protocol has."
+    message = "`settings.scf` lacks `degauss_Ry`: begin with get_builder_from_protocol, which fills them."
+    assert Settings.fault(settings, "settings") == message
 
 
 @pytest.mark.parametrize(("key", "value", "taken"), [("xniter", 3.0e3, 3000), ("n_points", 851.0, 851)])

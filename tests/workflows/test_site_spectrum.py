@@ -148,5 +148,5 @@ def test_kinds_must_be_normalised(inputs):
 def test_settings_are_checked(inputs):
     settings = inputs["settings"].get_dict()
     del settings["scf"]["degauss_Ry"]
-    with pytest.raises(ValueError, match=r"`settings\.scf\.degauss_Ry` is missing"):
+    with pytest.raises(ValueError, match=r"`settings\.scf` lacks `degauss_Ry`"):
         run_get_node(SiteSpectrumWorkChain, **{**inputs, "settings": orm.Dict(settings)})

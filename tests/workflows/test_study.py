@@ -11,11 +11,10 @@ from aiida.manage import get_manager
 from aiida.manage.caching import enable_caching
 
 from aiida_siox.calculations.training import TRAINING_VERSION, train
-from aiida_siox.data.calibration import CalibrationData
-from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.science.acceptance import attempts_of, count_acceptance
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.study import StudyWorkChain
+from tests.factories import make_calibration, make_row, make_table
 from tests.mocks.fixtures import SHORT_MELT, STUDY_ITEMS, Run, jobs_of, peak_of
 from tests.workflows.nodes import configuration_node, lane_node, process_node
 
@@ -24,7 +23,6 @@ GOOD = {"accepted": True, "rejected_by": []}
 LABELS = [f"{formula}_{seed}" for formula, seed in STUDY_ITEMS]
 
 
-@pytest.mark.engine
 @pytest.mark.xdist_group("mock_study")
 class TestStudy:
     """One failed site in three configurations; LAMMPS and ld1.x are real."""
@@ -50,7 +48,7 @@ class TestStudy:
         dataset = outputs.dataset
         n_done = {label: outputs.site_tables[label].base.attributes.get("n_done") for label in LABELS}
         assert n_done == {"Si2O4_1": 2, "Si2O4_2": 2, "Si4O5_1": 3}
-        assert len(dataset.valence) == sum(n_done.values()) == dataset.base.attributes.get("n_sites")
+        assert dataset.n_sites == sum(n_done.values()) == dataset.base.attributes.get("n_sites")
         entries = [(entry["formula"], entry["n_done"], entry["n_requested"]) for entry in dataset.configurations]
         assert entries == [("Si2O4", 2, 2), ("Si2O4", 2, 2), ("Si4O5", 3, 4)]
         assert [entry.formula for entry in dataset.averaged()] == ["Si2O4", "Si2O4"]  # 3 of 4 sites give no average
@@ -74,7 +72,6 @@ class TestStudy:
         assert peak_of(mock_study.intervals) == mock_study.node.inputs.max_concurrent.value == 3
 
 
-@pytest.mark.engine
 @pytest.mark.xdist_group("mock_study")
 def test_training_as_a_job(mock_study, mock_engines, engine_code):
     """With a code of siox-train: the same networks as the worker makes. All else comes from the cache."""
@@ -125,7 +122,6 @@ def half_lost_study(mock_engines, mock_atomic_data):
     return run
 
 
-@pytest.mark.engine
 @pytest.mark.xdist_group("half_lost_study")
 class TestHalfLostStudy:
     """What fails takes nothing else with it."""
@@ -172,15 +168,14 @@ def test_what_a_lane_made_before_it_stopped_is_kept(builder, state):
     """Cells, tables and the calibration are read from its children."""
     items = [["Si8O4", 1], ["calibration"], ["Si8O4", 2], ["Si8O4", 3], ["Si8O4", 4], ["Si8O4", 5]]
     lane = lane_node("ConfigurationLaneWorkChain", items, state)
-    quartz = {"calibration": CalibrationData(), "site_table": SiteTableData()}
-    quartz["calibration"].base.attributes.set("shift_eV", -12.8)
+    quartz = {"calibration": make_calibration(), "site_table": make_table([make_row(0, np.ones(3))], np.arange(3))}
     process_node("CalibrationWorkChain", quartz, caller=(lane, "calibration"))
     for seed in (1, 2, 3):
         configuration_node(lane, f"Si8O4_{seed}", attempts_of("Si8O4", [seed], {seed: GOOD}))
     configuration_node(
         lane, "Si8O4_4", attempts_of("Si8O4", [4], {}, failed=[4]), exit_status=320, exit_message="LAMMPS refused"
     )
-    table = SiteTableData()
+    table = make_table([make_row(0, np.ones(3))], np.arange(3))
     targets = "StructureTargetsWorkChain"
     process_node(targets, {"site_table": table}, caller=(lane, "targets_Si8O4_1"))
     process_node(targets, exit_status=301, exit_message="no ground state", caller=(lane, "targets_Si8O4_2"))
@@ -204,8 +199,7 @@ def test_what_a_lane_made_before_it_stopped_is_kept(builder, state):
 def test_message_says_what_the_attempts_came_to(builder):
     """A composition whose lane only stopped was not rejected."""
     items = [["Si8O4", 1], ["Si8O4", 2], ["Si14", 1], ["Si4O8", 1]]
-    table = SiteTableData()
-    table.base.attributes.set_many({"n_requested": 8, "n_done": 7})
+    table = make_table([make_row(i, np.ones(3) if i else None) for i in range(8)], np.arange(3))
     bad = {"accepted": False, "rejected_by": ["void"]}
     attempts = [attempts_of("Si14", [1], {1: GOOD}), attempts_of("Si8O4", [1, 3], {1: bad}, failed=[3])]
     builder.configurations = orm.List(items)

@@ -36,7 +36,10 @@ class TestJobMetadata:
 
 class TestValidateOptions:
     def test_right(self):
-        assert validate_options({"pw": {"queue_name": "short"}}, ("pw", "pp")) is None
+        resources = {"num_machines": 1, "num_mpiprocs_per_machine": 4}
+        options = {"queue_name": "short", "max_wallclock_seconds": 3600, "resources": resources, "withmpi": True}
+        assert validate_options({"pw": options, "pp": {"resources": {"num_machines": 2}}}, ("pw", "pp")) is None
+        assert validate_options({"pp": {"resources": {"tot_num_mpiprocs": 2, "parallel_env": "mpi"}}}, ("pp",)) is None
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -44,6 +47,23 @@ class TestValidateOptions:
             ({"pww": {}}, "no engine `pww`: did you mean `pw`"),
             ({"pw": "short"}, "`options.pw` must be a mapping"),
             (["pw"], "must map engines to scheduler options"),
+            ({"pw": {"npool": 2}}, "unknown key `options.pw.npool` (value 2): "),
+            ({"pw": {"queue": "short"}}, "did you mean `queue_name`?"),
+            ({"pw": {"parser_name": "x"}}, "unknown key `options.pw.parser_name`"),
+            ({"pw": {"max_wallclock_seconds": "01:00:00"}}, "must be an integer from 1 on, got '01:00:00'"),
+            ({"pw": {"max_wallclock_seconds": True}}, "must be an integer from 1 on, got True"),
+            ({"pw": {"max_wallclock_seconds": -5}}, "must be an integer from 1 on, got -5"),
+            ({"pw": {"withmpi": 1}}, "`options.pw.withmpi` must be true or false, got 1"),
+            ({"pw": {"resources": 4}}, "`options.pw.resources` must be a mapping, got 4"),
+            (
+                {"pw": {"resources": {"num_cores": 4}}},
+                "`options.pw.resources.num_cores` (value 4): did you mean `num_cores_per_machine`?",
+            ),
+            (
+                {"pw": {"resources": {"num_machines": 0}}},
+                "`options.pw.resources.num_machines` must be an integer from 1",
+            ),
+            ({"pw": {"resources": {"num_mpiprocs_per_machine": 2}}}, "At least two among `num_machines`"),
         ],
     )
     def test_wrong(self, options, message):

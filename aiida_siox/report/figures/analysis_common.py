@@ -63,7 +63,7 @@ class Source:
         return cls(
             sites=dataset.site_set(),
             digest=str(attributes.get("digest", None) or "unknown"),
-            n_silicon=tuple(int(entry["n_silicon_total"]) for entry in dataset.configurations),
+            n_silicon=tuple(int(entry["n_absorbers"]) for entry in dataset.configurations),
             protocol=str(attributes.get("protocol", None) or "unknown protocol"),
             treatment=str(attributes.get("treatment", None) or "unknown treatment"),
             shift_eV=None if shift is None else float(shift),

@@ -11,7 +11,9 @@ import click
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_siox.cli.common import describe, emit_json, json_option, load_node, with_profile
+from aiida_siox.cli.common import describe, json_option, load_node, with_profile
+from aiida_siox.cli.output.files import writing
+from aiida_siox.cli.output.tables import emit_json
 
 #: Formats of ASE, the ending of their files, and what else ASE is told.
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -69,7 +71,7 @@ def structures(
     cells = {label: node.get_ase() for label, node in found.items()}
     for label, atoms in cells.items():
         atoms.info |= {"label": label, "uuid": found[label].uuid}
-    try:
+    with writing(output):
         if output.suffix.lower() in MANY:
             output.parent.mkdir(parents=True, exist_ok=True)
             ase.io.write(output, list(cells.values()), format="extxyz")
@@ -80,8 +82,6 @@ def structures(
             paths = [output / f"{label}{ending}" for label in cells]
             for path, atoms in zip(paths, cells.values(), strict=True):
                 ase.io.write(path, atoms, format=file_format, **more)
-    except OSError as exception:
-        raise click.ClickException(f"{output} cannot be written: {exception.strerror}.")
     if as_json:
         emit_json({"structures": {label: node.pk for label, node in found.items()}, "files": list(map(str, paths))})
         return
