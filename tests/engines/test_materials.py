@@ -30,6 +30,7 @@ class Expected:
     :param white_line_eV: on the total-energy axis, mean of three directions.
     :param remaining_eV: white line less the measured one: mostly the spin of the 1s electron that stays.
     :param coordination: neighbours of the absorber.
+    :param valence_e: of the absorber by Bader's basins.
     """
 
     site: int
@@ -38,11 +39,12 @@ class Expected:
     white_line_eV: float
     remaining_eV: float
     coordination: dict[str, int]
+    valence_e: float
 
 
 EXPECTED = {
-    "oxygen_k_siox": Expected(3, 676.472, 533.796, 547.07, 9.1, {"O": 0, "Si": 2}),
-    "germania": Expected(0, 11343.294, 11139.508, 11151.52, 42.5, {"Ge": 0, "O": 4}),
+    "oxygen_k_siox": Expected(3, 676.472, 533.796, 547.07, 9.1, {"O": 0, "Si": 2}, -1.58),
+    "germania": Expected(0, 11343.294, 11139.508, 11151.52, 42.5, {"Ge": 0, "O": 4}, 2.42),
 }
 
 #: Largest errors of the phases of s, p, d, f in units of π, up to 5 Ry.
@@ -58,13 +60,14 @@ def test_edge_by_a_yaml_alone(command, tmp_path, name):
     material = load_material(material_file)
     structure = tmp_path / "quartz.cif"
     reference_crystal(material, material.calibration.crystal).write(structure)
-    site = str(expected.site)
-    stdout = command("run", "structure", structure, "--sites", site, "--material", material_file, "--json")
+    absorber = str(expected.site)
+    stdout = command("run", "structure", structure, "--sites", absorber, "--material", material_file, "--json")
     ended = json.loads(stdout.splitlines()[-1])
     assert ended["exit_status"] == 0
     table = json.loads(command("show", str(ended["outputs"]["site_table"]), "--json"))
     (site,) = table["sites"]
     assert site["coordination"] == expected.coordination
+    assert site["valence"] == pytest.approx(expected.valence_e, abs=0.03)
     energies = site["energies"]
     assert energies["core_correction_eV"] == pytest.approx(expected.core_correction_eV, abs=5e-3)
     assert energies["transition_eV"] == pytest.approx(expected.transition_eV, abs=2e-2)
