@@ -115,15 +115,7 @@ def chosen_structures(identifiers: Iterable[str], formulas: Sequence[str] = ()) 
 
 def is_same(one: orm.StructureData, other: orm.StructureData) -> bool:
     """Return whether two structures have the same cell and atoms."""
-    if one.uuid == other.uuid:
-        return True
-    a, b = one.get_ase(), other.get_ase()
-    return bool(
-        len(a) == len(b)
-        and (a.numbers == b.numbers).all()
-        and (a.cell.array == b.cell.array).all()
-        and (a.positions == b.positions).all()
-    )
+    return one.uuid == other.uuid or bool(one.get_ase() == other.get_ase())
 
 
 def is_of(name: str, formula: str) -> bool:
