@@ -24,7 +24,7 @@ def _whole(value: Any) -> Any:
 
 
 #: A number, neither text nor true or false.
-Number = Annotated[float, Strict()]
+Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
 NotNegative = Annotated[Number, Field(ge=0)]
 Fraction = Annotated[Number, Field(ge=0, le=1)]
@@ -84,14 +84,26 @@ class Checked(pydantic.BaseModel):
         return self.model_dump(mode="json")
 
 
-def validated(model: type[Checked], path: str) -> Callable[[Any, Any], str | None]:
-    """Return the port validator of a Dict node that holds the values of a model.
+def validated(kind: Any, path: str) -> Callable[[Any, Any], str | None]:
+    """Return a port validator.
 
+    :param kind: a model, of a Dict node; or a type such as ``Count``, of a node with one value.
     :param path: name of the port, for messages.
     """
+    if isinstance(kind, type) and issubclass(kind, Checked):
+
+        def of_mapping(node: Any, _: Any = None) -> str | None:
+            return None if node is None else kind.fault(node.get_dict(), path)
+
+        return of_mapping
+    adapter, rule = pydantic.TypeAdapter(kind), describe(FieldInfo.from_annotation(kind))
 
     def validator(node: Any, _: Any = None) -> str | None:
-        return None if node is None else model.fault(node.get_dict(), path)
+        try:
+            adapter.validate_python(None if node is None else node.value)
+        except pydantic.ValidationError:
+            return None if node is None else f"`{path}` must be {rule}, got {node.value!r}."
+        return None
 
     return validator
 

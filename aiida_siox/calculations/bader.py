@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from aiida import orm
 from aiida.common import CalcInfo, CodeInfo
@@ -13,6 +13,7 @@ from aiida.engine import CalcJob, CalcJobProcessSpec
 from aiida.engine.processes.calcjobs.calcjob import validate_calc_job
 from aiida_quantumespresso.calculations.pw import PwCalculation
 
+from aiida_siox.checked import OneOf, validated
 from aiida_siox.science.bader import METHODS
 
 
@@ -33,13 +34,6 @@ def _validate_inputs(inputs: Mapping[str, Any], context: Any) -> str | None:
     resources = computer.get_scheduler().create_job_resource(**options["resources"])
     if options.get("withmpi", False) and resources.get_tot_num_mpiprocs() != 1:
         return "Bader charges are a serial job: ask for one process in `metadata.options.resources`."
-    return None
-
-
-def _validate_method(node: orm.Str, _: Any = None) -> str | None:
-    """Port validator: a method that both Bader codes know."""
-    if node.value not in METHODS:
-        return f"`method` must be one of {', '.join(METHODS)}, got {node.value!r}."
     return None
 
 
@@ -99,7 +93,7 @@ class BaderCalculation(CalcJob):
             valid_type=orm.Str,
             required=False,
             serializer=orm.to_aiida_type,
-            validator=_validate_method,
+            validator=validated(Annotated[str, OneOf(METHODS)], "method"),
             help=f"Way to divide the grid: {', '.join(METHODS)}; when absent, the default of the Bader code "
             "(`weight` for siox-bader, `neargrid` for Henkelman's).",
         )

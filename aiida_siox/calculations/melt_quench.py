@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from aiida import orm
 from aiida.common.datastructures import CalcInfo, CodeInfo
 from aiida.common.folders import Folder
 from aiida.engine import CalcJobProcessSpec, ProcessSpec
 from aiida_lammps.calculations.raw import LammpsRawCalculation
+from pydantic import Field
 
-from aiida_siox.checked import validated
+from aiida_siox.checked import Whole, validated
 from aiida_siox.science import melt_quench as science
 from aiida_siox.science.potentials import Potential, species_of_tersoff
 
-
-def validate_seed(node: orm.Int | None, _: Any) -> str | None:
-    """Return what is wrong with the seed of a configuration, or None."""
-    if node is not None and node.value < 0:
-        return f"seed {node.value} is negative: take 0 or a positive integer."
-    return None
+validate_seed = validated(Annotated[Whole, Field(ge=0)], "seed")
 
 
 def potential_of(namespace: Mapping[str, Any]) -> Potential:

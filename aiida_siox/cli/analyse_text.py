@@ -9,7 +9,8 @@ import click
 
 from aiida_siox.cli.output.numbers import number
 from aiida_siox.cli.output.tables import print_table
-from aiida_siox.report.figures.analysis_common import Source, seed_words
+from aiida_siox.report.reading import dataset_records
+from aiida_siox.report.records import seed_words
 
 Attributes = Mapping[str, Any]
 
@@ -30,7 +31,7 @@ def print_analysis(dataset: Any, parts: Mapping[str, Attributes]) -> None:
     :param parts: attributes of the AnalysisData by part.
     """
     sigma = dataset.base.attributes.get("sigma_angstrom", None)
-    configurations = Source.of(dataset).configurations
+    configurations = dataset_records(dataset).counted
     title = f"data set {dataset.pk}: {dataset.n_sites} sites, {configurations}, σ of g(R) {sigma} Å"
     for part, attributes in parts.items():
         PRINTERS.get(part, _print_scores)(f"{part} ({title})", attributes)

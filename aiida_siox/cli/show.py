@@ -160,7 +160,7 @@ def structure_summary(node: orm.StructureData) -> dict[str, Any]:
 
 def study_summary(node: orm.WorkChainNode) -> dict[str, Any]:
     """Return tables, acceptance of the cells, data set, models, timings and failures of a study."""
-    from aiida_siox.report.query import read_study
+    from aiida_siox.report.study_nodes import read_study
     from aiida_siox.report.timing import engine_summary, study_times
 
     outputs = named_outputs(node)
@@ -169,7 +169,7 @@ def study_summary(node: orm.WorkChainNode) -> dict[str, Any]:
     return {
         **process_summary(node),
         "type": "study",
-        "protocol": study.protocol,
+        "protocol": study.shared("protocol"),
         "tables": outputs.get("site_table", {}),
         "structures": outputs.get("structure", {}),
         "qualities": outputs.get("quality", {}),

@@ -22,10 +22,9 @@ def write_report(study_node: orm.WorkChainNode, path: str | pathlib.Path, n_core
         treatment, settings or calibration.
     """
     # matplotlib, torch and graphviz are loaded when a report is wanted, not when a command asks for its timing only
-    from aiida_siox.report.html import render
+    from aiida_siox.report.page import write_page
+    from aiida_siox.report.study import check_study, study_page
+    from aiida_siox.report.study_nodes import read_study
 
-    text = render(study_node, n_cores)
-    path = pathlib.Path(path).expanduser().resolve()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
+    check_study(study_node)
+    return write_page(study_page(read_study(study_node), n_cores), pathlib.Path(path))

@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import datetime
-import os
+import functools
 import pathlib
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from aiida_siox import __version__
-from aiida_siox.report.analysis_figures import FIGURES, FigureOf
-from aiida_siox.report.analysis_tables import average_rows, card_rows, count_rows, score_blocks
-from aiida_siox.report.figures import style as st
-from aiida_siox.report.figures.analysis_common import NotDrawn, Part, Parts, Source, estimate
-from aiida_siox.report.figures.analysis_files import write_drawing
-from aiida_siox.report.page import environment, signed
+from aiida_siox.report.analysis_words import Words, figures_of
+from aiida_siox.report.figures.scores import METHODS, SPLITS, score_of, scored
+from aiida_siox.report.figures.style import VARIANTS
+from aiida_siox.report.page import Absent, Block, Page, Section, Table, Tile, Undrawn, number, signed, write_page
+from aiida_siox.report.reading import dataset_records
+from aiida_siox.report.records import (
+    AnalysisPart,
+    NotDrawn,
+    Parts,
+    SiteRecords,
+    estimate,
+    label_of,
+    plural,
+    r2_words,
+    unit_of,
+    with_note,
+)
+from aiida_siox.science.quantity import Kind
 
 SECTIONS = {
     "scores": "Scores",
     "spectra": "Spectra",
-    "valence": "Valence",
-    "rdf": "Distances",
     "averages": "Averaged spectra",
     "uncertainty": "Trust",
 }
 PAGE = "report.html"
+#: Numbers of a list in a model card that are written out.
+MOST_NUMBERS = 12
 
 
 def write_analysis_report(
@@ -39,155 +50,256 @@ def write_analysis_report(
 
     :param folder: made when it is not there; gets ``report.html`` and ``figures/``.
     :param dataset: DatasetData node.
-    :param parts: AnalysisData nodes (or anything with ``arrays`` and ``attributes``) by the name of the part.
-    :param models: ModelData nodes by target; may be empty.
+    :param parts: AnalysisData nodes by the name of the part.
+    :param models: ModelData nodes by the property that they read; may be empty.
     :returns: the absolute path of the page.
     :raises ValueError: if a part belongs to another data set.
     """
-    source = Source.of(dataset)
-    read = {name: Part.of(name, node) for name, node in parts.items()}
+    digest = str(dataset.base.attributes.get("digest", None) or "unknown")
+    read = {name: AnalysisPart.of(name, node) for name, node in parts.items()}
     for name, part in read.items():
-        digest = part.attributes.get("dataset_digest")
-        if digest not in (None, source.digest):
+        other = part.attributes.get("dataset_digest")
+        if other not in (None, digest):
             raise ValueError(
-                f"the part `{name}` is of the data set {str(digest)[:12]}, the report of {source.digest[:12]}: analyse "
+                f"the part `{name}` is of the data set {str(other)[:12]}, the report of {digest[:12]}: analyse "
                 "this data set, or give the other one."
             )
-    facts = _facts(dataset, parts)
-    return write_page(pathlib.Path(folder), source, read, models, facts)
+    page = analysis_page(dataset_records(dataset), read, models, node_facts(dataset, parts))
+    folder = pathlib.Path(folder).expanduser().resolve()
+    return write_page(page, folder / PAGE, folder / "figures")
 
 
-def write_page(
-    folder: pathlib.Path,
-    source: Source,
-    parts: Parts,
-    models: Mapping[str, Any],
-    facts: list[tuple[str, str]],
-) -> pathlib.Path:
-    """Draw everything and write the page; see :func:`write_analysis_report`.
+def analysis_page(
+    records: SiteRecords, parts: Parts, models: Mapping[str, Any], facts: Sequence[tuple[str, str]] = ()
+) -> Page:
+    """Return the report of an analysis.
 
-    :param facts: name and value of what else the head of the page says.
+    :param facts: names and values of what else the head of the page says.
     """
-    folder = folder.expanduser().resolve()
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
-    figures = [_drawn(spec, source, parts, folder) for spec in FIGURES]
-    missing = [f"{entry['title']}: {entry['reason']}" for entry in figures if entry["reason"]]
+    blocks: dict[str, list[Block]] = {"scores": score_tables(records, parts), "spectra": []}
+    if not blocks["scores"]:
+        blocks["scores"] = [Absent("the splits were not analysed")]
+    titles = dict(SECTIONS)
+    for name, quantity in records.quantities.items():
+        blocks[name], titles[name] = [], quantity.title
+    blocks["averages"], blocks["uncertainty"] = average_table(records, parts), []
+    for words, draw in figures_of(records, parts):
+        blocks[words.section].append(drawn(words, functools.partial(draw, records, parts)))
+    sections = [Section(key, titles[key], found) for key, found in blocks.items() if found]
+    missing = [f"{block.title}: {block.reason}" for found in blocks.values() for block in found
+               if isinstance(block, Undrawn)]  # fmt: skip
     for part in parts.values():
         unavailable = part.attributes.get("scores_unavailable") or {}
         missing += [f"the {kind} split: {reason}" for kind, reason in unavailable.items()]
-    context = {
-        "title": f"Analysis of data set {source.digest[:8]}",
-        "version": __version__,
-        "protocol": source.protocol,
-        "tiles": _tiles(source, parts),
-        "missing": missing,
-        "header": _header(source, parts, facts),
-        "counts": count_rows(source),
-        "scores": score_blocks(source, parts),
-        "averages": average_rows(source, parts),
-        "sections": [
-            (key, name, [entry for entry in figures if entry["section"] == key]) for key, name in SECTIONS.items()
+    cards: list[Block] = [card_table(records, name, model) for name, model in models.items()]
+    material = records.material
+    return Page(
+        title=f"Analysis of {records.origin}",
+        heading=f"{material.title}: what the spectra tell",
+        lead=f"Analysis of {records.origin}: networks read properties of the {material.absorber} sites from computed "
+        f"{material.absorber} {material.edge}-edge spectra. Every score stands beside what no skill would give, and "
+        "beside the test on glasses that were never learned from.",
+        protocol=records.protocol,
+        tiles=tiles(records, parts),
+        facts=[*facts, *part_facts(records, parts)],
+        missing=missing,
+        sections=[
+            Section("data", "Data set", [count_table(records)]),
+            *sections,
+            Section("models", "Models", cards or [Absent("no model was kept")]),
         ],
-        "models": [card_rows(target, model) for target, model in models.items()],
-    }
-    page = folder / PAGE
-    page.write_text(environment().get_template("analysis.html.j2").render(**context), encoding="utf-8")
-    return page
+    )
 
 
-def _drawn(spec: FigureOf, source: Source, parts: Parts, folder: pathlib.Path) -> dict[str, Any]:
-    """Return a figure for the page, or the reason why there is none; write its files."""
-    entry: dict[str, Any] = {
-        key: getattr(spec, key) for key in ("name", "section", "title", "paper", "explanation")
-    } | {"uri": None, "files": [], "note": "", "reason": ""}
+def drawn(words: Words, draw: Callable[[], Any]) -> Block:
+    """Return a figure for the page, or the reason why there is none."""
     try:
-        drawing = spec.draw(source, parts)
+        drawing = draw()
     except NotDrawn as exception:
-        return entry | {"reason": str(exception)}
-    written = write_drawing(drawing, folder / "figures", spec.name, spec.title)
-    files = [("PNG", written.png), ("PDF", written.pdf)]
-    files += [("CSV" if len(written.csv) == 1 else f"CSV {path.stem.removeprefix(spec.name).strip('_')}", path)
-              for path in written.csv]  # fmt: skip
-    return entry | {
-        "uri": st.data_uri(written.png.read_bytes(), "image/png"),
-        "note": drawing.note,
-        "files": [(name, os.fspath(path.relative_to(folder))) for name, path in files],
-    }
+        return Undrawn(words.title, str(exception))
+    described: Block = drawing.described(
+        name=words.name, title=words.title, explanation=words.explanation, paper=words.paper
+    )
+    return described
 
 
-def _facts(dataset: Any, parts: Mapping[str, Any]) -> list[tuple[str, str]]:
+def node_facts(dataset: Any, parts: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return what the nodes say of themselves."""
-    rows = [("Data set", f"PK {dataset.pk}"), ("UUID", str(dataset.uuid))]
-    digest = dataset.base.attributes.get("settings_digest", None)
-    gamma = dataset.base.attributes.get("gamma_eV", None)
-    if gamma is not None:
-        rows.append(("Broadening", f"Lorentzian, half width {float(gamma):g} eV"))
-    if digest:
-        rows.append(("Settings digest", str(digest)))
+    attributes = dataset.base.attributes
+    gamma, digest, shift = (attributes.get(key, None) for key in ("gamma_eV", "settings_digest", "shift_eV"))
     pks = [f"{name} {node.pk}" for name, node in parts.items() if getattr(node, "pk", None)]
-    if pks:
-        rows.append(("Parts (PK)", ", ".join(pks)))
-    return rows
-
-
-def _header(source: Source, parts: Parts, facts: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return what was analysed, as pairs of name and value."""
-    sites = source.sites
-    seconds = {name: part.attributes.get("seconds") for name, part in parts.items()}
     rows = [
-        *facts,
-        ("Data set digest", source.digest),
-        ("Computed with", f"{source.protocol}, core hole {source.treatment}"),
-        (
-            "Energies",
-            f"{sites.energy[0]:.2f} to {sites.energy[-1]:.2f} eV, {len(sites.energy)} points, calibrated axis",
-        ),
-        ("Broadening of g(R)", f"Gaussian, σ = {sites.sigma_angstrom:g} Å"),
-        ("Parts", ", ".join(parts) or "none"),
+        ("Data set", f"PK {dataset.pk}"),
+        ("UUID", str(dataset.uuid)),
+        ("Data set digest", str(attributes.get("digest", None) or "unknown")),
+        ("Broadening", "" if gamma is None else f"Lorentzian, half width {float(gamma):g} eV"),
+        ("Settings digest", str(digest or "")),
+        ("Calibration", "" if shift is None else f"{signed(float(shift), 3)} eV"),
+        ("Parts (PK)", ", ".join(pks)),
     ]
-    if source.shift_eV is not None:
-        rows.append(("Calibration", f"{signed(source.shift_eV, 3)} eV"))
-    counted = {name: part.seeds() for name, part in parts.items() if part.attributes.get("n_seeds") is not None}
-    if counted:
-        rows.append(("Seeds", ", ".join(f"{name} {words}" for name, words in counted.items())))
-    if any(value is not None for value in seconds.values()):
-        total = sum(float(value) for value in seconds.values() if value is not None)
-        rows.append(("Time of the analysis", f"{total / 60:.1f} min"))
-    written = datetime.datetime.now(datetime.UTC)
-    rows.append(("Report written", f"{written:%Y-%m-%d %H:%M} UTC, aiida-siox {__version__}"))
+    return [(name, value) for name, value in rows if value]
+
+
+def part_facts(records: SiteRecords, parts: Parts) -> list[tuple[str, str]]:
+    """Return what was analysed, as pairs of name and value."""
+    energy = f"{records.energy[0]:.2f} to {records.energy[-1]:.2f} eV, {len(records.energy)} points, calibrated axis"
+    notes = [f"{quantity.title} {quantity.note}" for quantity in records.quantities.values() if quantity.note]
+    counted = [f"{name} {part.seeds()}" for name, part in parts.items() if part.attributes.get("n_seeds") is not None]
+    seconds = [part.attributes.get("seconds") for part in parts.values()]
+    known = [float(value) for value in seconds if value is not None]
+    rows = [
+        ("Computed with", f"{records.protocol}, core hole {records.treatment}"),
+        ("Energies", energy),
+        ("Broadening of properties", ", ".join(notes)),
+        ("Parts", ", ".join(parts) or "none"),
+        ("Seeds", ", ".join(counted)),
+        ("Time of the analysis", f"{sum(known) / 60:.1f} min" if known else ""),
+        ("Report written", f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC, aiida-siox {__version__}"),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def tiles(records: SiteRecords, parts: Parts) -> list[Tile]:
+    """Return the headline numbers."""
+    compositions = plural(len(np.unique(records.x)), "composition")
+    found = [Tile(str(len(records)), f"{records.element} sites", f"{records.counted}, {compositions}")]
+    nothing = AnalysisPart("", {}, {})
+    splits, averages, uncertainty = (parts.get(name, nothing) for name in ("splits", "averages", "uncertainty"))
+    for name, quantity in records.quantities.items():
+        unit, title = unit_of(quantity), quantity.title
+        for kind in ("grouped", "random"):
+            value = estimate(splits.find("scores", name, kind))
+            if value is None:
+                continue
+            none = estimate(splits.find("scores", name, kind, "rmse_no_skill"))
+            beside = f"{kind} split, {splits.seeds(name, kind)}" + (f", no skill {none.mean:.3f}" if none else "")
+            found.append(Tile(f"{value.mean:.3f}{unit}", f"RMSE of {title}", with_note(beside, quantity)))
+        if quantity.kind is not Kind.SCALAR:
+            continue
+        for variant in ("mixtures", "sites"):
+            value = estimate(averages.find("scores", name, variant))
+            if value is not None:
+                beside = f"averaged spectra, trained on {variant}"
+                found.append(Tile(f"{value.mean:.3f}{unit}", f"RMSE of the mean {title}", beside))
+                break
+        value = estimate(uncertainty.find("coverage", name, "coverage"))
+        if value is not None:
+            level = uncertainty.level("coverage")
+            found.append(Tile(f"{value.mean:.1%}", f"of {title} inside their {level}interval", "grouped split"))
+    return found
+
+
+def count_table(records: SiteRecords) -> Table:
+    """Return how many configurations and sites of each composition there are, and with how many ligands."""
+    last = records.material.max_ligands + 1
+    states = np.minimum(records.ligands, last)
+    scalars = records.of_kind(Kind.SCALAR)
+    rows = []
+    for value in [*np.unique(records.x).tolist(), None]:
+        cells = [cell for cell in records.cells if value in (None, cell.x)]
+        mine = np.full(len(records), True) if value is None else records.site_x == value
+        means = [records.values[quantity.name][mine, 0] for quantity in scalars]
+        rows.append([
+            "all" if value is None else f"{value:g}",
+            "" if value is None else ", ".join(sorted({cell.formula for cell in cells})),
+            str(len(cells)), str(sum(cell.complete for cell in cells)),
+            f"{int(mine.sum())}/{sum(cell.n_absorbers for cell in cells)}",
+            *(str(int((states[mine] == n).sum())) for n in range(last + 1)),
+            *(number(float(np.nanmean(mean)), 3) if np.isfinite(mean).any() else "–" for mean in means),
+        ])  # fmt: skip
+    symbol = records.ligand_symbol
+    head = ["x", "Formulas", "Configurations", "Averaged", "Sites done", *(f"{symbol} = {n}" for n in range(last))]
+    return Table(
+        [*head, f"{symbol} ≥ {last}", *(label_of(quantity, "Mean ") for quantity in scalars)], rows,
+        f"Sites of the {records.origin} by composition and number of ligands ({records.protocol}). Averaged: "
+        f"configurations with at least 95 % of their {records.element} sites.", left=2, kind="total",
+    )  # fmt: skip
+
+
+def score_tables(records: SiteRecords, parts: Parts) -> list[Block]:
+    """Return a table for each property: networks, baselines and no skill below each other, splits side by side."""
+    if "splits" not in parts:
+        return []
+    part, blocks = parts["splits"], []
+    for quantity, found in scored(records, part).items():
+        kinds = [kind for kind in SPLITS if kind in found]
+        counts = [" / ".join(str(found[kind].get(key, "–")) for key in ("n_train", "n_test")) for kind in kinds]
+        rows = [["training / test sites", *counts]]
+        for method, (words, *_) in METHODS.items():
+            values = [score_of(found[kind], method) for kind in kinds]
+            if any(value is not None for value in values):
+                rows.append([words, *("–" if value is None else value.words() for value in values)])
+        r2, skill = ([estimate(found[kind].get(key)) for kind in kinds] for key in ("r2", "skill"))
+        rows.append(["R² of the networks", *("–" if value is None else r2_words(value.mean) for value in r2)])
+        rows.append(["skill of the networks", *("–" if value is None else number(value.mean, 2) for value in skill)])
+        seeds = ", ".join(f"{kind} {part.seeds(quantity.name, kind)}" for kind in kinds)
+        name = with_note(f"RMSE of {label_of(quantity)}", quantity)
+        blocks.append(
+            Table(
+                [name, *kinds], rows,
+                f"{name} on the test sites ({records.protocol}; {seeds}); in brackets the {part.level('confidence')}"
+                "confidence interval of the mean over seeds. Composition: one composition left out at a time. "
+                "Skill: 1 − RMSE / no skill.",
+            )
+        )  # fmt: skip
+    return list(blocks)
+
+
+def average_table(records: SiteRecords, parts: Parts) -> list[Block]:
+    """Return the scores of averaged spectra."""
+    if "averages" not in parts:
+        return []
+    part, rows = parts["averages"], []
+    for quantity, found in scored(records, part).items():
+        for variant, (_, words) in VARIANTS.items():
+            if not found.get(variant):
+                continue
+            keys = ("rmse", "r2", "rmse_no_skill", "total_variation")
+            rmse, r2, none, distance = (estimate(found[variant].get(key)) for key in keys)
+            bias = found[variant].get("bias")
+            rows.append([
+                label_of(quantity), words, "–" if rmse is None else rmse.words(),
+                "–" if r2 is None else r2_words(r2.mean), number(none.mean if none else None, 3),
+                "–" if bias is None else signed(float(bias), 3), number(distance.mean if distance else None, 3),
+            ])  # fmt: skip
+    head = ["Property", "Networks", "RMSE", "R²", "No skill", "Bias", "Total variation"]
+    notes = [with_note(quantity.title, quantity) for quantity in records.quantities.values() if quantity.note]
+    words = f"Averaged spectra of configurations that were never in training ({records.protocol}, {part.seeds()}; "
+    return [Table(head, rows, f"{words}{'; '.join(notes)}).", left=2)] if rows else []
+
+
+def card_table(records: SiteRecords, name: str, model: Any) -> Table:
+    """Return the card of a model as pairs of name and text."""
+    card = model.base.attributes.get("card", None) or {"card": "this model has none"}
+    title = f"Model of {records.quantities[name].title if name in records.quantities else name}, PK {model.pk}"
+    return Table((), flattened(card), f"Model card ({records.protocol}).", left=2, kind="card", title=title)
+
+
+def flattened(card: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested values as pairs of ``a · b`` and text: a group of plain values in one row, long lists cut."""
+    rows: list[tuple[str, str]] = []
+    for key, value in card.items():
+        name = f"{prefix}{key}".replace("_", " ")
+        if isinstance(value, Mapping):
+            if any(isinstance(entry, Mapping | list | tuple) for entry in value.values()):
+                rows += flattened(value, f"{prefix}{key} · ")
+            else:
+                plain = [f"{k.replace('_', ' ')} {_text(v)}" for k, v in value.items() if v is not None]
+                rows.append((name, ", ".join(plain) or "–"))
+        elif value is not None:
+            rows.append((name, _text(value)))
     return rows
 
 
-def _tiles(source: Source, parts: Parts) -> list[tuple[str, str, str]]:
-    """Return the headline numbers: value, what it is, and what stands beside it."""
-    sites = source.sites
-    counts = Counter(float(value) for value in sites.x)
-    tiles = [
-        (
-            str(len(sites)),
-            "silicon sites",
-            f"{source.configurations}, {len(counts)} compositions",
-        )
-    ]
-    splits = parts.get("splits")
-    for target, words, unit in (("valence", "RMSE of the valence", " e"), ("rdf", "RMSE of g(R)", "")):
-        for kind in ("grouped", "random"):
-            found = None if splits is None else estimate(splits.find("scores", target, kind))
-            if splits is None or found is None:
-                continue
-            none = estimate(splits.find("scores", target, kind, "rmse_no_skill"))
-            beside = f"{kind} split, {splits.seeds(target, kind)}"
-            beside += f", no skill {none.mean:.3f}" if none else ""
-            beside += f", σ = {sites.sigma_angstrom:g} Å" if target == "rdf" else ""
-            tiles.append((f"{found.mean:.3f}{unit}", words, beside))
-    averages = parts.get("averages")
-    for variant in ("mixtures", "sites"):
-        found = None if averages is None else estimate(averages.find("scores", "valence", variant))
-        if found is not None:
-            tiles.append((f"{found.mean:.3f} e", "RMSE of the mean valence", f"averaged spectra, trained on {variant}"))
-            break
-    uncertainty = parts.get("uncertainty")
-    coverage = None if uncertainty is None else estimate(uncertainty.find("coverage", "valence", "coverage"))
-    if coverage is not None and np.isfinite(coverage.mean):
-        tiles.append((f"{coverage.mean:.1%}", "of valences inside their 90 % interval", "grouped split"))
-    return tiles
+def _text(value: Any) -> str:
+    """Return a value of a card as text: four digits, lists of sentences one after another."""
+    if isinstance(value, float):
+        return f"{value:.4g}".replace("-", "−")
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_text(entry)}" for key, entry in value.items())
+    if not isinstance(value, list | tuple):
+        return str(value)
+    if len(value) > MOST_NUMBERS and not any(isinstance(entry, str) for entry in value):
+        return f"{len(value)} numbers, {_text(value[0])} to {_text(value[-1])}"
+    sentences = all(isinstance(entry, str) and entry.endswith(".") for entry in value)
+    return (" " if sentences else ", ").join(_text(entry) for entry in value)

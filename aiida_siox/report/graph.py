@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from aiida import orm
@@ -14,8 +13,11 @@ from graphviz import ExecutableNotFound
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
-from aiida_siox.report.figures.style import ACCENT, INK, MUTED, data_uri
-from aiida_siox.report.query import batches
+from aiida_siox.report.drawing import data_uri
+from aiida_siox.report.figures.style import ACCENT, INK, MUTED
+from aiida_siox.report.page import Block, Paragraph
+from aiida_siox.report.page import Graph as GraphBlock
+from aiida_siox.report.provenance import Link, ancestry, batches
 from aiida_siox.report.timing import HOLE_KIND
 from aiida_siox.science.composition import format_formula
 
@@ -38,26 +40,6 @@ _CALCULATION = {"shape": "box", "style": "filled,rounded", "fillcolor": "#fde7cf
 _FUNCTION = {"shape": "box", "style": "filled,rounded", "fillcolor": "#fdf4e3", "margin": "0.14,0.07"}
 _DATA = {"shape": "box", "style": "filled", "fillcolor": "#e6f2f1", "margin": "0.12,0.05"}
 _PLAIN = {"shape": "plaintext", "style": "", "fontcolor": MUTED, "margin": "0.04,0.02"}
-
-
-@dataclasses.dataclass(frozen=True)
-class Provenance:
-    """The graph of one site.
-
-    :param site_pk: the site that it belongs to.
-    :param title: which site that is.
-    :param uri: the drawing as a ``data:`` address, None when graphviz has no ``dot`` on this machine.
-    :param tree: the same as text.
-    :param n_nodes: nodes that are shown.
-    :param n_hidden: inputs and files that are left out.
-    """
-
-    site_pk: int
-    title: str
-    uri: str | None
-    tree: str
-    n_nodes: int
-    n_hidden: int
 
 
 def pick_site(table: SiteTableData) -> tuple[SiteData, SpectrumData] | None:
@@ -86,32 +68,7 @@ def pick_site(table: SiteTableData) -> tuple[SiteData, SpectrumData] | None:
     return None if spectrum is None else (site, spectrum[0])
 
 
-def ancestry(node: orm.Data) -> list[tuple[int, int, str, str]]:
-    """Return the links (source, target, type, label) of everything that a node was made from, a query a level."""
-    links: set[tuple[int, int, str, str]] = set()
-    seen: set[Any] = {node.pk}
-    level: set[Any] = {node.pk}
-    while level:
-        above: set[Any] = set()
-        for batch in batches(level):
-            builder = orm.QueryBuilder()
-            builder.append(orm.Node, filters={"id": {"in": batch}}, project="id", tag="target")
-            builder.append(
-                orm.Node,
-                with_outgoing="target",
-                edge_filters={"type": {"in": [LinkType.CREATE.value, LinkType.INPUT_CALC.value]}},
-                edge_project=["type", "label"],
-                project="id",
-            )
-            for target, source, kind, label in builder.all():
-                links.add((source, target, kind, label))
-                above.add(source)
-        level = above - seen
-        seen |= above
-    return sorted(links)
-
-
-def thread(site: SiteData, spectrum: SpectrumData) -> tuple[list[tuple[int, int, str, str]], int]:
+def thread(site: SiteData, spectrum: SpectrumData) -> tuple[list[Link], int]:
     """Return the links that lead from the melt to a site, and how many other ancestors are left out.
 
     Kept are all calculations, data that one calculation made and another took, and a few telling inputs. Of the
@@ -202,7 +159,7 @@ def node_style(node: orm.Node) -> dict[str, str]:
     return {**_BOX, **_DATA}
 
 
-def draw(links: list[tuple[int, int, str, str]], nodes: dict[int, orm.Node]) -> Any:
+def draw(links: list[Link], nodes: dict[int, orm.Node]) -> Any:
     """Return the graphviz drawing of links, made with AiiDA's own class."""
     graph = Graph(
         engine="dot",
@@ -222,7 +179,7 @@ def draw(links: list[tuple[int, int, str, str]], nodes: dict[int, orm.Node]) -> 
     return graph.graphviz
 
 
-def text_tree(links: list[tuple[int, int, str, str]], nodes: dict[int, orm.Node], root: int) -> str:
+def text_tree(links: list[Link], nodes: dict[int, orm.Node], root: int) -> str:
     """Return the same links as an indented text, from the site down to the melt; what comes again is not repeated."""
     sources: dict[int, list[int]] = {}
     for source, target, _, _ in links:
@@ -245,7 +202,7 @@ def text_tree(links: list[tuple[int, int, str, str]], nodes: dict[int, orm.Node]
     return "\n".join(lines)
 
 
-def site_provenance(tables: list[SiteTableData]) -> Provenance | None:
+def site_provenance(tables: list[SiteTableData]) -> list[Block] | None:
     """Return the provenance of the first finished site of the first table that has one; None without any."""
     for table in tables:
         found = pick_site(table)
@@ -254,21 +211,19 @@ def site_provenance(tables: list[SiteTableData]) -> Provenance | None:
         site, spectrum = found
         assert site.pk is not None  # it comes from the database
         links, n_hidden = thread(site, spectrum)
-        pks = sorted({end for link in links for end in link[:2]})
-        nodes = {}
-        for batch in batches(pks):
+        nodes: dict[int, orm.Node] = {}
+        for batch in batches(sorted({end for link in links for end in link[:2]})):
             builder = orm.QueryBuilder().append(orm.Node, filters={"id": {"in": batch}}, project="*")
             nodes.update({node.pk: node for node in builder.all(flat=True)})
         try:
             uri = data_uri(draw(links, nodes).pipe(format="svg"), "image/svg+xml")
         except ExecutableNotFound:
             uri = None
-        return Provenance(
-            site_pk=site.pk,
-            title=f"{node_words(site)} ({site.pk})",
-            uri=uri,
-            tree=text_tree(links, nodes, site.pk),
-            n_nodes=len(nodes),
-            n_hidden=n_hidden,
-        )
+        title = f"{node_words(site)} ({site.pk})"
+        hidden = f"{len(nodes)} nodes, with {n_hidden} inputs and files (parameters, codes, meshes) left out"
+        words = f"AiiDA provenance of {title}. Orange: engine jobs; yellow: functions; green: data. All of it: "
+        return [
+            Paragraph(f"From the melt to {title}: {hidden}."),
+            GraphBlock(uri, text_tree(links, nodes, site.pk), f"{words}verdi node graph generate {site.pk}."),
+        ]
     return None

@@ -10,7 +10,8 @@ from typing import Any
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_siox.report.query import batches, called_ids
+from aiida_siox.report.provenance import batches, called_ids
+from aiida_siox.report.records import plural
 from aiida_siox.workflows.utils import CACHED_FROM
 
 #: Kind of the absorber in the structure of a core-hole SCF.
@@ -127,14 +128,9 @@ class CpuUtilisation:
             return f"CPU utilisation: none ({self.reason})"
         note = f"; {self.reason}" if self.reason else ""
         return (
-            f"CPU utilisation: {self.fraction:.0%} of {counted(self.n_cores, 'core')} "
-            f"({self.cpu:.0f} CPU s in {self.wall:.0f} s, {counted(self.n_jobs, 'job')}{note})"
+            f"CPU utilisation: {self.fraction:.0%} of {plural(self.n_cores, 'core')} "
+            f"({self.cpu:.0f} CPU s in {self.wall:.0f} s, {plural(self.n_jobs, 'job')}{note})"
         )
-
-
-def counted(number: int, word: str) -> str:
-    """Return a number with its word in singular or plural."""
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def parse_scheduler_stdout(text: str) -> SchedulerTimes:
@@ -174,16 +170,6 @@ def engine_name(process_type: str | None, kinds: Iterable[str] = ()) -> str:
     if plugin == "quantumespresso.pw" and HOLE_KIND in kinds:
         return CORE_HOLE
     return ENGINES.get(plugin, plugin.rpartition(".")[2] or "other")
-
-
-def job_times(node: orm.ProcessNode) -> JobTime:
-    """Return the time of one CalcJob.
-
-    :raises ValueError: if the node is no CalcJob.
-    """
-    if not isinstance(node, orm.CalcJobNode):
-        raise ValueError(f"{node.process_label} ({node.pk}) is no engine job: give a CalcJobNode.")
-    return times_of([node.pk])[0]
 
 
 def study_times(study: orm.ProcessNode) -> list[JobTime]:
@@ -236,17 +222,8 @@ def times_of(pks: list[Any]) -> list[JobTime]:
     result = []
     for pk, (process_type, cached) in sorted(jobs.items()):
         found = times.get(pk, nothing)
-        result.append(
-            JobTime(
-                pk=pk,
-                engine=engine_name(process_type, kinds.get(pk, ())),
-                start=found.start,
-                end=found.end,
-                user=found.user,
-                system=found.system,
-                cached=cached,
-            )
-        )
+        engine = engine_name(process_type, kinds.get(pk, ()))
+        result.append(JobTime(pk, engine, found.start, found.end, found.user, found.system, cached))
     return result
 
 
@@ -285,17 +262,9 @@ def engine_summary(jobs: list[JobTime]) -> list[EngineTime]:
     for engine in dict.fromkeys(job.engine for job in jobs):
         mine = [job for job in jobs if job.engine == engine]
         cpu = sum(job.cpu or 0.0 for job in mine)
-        summary.append(
-            EngineTime(
-                engine=engine,
-                n_jobs=len(mine),
-                n_cached=sum(job.cached for job in mine),
-                n_untimed=sum(job.cpu is None for job in mine),
-                wall=sum(job.wall or 0.0 for job in mine),
-                cpu=cpu,
-                share=cpu / total if total > 0 else 0.0,
-            )
-        )
+        counts = (len(mine), sum(job.cached for job in mine), sum(job.cpu is None for job in mine))
+        wall = sum(job.wall or 0.0 for job in mine)
+        summary.append(EngineTime(engine, *counts, wall, cpu, share=cpu / total if total > 0 else 0.0))
     return sorted(summary, key=lambda entry: (-entry.cpu, entry.engine))
 
 
@@ -346,6 +315,6 @@ def utilisation(jobs: list[JobTime], n_cores: int) -> CpuUtilisation:
     if n_cached:
         notes.append(f"{n_cached} of {len(jobs)} jobs came from the cache, not counted")
     if n_untimed:
-        notes.append(f"{counted(n_untimed, 'job')} printed no times and cannot count")
+        notes.append(f"{plural(n_untimed, 'job')} printed no times and cannot count")
     wall = finish - begin
     return CpuUtilisation(cpu / (n_cores * wall), cpu, wall, n_cores, n_jobs, "; ".join(notes))

@@ -10,6 +10,7 @@ from aiida.engine import ExitCode, ToContext, WorkChain, while_
 
 from aiida_siox.calculations.acceptance import count_attempts
 from aiida_siox.calculations.melt_quench import define_potential
+from aiida_siox.checked import Count, validated
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.acceptance import DYNAMICS_BLEW_UP, none_accepted
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
@@ -45,23 +46,19 @@ def stride_of(seeds: Sequence[int]) -> int:
     return max(seeds) - min(seeds) + 1
 
 
-def validate_positive(node: orm.Int | None, _: Any = None) -> str | None:
-    """Port validator: one or more."""
-    if node is not None and node.value < 1:
-        return f"{node.value}: it must be 1 or more."
-    return None
-
-
 def define_attempts(spec: Any) -> None:
     """Add the inputs that say how many cells are tried, and with which seeds."""
     spec.input(
-        "max_attempts", valid_type=orm.Int, validator=validate_positive, help="Cells until one is accepted, at most."
+        "max_attempts",
+        valid_type=orm.Int,
+        validator=validated(Count, "max_attempts"),
+        help="Cells until one is accepted, at most.",
     )
     spec.input(
         "seed_stride",
         valid_type=orm.Int,
         default=lambda: orm.Int(1),
-        validator=validate_positive,
+        validator=validated(Count, "seed_stride"),
         help="From the seed of a rejected cell to the next one.",
     )
 

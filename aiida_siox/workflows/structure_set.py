@@ -9,6 +9,7 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, append_, while_
 
 from aiida_siox.calculations.acceptance import count_acceptance
+from aiida_siox.checked import Count, validated
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.composition import format_formula, parse_formula
 from aiida_siox.workflows.configuration import (
@@ -20,7 +21,6 @@ from aiida_siox.workflows.configuration import (
     keep_cell,
     stride_of,
     validate_melts,
-    validate_positive,
     without_cell,
 )
 from aiida_siox.workflows.configuration_lane import configuration_label, ended_children, melt_label
@@ -115,7 +115,12 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
         """Define the process specification."""
         super().define(spec)
         define_configurations(spec)
-        spec.input("max_concurrent", valid_type=orm.Int, validator=validate_positive, help="LAMMPS jobs at one time.")
+        spec.input(
+            "max_concurrent",
+            valid_type=orm.Int,
+            validator=validated(Count, "max_concurrent"),
+            help="LAMMPS jobs at one time.",
+        )
         spec.outline(cls.run_lanes, cls.gather, cls.results)
         spec.output("acceptance", valid_type=orm.Dict, help="Requested, accepted, attempts and reasons by formula.")
         spec.exit_code(

@@ -11,7 +11,9 @@ from aiida.engine import CalcJob
 from aiida.plugins import SchedulerFactory
 from aiida.plugins.entry_point import get_entry_points
 from aiida.schedulers.datastructures import NodeNumberJobResource
+from pydantic import ConfigDict, create_model
 
+from aiida_siox.checked import Checked, Count, Flag
 from aiida_siox.registry import nearest
 
 # bash prints the CPU seconds of the engines of a job (user, system) into _scheduler-stdout.txt, which AiiDA always
@@ -21,7 +23,7 @@ APPEND_TEXT = 'echo "siox-end $(date +%s.%N)"\ntimes'
 
 #: Options that the plugin sets itself.
 MANAGED_OPTIONS = ("parser_name", "input_filename", "output_filename", "additional_retrieve_list", "stash", "unstash")
-OPTION_WORDS = {int: "an integer from 1 on", str: "text", bool: "true or false", dict: "a mapping", list: "a list"}
+OPTION_TYPES: dict[type, Any] = {int: Count, bool: Flag, str: str, dict: dict[str, Any], list: list[Any]}
 
 CACHED_FROM = "_aiida_cached_from"
 
@@ -39,60 +41,41 @@ def job_metadata(options: Mapping[str, Any] | None, label: str) -> dict[str, Any
     return {"options": merged, "label": label}
 
 
+class Given(Checked):
+    """Values of which any may be left out."""
+
+    model_config = ConfigDict(validate_default=False)
+
+
 @cache
-def option_ports() -> dict[str, Any]:
-    """Return the ports of the scheduler options that a user may give, by name."""
+def job_options() -> type[Checked]:
+    """Return the model of the scheduler options that a user may give, made of the ports and schedulers of AiiDA."""
     ports: Any = CalcJob.spec().inputs["metadata"]["options"]  # type: ignore[index]
-    return {name: port for name, port in ports.items() if name not in MANAGED_OPTIONS}
-
-
-@cache
-def resource_keys() -> tuple[str, ...]:
-    """Return the keys of ``resources`` that some scheduler of this installation takes."""
     schedulers = [SchedulerFactory(entry_point.name) for entry_point in get_entry_points("aiida.schedulers")]
-    keys = [scheduler.job_resource_class.get_valid_keys() for scheduler in schedulers]
-    return tuple(sorted(set().union(*keys)))
-
-
-def resources_error(resources: Mapping[str, Any], path: str) -> str | None:
-    """Return what is wrong with the resources of a job, as far as it can be said without its computer, or None."""
-    valid = resource_keys()
-    for key, value in resources.items():
-        if key not in valid:
-            return f"unknown key `{path}.{key}` (value {value!r}): {nearest(str(key), valid)}"
-        if key != "parallel_env" and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            return f"`{path}.{key}` must be an integer from 1 on, got {value!r}."
-    nodes = set(resources) <= set(NodeNumberJobResource.get_valid_keys())
-    if nodes and set(resources) != {"num_machines"}:  # the processes of a machine may be set on the computer
-        try:
-            NodeNumberJobResource.validate_resources(**resources)
-        except ValueError as exception:
-            return f"`{path}`, {dict(resources)}: {exception}"
-    return None
+    keys = set().union(*(scheduler.job_resource_class.get_valid_keys() for scheduler in schedulers))
+    resources: Any = {key: (str if key == "parallel_env" else Count, None) for key in sorted(keys)}
+    fields: dict[str, Any] = {"resources": (create_model("Resources", __base__=Given, **resources), None)}
+    for name, port in ports.items():
+        if name not in (*MANAGED_OPTIONS, "resources"):
+            kinds = port.valid_type if isinstance(port.valid_type, tuple) else (port.valid_type,)
+            fields[name] = (OPTION_TYPES[kinds[0]], None)
+    return create_model("JobOptions", __base__=Given, **fields)
 
 
 def job_options_error(options: Any, path: str = "options") -> str | None:
-    """Return what is wrong with the scheduler options of one job, or None.
+    """Return what is wrong with the scheduler options of one job, as far as it can be said without its computer.
 
     :param path: where they stand, for the message.
     """
-    if not isinstance(options, Mapping):
-        return f"`{path}` must be a mapping of scheduler options, got {options!r}."
-    ports = option_ports()
-    for key, value in options.items():
-        full = f"{path}.{key}"
-        if key not in ports:
-            return f"unknown key `{full}` (value {value!r}): {nearest(str(key), ports)}"
-        kinds = ports[key].valid_type or object
-        kinds = kinds if isinstance(kinds, tuple) else (kinds,)
-        wrong = not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds and object not in kinds)
-        if wrong or (int in kinds and isinstance(value, int) and value < 1):
-            words = " or ".join(OPTION_WORDS.get(kind, kind.__name__) for kind in kinds if kind is not type(None))
-            return f"`{full}` must be {words}, got {value!r}."
-        if key == "resources" and (message := resources_error(value, full)):
-            return message
-        if error := ports[key].validate(value):
-            return f"`{full}`: {error.message}"
+    if message := job_options().fault(options, path):
+        return message
+    resources = dict(options.get("resources", {}))
+    nodes = set(resources) <= set(NodeNumberJobResource.get_valid_keys())
+    if nodes and set(resources) - {"num_machines"}:  # processes of a machine may be set on the computer
+        try:
+            NodeNumberJobResource.validate_resources(**resources)
+        except ValueError as exception:
+            return f"`{path}.resources` {resources}: {exception}"
     return None
 
 

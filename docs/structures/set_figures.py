@@ -18,8 +18,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, MultipleLocator, NullLocator
 from numpy.typing import NDArray
 
+from aiida_siox.materials import load_material
 from aiida_siox.report.figures import style as st
-from aiida_siox.report.figures.structures import ATOM_COLOURS, draw_cell
+from aiida_siox.report.figures.structures import draw_cell
 from aiida_siox.science.cells import density_g_cm3
 from aiida_siox.science.composition import composition_x
 from aiida_siox.science.published import MEASURED_DENSITIES, MEASURED_PEAKS, PAPER_DENSITIES, PAPER_RATE
@@ -29,6 +30,7 @@ Array = NDArray[np.float64]
 Quality = Mapping[str, Any]
 Curves = Mapping[str, Array]
 
+SIOX = load_material("siox")
 PAIRS = ("Si_O", "Si_Si", "O_O")
 #: Up to this distance in Å the Si–O pair distribution, whose bonds are ten times and more its other peaks, is scaled.
 BOND_ANGSTROM = 2.05
@@ -111,6 +113,13 @@ def _of_composition(cells: Sequence[tuple[Quality, Curves]]) -> dict[float, list
     }
 
 
+def composition_name(x: float) -> str:
+    """Return ``Si``, ``SiO`` or ``SiO₁.₅`` as mathtext."""
+    if x == 0:
+        return "Si"
+    return "SiO" if x == 1 else f"SiO$_{{{x:.3g}}}$"
+
+
 def cells_figure(cells: Sequence[Atoms]) -> Figure:
     """Draw up to nine cells with their composition and density, as figure 1 of the paper."""
     columns = st.columns_for(len(cells))
@@ -121,18 +130,17 @@ def cells_figure(cells: Sequence[Atoms]) -> Figure:
         row, column = divmod(place, columns)
         top = height * (1 - row / rows)
         axes = figure.add_axes((column / columns, top - height / rows, 1 / columns, height / rows * 0.9))
-        draw_cell(axes, atoms)
+        draw_cell(axes, atoms, SIOX)
         figure.text(
             (column + 0.5) / columns,
             top - 0.01 / rows,
-            f"{st.composition_name(composition_x(counts_of(atoms)))}   {density_g_cm3(atoms):.2f} g/cm³",
+            f"{composition_name(composition_x(counts_of(atoms)))}   {density_g_cm3(atoms):.2f} g/cm³",
             ha="center",
             va="top",
             weight="bold",
         )
     handles = [
-        Line2D([], [], ls="", marker="o", ms=7, color=ATOM_COLOURS[number], label=symbol)
-        for number, symbol in ((14, "Si"), (8, "O"))
+        Line2D([], [], ls="", marker="o", ms=7, color=colour, label=symbol) for symbol, colour in SIOX.colours.items()
     ]
     handles.append(Line2D([], [], ls="--", lw=0.8, color="#aab4bf", label="cell"))
     figure.legend(handles=handles, ncols=3, loc="upper center", borderaxespad=0.2)
@@ -157,7 +165,7 @@ def units_figure(qualities: Sequence[Quality]) -> Figure:
         if 0 <= x <= 2:
             axes.plot(range(5), 100 * random_bonding(x), clip_on=False, zorder=5, **_MODEL)
         number = len(grouped[x])
-        axes.set_title(st.composition_name(x))
+        axes.set_title(composition_name(x))
         axes.set_title(
             f"{number} cell{'s' if number > 1 else ''}", loc="right", fontsize=7.5, color=st.MUTED, weight=400
         )
@@ -225,7 +233,7 @@ def _name_curves(axes: Axes, grouped: Mapping[float, Any], shift: float, level: 
     """Write the compositions to the right of curves that tend to a level."""
     for place, x in enumerate(grouped):
         axes.annotate(
-            st.composition_name(x),
+            composition_name(x),
             (1.0, shift * place + level),
             xycoords=axes.get_yaxis_transform(),
             xytext=(4, 0),
@@ -371,7 +379,7 @@ def rate_figure(series: Mapping[float, Sequence[Quality]], compositions: Sequenc
             if read is properties[1]:
                 zero = float(np.mean([value for value, _ in found[min(found)]]))
                 found = {rate: [(1000 * (v - zero), ok) for v, ok in values] for rate, values in found.items()}
-            _points(axes, found, st.composition_colour(x), "o", st.composition_name(x))
+            _points(axes, found, st.composition_colour(x), "o", composition_name(x))
         axes.axvline(PAPER_RATE / unit, color=st.REFERENCE, lw=1.0, ls="--", zorder=1, label="rate of the paper")
         axes.set_xscale("log")
         rates = [PAPER_RATE, *series]

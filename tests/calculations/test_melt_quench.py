@@ -141,7 +141,7 @@ def test_charges_and_further_commands(inputs):
     [
         ({"structure": nitride}, "has N: only Si and O are possible"),
         ({"structure": lambda: structure_from_atoms(alpha_quartz())}, "rectangular"),
-        ({"seed": lambda: orm.Int(-3)}, "seed -3 is negative"),
+        ({"seed": lambda: orm.Int(-3)}, "`seed` must be an integer from 0 on, got -3"),
         ({"parameters": lambda: orm.Dict({"melt_time_ps": 1.0})}, "`parameters` lacks .*: take them from a protocol"),
         ({"potential": lambda: potential(content=b"# none")}, "give the file SiO.tersoff"),
         ({"potential": lambda: potential(filename="a")}, r"names the files \['SiO.tersoff'\], but given are \['a'\]"),

@@ -85,6 +85,57 @@ def test_refuses_unknown_overrides(run_cli, codes, tmp_path, quartz_file):
     assert "silicon" in run_cli("plan", "structure", quartz_file, "--sites", "8", fails=True).stderr
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ("xspectra: {xcheck_conv: 5000}", "`settings.xspectra.xcheck_conv` must be at most xniter (3000), got 5000"),
+        ("xspectra: {xerror: 2.0}", "`settings.xspectra.xerror` must be a number above 0 below 1, got 2.0"),
+        (
+            "xspectra: {r_paw_bohr: 9.0}",
+            "`settings.xspectra.r_paw_bohr` must be a radius above 0 up to 5 bohr, got 9.0",
+        ),
+        (
+            "xspectra: {gamma_eV: .nan}",
+            "`settings.xspectra.gamma_eV` must be a half width above 0 up to 50 eV, got nan",
+        ),
+        (
+            "scf: {electron_maxstep: 1.5}",
+            "`settings.scf.electron_maxstep` must be an integer from 1 up to 10000, got 1.5",
+        ),
+        ("rdf: {n_bins: 256.5}", "`settings.rdf.n_bins` must be an integer from 1 up to 100000, got 256.5"),
+        ("grid: {energy_min_eV: 1700.0}", "`settings.grid.energy_min_eV` must be at least 1813"),
+        ("grid: {step_eV: 1.0e-6}", "`settings.grid.step_eV` must be a number from 0.001 up to 10, got 1e-06"),
+    ],
+)
+def test_refuses_settings_that_a_job_would_refuse(run_cli, codes, tmp_path, quartz_file, overrides, message):
+    path = tmp_path / "overrides.yaml"
+    path.write_text(f"settings:\n  {overrides}\n")
+    for command in ("plan", "run"):
+        assert message in run_cli(command, "structure", quartz_file, "--overrides", path, fails=True).stderr
+    path.write_text(f"structure_targets:\n  settings:\n    {overrides}\n")
+    assert message in run_cli("plan", "study", "--overrides", path, fails=True).stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            "pw: {resources: {num_cores: 4}}",
+            "`options.pw.resources.num_cores` (value 4): did you mean `num_cores_per_m",
+        ),
+        ("pw: {max_wallclock_seconds: '01:00:00'}", "`options.pw.max_wallclock_seconds` must be an integer"),
+        ("xspectra: {npool: 2}", "unknown key `options.xspectra.npool` (value 2)"),
+    ],
+)
+def test_refuses_options_that_no_job_takes(run_cli, codes, tmp_path, quartz_file, options, message):
+    path = tmp_path / "options.yaml"
+    path.write_text(options)
+    before = orm.QueryBuilder().append(orm.Node).count()
+    for command in (("plan", "structure", quartz_file), ("run", "structure", quartz_file), ("run", "study")):
+        assert message in run_cli(*command, "--options", path, fails=True).stderr
+    assert orm.QueryBuilder().append(orm.Node).count() == before
+
+
 def test_plan_of_a_structure(run_cli, codes, quartz_file, tmp_path, monkeypatch):
     monkeypatch.setattr("aiida_siox.cli.plan.find_atomic_data", lambda *_: {})
     shown = run_cli("plan", "structure", quartz_file, "--sites", "0,1", "--json").json

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from aiida_siox.learning.sites import SiteSet
-from aiida_siox.report.figures.analysis_common import Part, Source
+from aiida_siox.report.records import AnalysisPart, CellRecord, SiteRecords, Substance
+from aiida_siox.science.quantity import Axis, Kind, Quantity
 
 #: Formula and silicon sites of the small cells of the reference data set.
 CELLS = (
@@ -19,6 +19,16 @@ CELLS = (
     *(("Si8O10", 8, 1.25), ("Si4O6", 4, 1.5), ("Si4O7", 4, 1.75), ("Si4O8", 4, 2.0)),
 )
 NAN = float("nan")
+R = (np.arange(256) + 0.5) * 5 / 256
+SILICA = Substance("SiOₓ, Si K edge", "Si", "K", ("O",), ("Si", "O"), 4)
+QUANTITIES = {
+    "valence": Quantity("valence", "Bader valence", "$V$", "e", Kind.SCALAR, error_scale=0.1),
+    "rdf": Quantity("rdf", "g(R)", "$g(R)$", "1", Kind.CURVE, Axis("r", "Å", tuple(R)), note="σ = 0.15 Å"),
+    "oxidation": Quantity(
+        "oxidation", "oxidation states", "fraction", "1", Kind.FRACTIONS, Axis("ligands", "", tuple("01234"))
+    ),
+}
+SETTINGS = {"training": {"coverage": 0.8, "confidence": 0.7}}
 
 
 def score(mean: float, none: float = 1.0, seeds: int = 5) -> dict[str, Any]:
@@ -46,10 +56,10 @@ def score(mean: float, none: float = 1.0, seeds: int = 5) -> dict[str, Any]:
     }
 
 
-def source(cells: Any = CELLS, copies: int = 4, n_energies: int = 256, seed: int = 1) -> Source:
+def source(cells: Any = CELLS, copies: int = 4, n_energies: int = 256, seed: int = 1) -> SiteRecords:
     """Return a synthetic data set with so many configurations of each cell."""
     rng = np.random.default_rng(seed)
-    energy, r = np.linspace(1830.0, 1880.0, n_energies), (np.arange(256) + 0.5) * 5 / 256
+    energy, r = np.linspace(1830.0, 1880.0, n_energies), R
     formulas, compositions, owners, counts = [], [], [], []
     for formula, n_silicon, x in cells:
         for _ in range(copies):
@@ -67,16 +77,17 @@ def source(cells: Any = CELLS, copies: int = 4, n_energies: int = 256, seed: int
     first = 2.35 - 0.19 * n_oxygen[:, None]
     height = 6 + rng.normal(0, 0.1, (len(owners), 1))  # of no two configurations alike
     rdf = height * np.exp(-(((r - first) / 0.2) ** 2)) + 1.5 * np.exp(-(((r - 3.1) / 0.4) ** 2)) + (r > 3.5)
-    sites = SiteSet.checked(
-        energy=energy, spectra=1e-3 * spectra, valence=valence, rdf=rdf, r=r, n_oxygen=n_oxygen,
-        site_index=np.concatenate([np.arange(n) for n in counts]), configuration=configuration, formulas=formulas, x=x,
-        digests=[f"{i:02d}synthetic" for i in range(len(formulas))], complete=np.full(len(x), True),
-        sigma_angstrom=0.15,
+    cells = zip(formulas, compositions, counts, strict=True)
+    return SiteRecords(
+        origin="data set 5e4b1a2c", energy=energy, spectra=1e-3 * spectra, quantities=QUANTITIES,
+        values={"valence": valence[:, None], "rdf": rdf, "oxidation": np.eye(5)[np.minimum(n_oxygen, 4)]},
+        ligands=n_oxygen, site_index=np.concatenate([np.arange(n) for n in counts]), configuration=configuration,
+        cells=tuple(CellRecord(f"{f}_{i:02d}", f, c, n, True, f"{i:02d}") for i, (f, c, n) in enumerate(cells)),
+        material=SILICA, protocol="synthetic", treatment="fch",
     )  # fmt: skip
-    return Source(sites, "5e4b1a2c99", tuple(counts), "synthetic", "fch", -12.8)
 
 
-def parts(data: Source, seeds: int = 5, seed: int = 2) -> dict[str, Part]:
+def parts(data: SiteRecords, seeds: int = 5, seed: int = 2) -> dict[str, AnalysisPart]:
     """Return every part of a synthetic analysis."""
     rng = np.random.default_rng(seed)
     return {
@@ -101,29 +112,29 @@ def _site_rmse(rows: Any, n: int, seeds: int, rng: Any) -> Any:
     return result
 
 
-def splits(data: Source, seeds: int, rng: Any) -> Part:
+def splits(data: SiteRecords, seeds: int, rng: Any) -> AnalysisPart:
     """Return the part `splits`."""
-    sites, n = data.sites, len(data.sites)
+    sites, n, valence = data, len(data), data.values["valence"][:, 0]
     test = np.sort(rng.permutation(n)[: max(n // 5, 1)])
     train = np.setdiff1d(np.arange(n), test)
-    arrays: dict[str, Any] = {"valence_random_fitted": _noisy(sites.valence, 0.04, train, rng)}
+    arrays: dict[str, Any] = {"valence_random_fitted": _noisy(valence, 0.04, train, rng)}
     scores: dict[str, Any] = {"valence": {}, "rdf": {}, "oxidation": {}}
     for kind, rows, worse in (("random", test, 1.0), ("grouped", slice(None), 1.4), ("composition", slice(None), 2.0)):
-        arrays[f"valence_{kind}_predicted"] = _noisy(sites.valence, 0.1 * worse, rows, rng)
-        arrays[f"valence_{kind}_descriptors_predicted"] = _noisy(sites.valence, 0.25 * worse, rows, rng)
-        arrays[f"rdf_{kind}_predicted"] = _noisy(sites.rdf, 0.1 * worse, rows, rng)
+        arrays[f"valence_{kind}_predicted"] = _noisy(valence, 0.1 * worse, rows, rng)
+        arrays[f"valence_{kind}_descriptors_predicted"] = _noisy(valence, 0.25 * worse, rows, rng)
+        arrays[f"rdf_{kind}_predicted"] = _noisy(sites.values["rdf"], 0.1 * worse, rows, rng)
         arrays[f"rdf_{kind}_site_rmse"] = _site_rmse(rows, n, seeds, rng)
         scores["valence"][kind] = score(0.1 * worse, 1.1, seeds)
         scores["rdf"][kind] = score(0.3 * worse, 0.9, seeds)
         scores["oxidation"][kind] = score(0.1 * worse, 0.35, seeds)
         for target in ("rdf", "oxidation"):
             del scores[target][kind]["baselines"]["descriptors"]
-    return Part("splits", arrays, {"scores": scores, "n_seeds": seeds, "sigma_angstrom": 0.15, "seconds": 12.0})
+    return AnalysisPart("splits", arrays, {"scores": scores, "n_seeds": seeds, "seconds": 12.0, "parameters": SETTINGS})
 
 
-def windows(data: Source, rng: Any) -> Part:
+def windows(data: SiteRecords, rng: Any) -> AnalysisPart:
     """Return the part `windows`: a is the worst, the full spectrum the best."""
-    sites, n = data.sites, len(data.sites)
+    sites, n, valence = data, len(data), data.values["valence"][:, 0]
     edges = np.linspace(sites.energy[0], sites.energy[-1], 9)
     limits = [
         *itertools.pairwise(edges),
@@ -138,13 +149,13 @@ def windows(data: Source, rng: Any) -> Part:
     error = np.full((len(names), n), NAN)
     for i, sigma in enumerate(noise):
         error[i, test] = 0.1 + sigma * rng.gamma(2.0, 0.5, len(test))
-    return Part(
+    return AnalysisPart(
         "windows",
         {
             "windows_eV": np.array(limits),
             "window_names": np.array(names),
-            "valence_window_predicted": np.array([_noisy(sites.valence, s, test, rng) for s in noise]),
-            "valence_window_fitted": np.array([_noisy(sites.valence, 0.5 * s, train, rng) for s in noise]),
+            "valence_window_predicted": np.array([_noisy(valence, s, test, rng) for s in noise]),
+            "valence_window_fitted": np.array([_noisy(valence, 0.5 * s, train, rng) for s in noise]),
             "rdf_window_site_rmse": error,
         },
         {
@@ -157,14 +168,14 @@ def windows(data: Source, rng: Any) -> Part:
     )
 
 
-def averages(data: Source, rng: Any) -> Part:
+def averages(data: SiteRecords, rng: Any) -> AnalysisPart:
     """Return the part `averages`; the variant `sites` is 0.2 e too low at x = 1, `mixtures` is not."""
-    sites = data.sites
-    n = len(sites.formulas)
+    sites = data
+    n = len(sites.cells)
     owners = np.arange(n)
-    valence = np.array([sites.valence[sites.configuration == i].mean() for i in owners])
-    rdf = np.array([sites.rdf[sites.configuration == i].mean(axis=0) for i in owners])
-    states = np.minimum(sites.n_oxygen, 4)
+    valence = np.array([sites.values["valence"][sites.configuration == i].mean() for i in owners])
+    rdf = np.array([sites.values["rdf"][sites.configuration == i].mean(axis=0) for i in owners])
+    states = np.minimum(sites.ligands, 4)
     oxidation = np.array([np.bincount(states[sites.configuration == i], minlength=5) for i in owners], dtype=float)
     oxidation /= oxidation.sum(axis=1, keepdims=True)
     arrays: dict[str, Any] = {
@@ -184,20 +195,20 @@ def averages(data: Source, rng: Any) -> Part:
         }  # fmt: skip
         scores["rdf"][variant] = {"rmse": sigma, "r2": 0.9, "rmse_no_skill": 0.6}
         scores["oxidation"][variant] = {"rmse": sigma, "total_variation": 2 * sigma, "rmse_no_skill": 0.3}
-    return Part("averages", arrays, {"scores": scores, "n_seeds": 2})
+    return AnalysisPart("averages", arrays, {"scores": scores, "n_seeds": 2, "parameters": SETTINGS})
 
 
-def uncertainty(data: Source, rng: Any) -> Part:
+def uncertainty(data: SiteRecords, rng: Any) -> AnalysisPart:
     """Return the part `uncertainty`: half widths of 0.2 e around predictions with noise of 0.12 e."""
-    sites, n = data.sites, len(data.sites)
-    predicted = sites.valence + rng.normal(0, 0.12, (10, n))
-    rdf = sites.rdf + rng.normal(0, 0.1, sites.rdf.shape)
-    inside = np.abs(predicted - sites.valence) <= 0.2
+    sites, n, valence = data, len(data), data.values["valence"][:, 0]
+    predicted = valence + rng.normal(0, 0.12, (10, n))
+    rdf = sites.values["rdf"] + rng.normal(0, 0.1, sites.values["rdf"].shape)
+    inside = np.abs(predicted - valence) <= 0.2
     shares = [(float(x), float(inside[:, data.site_x == x].mean())) for x in np.unique(data.site_x)]
     by_x = [[x, share, share - 0.03, share + 0.03] for x, share in shares]
     pooled = float(inside.mean())
     probes = [("SiO2 +3 eV", 4.0), ("SiO2 −3 eV", 5.1), ("Si +3 eV", 3.2), ("Si −3 eV", 6.0), ("diamond C K", 8.0)]
-    return Part(
+    return AnalysisPart(
         "uncertainty",
         {
             "valence_predicted": predicted, "valence_low": predicted - 0.2, "valence_high": predicted + 0.2,
@@ -209,16 +220,17 @@ def uncertainty(data: Source, rng: Any) -> Part:
                 "valence": {
                     "coverage": pooled, "low": pooled - 0.02, "high": pooled + 0.02, "by_x": by_x, "mean_width": 0.4,
                 },
-                "rdf": {"coverage": 0.91, "low": 0.9, "high": 0.92, "by_x": by_x, "mean_width": 0.6},
+                "rdf": {"coverage": 0.81, "low": 0.79, "high": 0.83, "by_x": by_x, "mean_width": 0.6},
             },
             "false_alarms": 0.05,
             "probes": [{"name": name, "score": value, "flagged": value > 2.0} for name, value in probes],
-            "n_repetitions": 10,
+            "n_repetitions": {"valence": 10, "rdf": 1},
+            "parameters": SETTINGS,
         },
     )  # fmt: skip
 
 
-def learning_curve(rng: Any) -> Part:
+def learning_curve(rng: Any) -> AnalysisPart:
     """Return the part `learning_curve`: rmse = 1.5 n^-0.5 + 0.05 with noise."""
     n_sites = np.array([[30, 34, 28], [60, 66, 58], [125, 130, 128], [205, 204, 206]])
     arrays: dict[str, Any] = {"n_sites": n_sites, "n_configurations": np.array([4, 9, 18, 29])}
@@ -229,4 +241,4 @@ def learning_curve(rng: Any) -> Part:
         fits[target] = {"a": scale, "b": 0.5, "c": 0.05}
     arrays["valence_rmse_linear"] = 0.4 + 0 * n_sites
     needed = {"valence": {"0.11": 625, "0.04": None}, "rdf": {}}
-    return Part("learning_curve", arrays, {"fit": fits, "sites_needed": needed})
+    return AnalysisPart("learning_curve", arrays, {"fit": fits, "sites_needed": needed})

@@ -12,7 +12,6 @@ from aiida_siox.report.timing import (
     cpu_utilisation,
     engine_name,
     engine_summary,
-    job_times,
     parse_scheduler_stdout,
     study_times,
     utilisation,
@@ -140,14 +139,9 @@ def test_times_of_a_study_are_read_from_its_nodes(whole_study):
     one = next(entry for entry in jobs if entry.engine == XSPECTRA)
     assert one.wall == pytest.approx(60.0, abs=1e-5)
     assert one.cpu == pytest.approx(54.5, abs=1e-3)
-    assert job_times(orm.load_node(one.pk)) == one
+    assert study_times(orm.load_node(one.pk)) == [one]
 
 
 def test_utilisation_of_a_study(whole_study):
     found = cpu_utilisation(whole_study, 2)
     assert found.fraction == pytest.approx(0.9, abs=0.05)
-
-
-def test_job_times_refuses_what_is_no_job(whole_study):
-    with pytest.raises(ValueError, match="no engine job"):
-        job_times(whole_study)

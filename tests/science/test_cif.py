@@ -117,6 +117,30 @@ def test_origin_choices(read, symmetry, sites, choice):
     assert set(atoms.symbols[second[first < 8]]) == {"O"}
 
 
+TWO_SETTINGS = [
+    group
+    for group in gemmi.spacegroup_table_itb()
+    if group.ext in ("1", "2", "H", "R") and group.hm == gemmi.get_spacegroup_reference_setting(group.number).hm
+]
+
+
+@pytest.mark.parametrize("group", TWO_SETTINGS, ids=lambda group: group.xhm())
+def test_settings_are_those_of_ase(read, group):
+    """Both origins, or both axes, of every group that has two: the crystals are those of ase.spacegroup."""
+    cells = {
+        "orthorhombic": (8, 9, 10, 90, 90, 90),
+        "tetragonal": (8, 8, 10, 90, 90, 90),
+        "cubic": (9, 9, 9, 90, 90, 90),
+    }
+    axes = {"H": (8, 8, 10, 90, 90, 120), "R": (9, 9, 9, 70, 70, 70)}
+    cell = axes.get(group.ext) or cells[group.crystal_system_str()]
+    sites = [(0.11, 0.27, 0.37), (0.0, 0.0, 0.0)]
+    setting = 2 if group.ext in ("2", "R") else 1
+    expected = crystal(["Si", "O"], sites, spacegroup=group.number, setting=setting, cellpar=cell)
+    found, _ = read(cif(SYMBOL.format(group.xhm()), "Si1 Si 0.11 0.27 0.37\nO1 O 0 0 0\n", cell))
+    assert is_same_crystal(found, expected)
+
+
 @pytest.mark.parametrize(("letter", "sites"), [("S", ONE), ("Z", TWO)])
 @pytest.mark.parametrize("symbol", ["F d -3 m {}", "F d -3 m{}", "Fd-3m{}", "F d -3 m :{}"])
 def test_origin_choices_of_the_icsd(read, symbol, letter, sites):

@@ -125,7 +125,7 @@ def test_another_failure_is_not_tried_again(process, monkeypatch):
 @pytest.mark.parametrize("name", ["max_attempts", "seed_stride"])
 def test_refuses(process, name):
     builder = process.inputs
-    with pytest.raises(ValueError, match="it must be 1 or more"):
+    with pytest.raises(ValueError, match="must be an integer from 1 on, got"):
         instantiate_process(get_manager().get_runner(), ConfigurationWorkChain, **{**builder, name: orm.Int(0)})
 
 

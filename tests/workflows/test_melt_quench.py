@@ -227,7 +227,7 @@ def test_builder_refuses(code, arguments, words):
     [
         ({"formula": lambda: orm.Str("Si8O-4")}, "count -4 of O"),
         ({"formula": lambda: orm.Str("O4")}, "no Si"),
-        ({"seed": lambda: orm.Int(-1)}, "seed -1 is negative"),
+        ({"seed": lambda: orm.Int(-1)}, "`seed` must be an integer from 0 on, got -1"),
         (
             {"starting_cell": lambda: orm.Dict({"crystal": "coesite", "density_g_cm3": 2.4})},
             "unknown crystal `coesite`",

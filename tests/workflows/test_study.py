@@ -247,7 +247,7 @@ class TestRefused:
             ([["Si8O4"]], "pairs, got"),
             ([["Si8O4", 1.5]], "pairs, got"),
             ([["Si8O4", True]], "pairs, got"),
-            ([["Si8O4", -1]], "seed -1 is negative"),
+            ([["Si8O4", -1]], "`seed` must be an integer from 0 on, got -1"),
             ([["Ge8O4", 1]], "only Si and O are possible"),
             ([["O4", 1]], "has no Si"),
             ([["Si-8O4", 1]], "count -8"),

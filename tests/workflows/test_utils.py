@@ -54,7 +54,7 @@ class TestValidateOptions:
             ({"pw": {"max_wallclock_seconds": True}}, "must be an integer from 1 on, got True"),
             ({"pw": {"max_wallclock_seconds": -5}}, "must be an integer from 1 on, got -5"),
             ({"pw": {"withmpi": 1}}, "`options.pw.withmpi` must be true or false, got 1"),
-            ({"pw": {"resources": 4}}, "`options.pw.resources` must be a mapping, got 4"),
+            ({"pw": {"resources": 4}}, "`options.pw.resources` must be a mapping with default_mpiprocs"),
             (
                 {"pw": {"resources": {"num_cores": 4}}},
                 "`options.pw.resources.num_cores` (value 4): did you mean `num_cores_per_machine`?",

@@ -1,7 +1,1 @@
-"""Figures of the report: matplotlib's object-oriented interface only, from arrays, without any global state."""
-
-from __future__ import annotations
-
-from aiida_siox.report.figures.style import Picture
-
-__all__ = ["Picture"]
+"""Figures of the reports: matplotlib's object-oriented interface only, from arrays, without any global state."""

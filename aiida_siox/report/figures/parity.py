@@ -1,187 +1,220 @@
-"""Predicted against reference: valences, and g(R) site by site."""
+"""Scalars read from spectra against their references: whole spectra (Figs. 3, S4) and energy windows (Figs. 5, S5)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.lines import Line2D
-from numpy.typing import NDArray
+from matplotlib.axes import Axes
 
+from aiida_siox.report.drawing import Drawing
 from aiida_siox.report.figures import style as st
+from aiida_siox.report.records import (
+    AnalysisPart,
+    Array,
+    NotDrawn,
+    Parts,
+    Readings,
+    SiteRecords,
+    columns_of,
+    estimate,
+    known_rows,
+    label_of,
+    part_of,
+    plural,
+    r2_of,
+    r2_words,
+    rmse_of,
+    unit_of,
+)
+from aiida_siox.science.quantity import Quantity
 
-Array = NDArray[np.float64]
+SPLIT_WORDS = {"random": "80/20 over sites", "grouped": "unseen configurations"}
 
 
-#: R² below this says only that the references hardly differ from each other.
-LEAST_R2 = -10.0
+def limits_of(found: Sequence[Readings]) -> tuple[float, float]:
+    """Return limits with a margin around all numbers of readings of one property."""
+    values = [array for r in found for array in (r.reference, r.predicted, r.fitted) if array is not None]
+    return limits_around(values, found[0].quantity.error_scale)
 
 
-def r2_words(r2: float | None) -> str:
-    """Return R² as text; far below zero only that it is."""
-    if r2 is None:
-        return "not defined"
-    return f"{r2:.3f}".replace("-", "−") if r2 >= LEAST_R2 else f"< {LEAST_R2:.0f}".replace("-", "−")
+def limits_around(values: Sequence[Array], error_scale: float) -> tuple[float, float]:
+    """Return limits with a margin around all numbers that are known."""
+    everything = np.concatenate([np.ravel(v) for v in values])
+    everything = everything[np.isfinite(everything)]
+    margin = 0.05 * max(float(np.ptp(everything)), 5 * error_scale)
+    return float(everything.min()) - margin, float(everything.max()) + margin
 
 
-def score_lines(scores: dict[str, Any], unit: str) -> list[str]:
-    """Return the scores of a split as the lines of a legend."""
-    lines = [
-        f"RMSE {scores['rmse']:.3f}{unit}",
-        f"R² {r2_words(scores.get('r2'))}",
-        f"no skill {scores['rmse_no_skill']:.3f}{unit}",
+def parity_panel(
+    axes: Axes, records: SiteRecords, readings: Readings, limits: tuple[float, float], small: bool = False
+) -> None:
+    """Draw training sites in grey and test sites by formal valence."""
+    reference, rows = readings.reference[:, 0], readings.test
+    size = (5.0 if small else 13.0) * (1.0 if len(rows) < 400 else 0.5)
+    axes.plot(limits, limits, color=st.REFERENCE, lw=0.9, zorder=1)
+    if readings.fitted is not None:
+        train = known_rows(readings.fitted)
+        axes.scatter(
+            reference[train], readings.fitted[train, 0], s=0.6 * size, color=st.TRAINING, linewidths=0, zorder=2,
+            rasterized=len(train) > 1500,
+        )  # fmt: skip
+    st.formal_points(
+        axes, records, rows, reference[rows], readings.predicted[rows, 0], size, edgecolors="white",
+        linewidths=0.15 if small else 0.35,
+    )  # fmt: skip
+    axes.set_xlim(*limits)
+    axes.set_ylim(*limits)
+    axes.set_aspect("equal")
+
+
+def parity_columns(records: SiteRecords, readings: Readings) -> dict[str, Any]:
+    """Return the rows behind a panel, training after test."""
+    label = label_of(readings.quantity)
+    columns: dict[str, list[Any]] = {}
+    for word, values in (("test", readings.predicted), ("training", readings.fitted)):
+        if values is None:
+            continue
+        rows = known_rows(values)
+        block = {
+            **records.site_columns(rows), "set": [word] * len(rows), label: readings.reference[rows, 0],
+            f"{label}, read from the spectrum": values[rows, 0],
+        }  # fmt: skip
+        for key, column in block.items():
+            columns.setdefault(key, []).extend(column)
+    return columns
+
+
+def score_words(readings: Readings) -> str:
+    """Return RMSE and R² of what is drawn, and the scores over seeds, for the corner of a panel."""
+    rows, unit = readings.test, unit_of(readings.quantity)
+    found, reference = readings.predicted[rows], readings.reference[rows]
+    lines = [f"RMSE {rmse_of(found, reference):.3f}{unit}   R² {r2_words(r2_of(found, reference))}"]
+    means = {
+        f"{readings.seeds}:": estimate(readings.scores.get("rmse")) if readings.seeds else None,
+        "no skill": estimate(readings.scores.get("rmse_no_skill")),
+        "composition mean": estimate((readings.scores.get("baselines") or {}).get("composition_mean")),
+    }
+    lines += [
+        f"{words} {value.words(unit) if words.endswith(':') else f'{value.mean:.3f}{unit}'}"
+        for words, value in means.items()
+        if value is not None
     ]
-    if scores.get("rmse_composition_mean") is not None:
-        lines.append(f"composition mean {scores['rmse_composition_mean']:.3f}{unit}")
-    return lines
+    return "\n".join([*lines, plural(len(rows), "test site")])
 
 
-def parity_figure(parities: list[Any], scores: dict[str, dict[str, Any]], note: str) -> str | None:
-    """Draw valences predicted by the network over Bader valences, a panel for each split; None without any.
+def split_parity(records: SiteRecords, found: Sequence[Readings], read_by: str = "read from the spectrum") -> Drawing:
+    """Draw a panel for each split.
 
-    :param parities: :class:`~aiida_siox.data.model.Parity` of each split.
-    :param scores: scores of each split, of its test sites.
-    :param note: protocol, for the corner.
+    :param found: readings of one scalar.
+    :param read_by: how, for the axis.
     """
-    if not parities:
-        return None
+    quantity = found[0].quantity
+    limits = limits_of(found)
+    note = records.note(quantity.note, found[-1].seeds)
     with st.style():
-        figure = st.new_figure(7.4 if len(parities) > 1 else 4.4, 3.9)
-        row = figure.subplots(1, len(parities), sharex=True, sharey=True, squeeze=False)[0]
-        everything = np.concatenate([np.concatenate([p.reference, p.predicted]) for p in parities])
-        margin = 0.06 * max(float(np.ptp(everything)), 0.5)
-        limits = (float(everything.min()) - margin, float(everything.max()) + margin)
-        for axes, parity in zip(row, parities, strict=True):
-            test = np.asarray(parity.test)
-            size = 24 if len(test) < 400 else 8
-            axes.plot(limits, limits, color=st.REFERENCE, lw=1.0, zorder=1)
-            axes.scatter(
-                parity.reference[~test],
-                parity.predicted[~test],
-                s=0.7 * size,
-                color="#c3cad2",
-                linewidths=0,
-                label=f"training (n = {int((~test).sum())})",
-                zorder=2,
-                rasterized=len(test) > 2000,
-            )
-            for n in sorted(set(np.asarray(parity.n_oxygen)[test].tolist())):
-                rows = test & (np.asarray(parity.n_oxygen) == n)
-                axes.scatter(
-                    parity.reference[rows],
-                    parity.predicted[rows],
-                    s=1.25 * size,
-                    color=st.formal_colour(n),
-                    edgecolors="white",
-                    linewidths=0.5,
-                    label=f"test, {st.formal_name(n)} (n = {int(rows.sum())})",
-                    zorder=3,
-                )
-            text = "\n".join([*score_lines(scores[parity.split], " e"), f"n = {int(test.sum())} test sites"])
-            axes.text(
-                0.97, 0.03, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=7.8, linespacing=1.4
-            )
-            axes.set_title(f"{parity.split} split")
-            axes.set_xlim(*limits)
-            axes.set_ylim(*limits)
-            axes.set_aspect("equal")
-            axes.legend(loc="upper left", handletextpad=0.2, borderpad=0.1, labelspacing=0.25, fontsize=7.2)
-            axes.set_xlabel("Bader valence (e)")
-        row[0].set_ylabel("Valence read from the spectrum (e)")
-        st.stamp(figure, note)
-        return st.embed(figure)
+        figure = st.new_figure(st.WIDTH if len(found) > 1 else 0.6 * st.WIDTH, 3.98)
+        panels = figure.subplots(1, len(found), sharex=True, sharey=True, squeeze=False)[0]
+        for axes, readings in zip(panels, found, strict=True):
+            parity_panel(axes, records, readings, limits)
+            st.corner(axes, score_words(readings), "upper left")
+            st.title(axes, f"{readings.split} split: {SPLIT_WORDS.get(readings.split, 'unseen compositions')}")
+            axes.set_xlabel(label_of(quantity))
+        panels[0].set_ylabel(f"{label_of(quantity)}, {read_by}")
+        shown = np.concatenate([readings.test for readings in found])
+        trained = any(readings.fitted is not None for readings in found)
+        st.head(figure, note, st.formal_handles(records, shown, trained), ncols=7)
+    return Drawing(figure, {f"_{r.split}": parity_columns(records, r) for r in found}, note)
 
 
-def chosen_sites(parity: Any, number: int) -> list[int]:
-    """Return test rows from the best to the worst g(R), evenly spread over the sorted RMSE."""
-    rows = np.flatnonzero(parity.test)
-    order = rows[np.argsort(parity.rmse_per_site[rows], kind="stable")]
-    picks = np.unique(np.round(np.linspace(0, len(order) - 1, min(number, len(order)))).astype(int))
-    return [int(order[pick]) for pick in picks]
+def readings_of(
+    records: SiteRecords, part: AnalysisPart, quantity: Quantity, descriptors: bool = False
+) -> list[Readings]:
+    """Return what the part `splits` read of a property in the random and the grouped split.
 
-
-def rdf_error_figure(parities: list[Any], scores: dict[str, dict[str, Any]], sigma: float, note: str) -> str | None:
-    """Draw the RMSE of g(R) of every test site in ascending order, a panel for each split; None without any."""
-    if not parities:
-        return None
-    with st.style():
-        figure = st.new_figure(7.4 if len(parities) > 1 else 4.4, 3.3)
-        row = figure.subplots(1, len(parities), sharey=True, squeeze=False)[0]
-        highest = 0.0
-        for axes, parity in zip(row, parities, strict=True):
-            rows = np.flatnonzero(parity.test)
-            rows = rows[np.argsort(parity.rmse_per_site[rows], kind="stable")]
-            error = parity.rmse_per_site[rows]
-            found = scores[parity.split]
-            highest = max(highest, float(error.max()), found["rmse_no_skill"])
-            places = np.arange(1, len(rows) + 1)
-            axes.vlines(places, 0, error, color=st.GRID, lw=1.2, zorder=1)
-            n_oxygen = np.asarray(parity.n_oxygen)[rows]
-            for n in sorted(set(n_oxygen.tolist())):
-                axes.scatter(
-                    places[n_oxygen == n],
-                    error[n_oxygen == n],
-                    s=24,
-                    color=st.formal_colour(n),
-                    zorder=3,
-                    linewidths=0,
-                )
-            for key, words, dashes in (
-                ("rmse_no_skill", "no skill (training mean)", (4, 3)),
-                ("rmse_composition_mean", "composition mean", (1, 2)),
-            ):
-                if found.get(key) is not None:
-                    axes.axhline(found[key], color=st.INK, lw=1.0, dashes=dashes, label=f"{words} {found[key]:.3f}")
-            axes.axhline(found["rmse"], color=st.ACCENT, lw=1.6, label=f"network, pooled {found['rmse']:.3f}")
-            axes.set_title(f"{parity.split} split, {len(rows)} test sites")
-            axes.set_xlabel("Test site, best first")
-            axes.set_xlim(0.2, len(rows) + 0.8)
-            axes.xaxis.get_major_locator().set_params(integer=True)
-            axes.legend(fontsize=7.2, loc="upper left", handlelength=1.8, labelspacing=0.3)
-        shown = sorted({int(n) for parity in parities for n in np.asarray(parity.n_oxygen)[np.asarray(parity.test)]})
-        dots = [
-            Line2D([], [], ls="", marker="o", ms=5, color=st.formal_colour(n), label=st.formal_name(n)) for n in shown
-        ]
-        figure.legend(handles=dots, loc="outside upper left", ncols=6, handletextpad=0.1, columnspacing=1.2)
-        row[0].set_ylim(0, 1.7 * highest)
-        row[0].set_ylabel(f"RMSE of g(R), σ = {sigma:g} Å")
-        st.stamp(figure, note)
-        return st.embed(figure)
-
-
-def rdf_figure(parity: Any, r: Array, sigma: float, note: str, number: int = 6) -> str | None:
-    """Draw predicted and reference g(R) of a few test sites from the best to the worst; None without any.
-
-    :param parity: of the RDF network, one split.
-    :param r: distances in Å, shape (n_r,).
-    :param sigma: broadening of g(R) in Å.
-    :param note: protocol, for the corner.
-    :param number: how many sites at most.
+    :param descriptors: by the linear regression on three descriptors, not by the networks.
+    :raises NotDrawn: if there is neither.
     """
-    rows = chosen_sites(parity, number)
-    if not rows:
-        return None
-    columns = st.columns_for(len(rows))
-    lines = -(-len(rows) // columns)
+    name, end = quantity.name, "_descriptors_predicted" if descriptors else "_predicted"
+    found = []
+    for split in SPLIT_WORDS:
+        if f"{name}_{split}{end}" not in part.arrays:
+            continue
+        fitted = None if descriptors else part.arrays.get(f"{name}_{split}_fitted")
+        scores: Mapping[str, Any] = part.find("scores", name, split) or {}
+        if descriptors:
+            rmse = (scores.get("baselines") or {}).get("descriptors")
+            scores = {"rmse": rmse, "rmse_no_skill": scores.get("rmse_no_skill")}
+        errors = None if descriptors else part.arrays.get(f"{name}_{split}_site_rmse")
+        found.append(
+            Readings(
+                quantity, split, records.values[name], columns_of(part.array(f"{name}_{split}{end}")),
+                None if fitted is None else columns_of(fitted), scores, part.seeds(name, split),
+                None if errors is None else np.atleast_2d(errors)[0].astype(float),
+            )
+        )  # fmt: skip
+    if not found:
+        raise NotDrawn(f"the part `{part.name}` has no `{name}_random{end}` and no `{name}_grouped{end}`")
+    return found
+
+
+def networks(records: SiteRecords, parts: Parts, quantity: Quantity) -> Drawing:
+    """Draw the parity of the networks for the random and the grouped split (Fig. 3)."""
+    return split_parity(records, readings_of(records, part_of(parts, "splits"), quantity))
+
+
+def descriptors(records: SiteRecords, parts: Parts, quantity: Quantity) -> Drawing:
+    """Draw the same for the linear regression on three descriptors (Fig. S4)."""
+    found = readings_of(records, part_of(parts, "splits"), quantity, descriptors=True)
+    return split_parity(records, found, "from three descriptors")
+
+
+def chosen_windows(part: AnalysisPart, narrow: bool) -> tuple[list[str], list[int]]:
+    """Return the names of all windows, and which of them are drawn: narrow ones or bands, and the full spectrum.
+
+    :raises NotDrawn: if there are none of that kind.
+    """
+    names = [str(name) for name in part.array("window_names")]
+    wanted = [i for i, name in enumerate(names) if (len(name) == 1) == narrow or name == "full"]
+    if len(wanted) < 2:
+        raise NotDrawn(f"the part `windows` has only the windows {', '.join(names)}")
+    return names, wanted
+
+
+def windows(records: SiteRecords, parts: Parts, quantity: Quantity, narrow: bool = True) -> Drawing:
+    """Draw the parity of networks that see one narrow window each (Fig. 5), or one band (Fig. S5), and of the whole."""
+    part, name = part_of(parts, "windows"), quantity.name
+    names, wanted = chosen_windows(part, narrow)
+    predicted, fitted = part.array(f"{name}_window_predicted"), part.arrays.get(f"{name}_window_fitted")
+    found = {
+        i: Readings(
+            quantity, "random", records.values[name], columns_of(predicted[i]),
+            None if fitted is None else columns_of(fitted[i]), part.find("scores", name, names[i]) or {},
+        )
+        for i in wanted
+    }  # fmt: skip
+    limits = limits_of(list(found.values()))
+    n_rows = -(-len(wanted) // 3)
+    note = records.note("random split", f"first of {part.seeds(name, names[wanted[-1]])}")
+    table: dict[str, list[Any]] = {}
     with st.style():
-        figure = st.new_figure(7.4, 0.8 + 1.95 * lines)
-        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
-        for letter, axes, row in zip("ABCDEFGHIJKL", grid.flat, rows, strict=False):
-            reference, predicted = parity.reference[row], parity.predicted[row]
-            axes.fill_between(r, reference, color="#d9dfe5", lw=0, label="reference")
-            axes.plot(r, reference, color=st.REFERENCE, lw=1.0)
-            axes.plot(r, predicted, color="#b3261e", lw=1.5, label="read from the spectrum")
-            title = f"{letter}  {parity.formula[row]}, site {int(parity.site_index[row])}"
-            axes.set_title(title)
-            text = f"$n_O$ = {int(parity.n_oxygen[row])}\nRMSE {parity.rmse_per_site[row]:.3f}"
-            axes.text(0.97, 0.97, text, transform=axes.transAxes, ha="right", va="top", fontsize=7.6, linespacing=1.4)
-        st.label_last_rows(grid, len(rows))
-        grid[0, 0].set_xlim(1.0, float(np.ceil(r[-1])))
-        highest = max(float(max(parity.reference[row].max(), parity.predicted[row].max())) for row in rows)
-        grid[0, 0].set_ylim(0, 1.3 * highest)
-        handles, labels = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=2)
-        figure.supxlabel("R (Å)", fontsize=9)
-        figure.supylabel(f"g(R), σ = {sigma:g} Å", fontsize=9)
-        st.stamp(figure, f"{note} · {parity.split} split")
-        return st.embed(figure)
+        figure = st.new_figure(st.WIDTH, 0.75 + 2.2 * n_rows)
+        grid = figure.subplots(n_rows, 3, sharex=True, sharey=True, squeeze=False)
+        for axes, (i, readings) in zip(grid.flat, found.items(), strict=False):
+            parity_panel(axes, records, readings, limits, small=True)
+            low, high = part.array("windows_eV")[i]
+            st.title(axes, f"{names[i]}  {low:.2f}–{high:.2f} eV")
+            st.corner(axes, "\n".join(score_words(readings).split("\n")[0].split("   ")), "upper left", 7)
+            columns = parity_columns(records, readings)
+            for key, column in ({"window": [names[i]] * len(columns["set"])} | columns).items():
+                table.setdefault(key, []).extend(column)
+        st.label_last_rows(grid, len(wanted))
+        figure.supxlabel(label_of(quantity), fontsize=9)
+        figure.supylabel(label_of(quantity, "Predicted "), fontsize=9)
+        none = estimate(found[wanted[-1]].scores.get("rmse_no_skill"))
+        st.head(
+            figure, note, st.formal_handles(records, found[wanted[0]].test, fitted is not None), ncols=7,
+            title=None if none is None else f"No skill: RMSE {none.mean:.3f}{unit_of(quantity)}",
+        )  # fmt: skip
+    return Drawing(figure, {"": table}, note)
