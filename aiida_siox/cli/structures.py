@@ -14,7 +14,7 @@ from aiida_siox.cli.common import named_outputs, scheduler_options, user_errors
 from aiida_siox.cli.launch import launch
 from aiida_siox.cli.output.numbers import number
 from aiida_siox.cli.output.tables import print_table
-from aiida_siox.science.acceptance import REASON_WORDS
+from aiida_siox.science.acceptance import COLUMNS, REASON_WORDS, acceptance_rows
 
 
 def launch_structures(
@@ -170,13 +170,5 @@ def acceptance_of(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def print_acceptance(counted: Mapping[str, Any]) -> None:
     """Print one row a formula: cells that were asked for, accepted and made, and what the others came to."""
-    rows = []
-    for formula in counted["order"]:
-        entry = counted[formula]
-        reasons = ", ".join(f"{REASON_WORDS.get(rule, rule)} ({n})" for rule, n in entry["reasons"].items())
-        numbers = [str(entry[key]) for key in ("requested", "accepted", "attempts")]
-        rate = "-" if entry["rate"] is None else f"{entry['rate']:.0%}"
-        rows.append([formula, number(entry["x"], 2), *numbers, rate, reasons or "-"])
-    if rows:
-        columns = ["formula", "x", "requested", "accepted", "cells made", "accepted / made", "not accepted: why"]
-        print_table("Acceptance", columns, rows)
+    if rows := acceptance_rows(counted):
+        print_table("Acceptance", list(COLUMNS), rows)
