@@ -38,7 +38,7 @@ MANAGED = {
 
 
 HalfWidth = Annotated[Number, Field(gt=0, le=50, description="a half width above 0 up to 50 eV")]
-EnergyCount = Annotated[Whole, Field(ge=2, le=1_000_000)]
+EnergyCount = Annotated[Whole, Field(ge=2, le=100_000)]
 Convergence = Annotated[Number, Field(gt=0, lt=1)]
 CheckInterval = Annotated[Whole, Field(ge=2)]
 Iterations = Annotated[Whole, Field(ge=2, le=1_000_000)]

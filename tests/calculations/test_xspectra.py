@@ -158,7 +158,7 @@ def test_kind_without_atom():
         ({"plott": {}}, "did you mean `plot`"),
         ({"control": {}}, "unknown key `control`"),
         ({"plot": {"xgamma": "0.8"}}, "must be a half width above 0 up to 50 eV, got"),
-        ({"plot": {"xnepoint": 700.5}}, "must be an integer from 2 up to 1000000, got 700.5"),
+        ({"plot": {"xnepoint": 700.5}}, "must be an integer from 2 up to 100000, got 700.5"),
         ({"plot": {"terminator": 1}}, "must be true or false, got 1"),
         ({"plot": {"xgamma": float("nan")}}, "must be a half width above 0 up to 50 eV, got"),
         ({"plot": {"xgamma": 0.0}}, "a half width above 0"),
