@@ -21,7 +21,9 @@ from aiida_siox.cli.output.tables import emit_json
 from aiida_siox.report.figures.diffraction import diffraction_figure
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science import diffraction as sq
+from aiida_siox.science.composition import composition_x
 from aiida_siox.science.readers import read_curve
+from aiida_siox.science.structures import counts_of
 from aiida_siox.workflows.diffraction import DiffractionProtocol
 
 TABLES = (".csv", ".txt", ".dat")
@@ -243,9 +245,6 @@ def refuse_mixtures(structures: list[orm.StructureData]) -> None:
 
     :raises click.ClickException: naming the compositions.
     """
-    from aiida_siox.science.composition import composition_x
-    from aiida_siox.science.structures import counts_of
-
     with user_errors():
         found = {formula_of(node): round(composition_x(counts_of(node.get_ase())), 4) for node in structures}
     if len(set(found.values())) > 1:

@@ -20,6 +20,10 @@ def test_columns_under_their_titles():
     ]
 
 
+def test_words_stay_as_they_are():
+    assert columns_text({"ligands": ["0", "4"], "fraction": [0.25, 0.75]}, ",") == "ligands,fraction\n0,0.25\n4,0.75"
+
+
 def test_commas_have_no_comments(tmp_path):
     """A table of a spreadsheet begins with its titles."""
     path = tmp_path / "columns.CSV"
