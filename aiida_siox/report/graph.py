@@ -18,8 +18,8 @@ from aiida_siox.report.figures.style import ACCENT, INK, MUTED
 from aiida_siox.report.page import Block, Paragraph
 from aiida_siox.report.page import Graph as GraphBlock
 from aiida_siox.report.provenance import Link, ancestry, batches
-from aiida_siox.report.timing import HOLE_KIND
-from aiida_siox.science.composition import format_formula
+from aiida_siox.report.timing import has_hole
+from aiida_siox.science.composition import formula_of_cell
 
 #: Inputs that are worth showing though nothing in the graph made them: what the drawing calls a link, by its label.
 TELLING_INPUTS = {
@@ -112,7 +112,7 @@ def node_words(node: orm.Node) -> str:
         name = node.process_label or node.__class__.__name__
         if name == "PwCalculation":
             kinds = [kind.name for kind in node.inputs.structure.kinds] if "structure" in node.inputs else []
-            return "pw.x, core hole" if HOLE_KIND in kinds else "pw.x, ground state"
+            return "pw.x, core hole" if has_hole(kinds) else "pw.x, ground state"
         return {
             "MeltQuenchCalculation": "LAMMPS: melt, quench, relax",
             "XspectraCalculation": "xspectra.x",
@@ -120,9 +120,9 @@ def node_words(node: orm.Node) -> str:
             "BaderCalculation": "pp.x + siox-bader",
         }.get(name, name)
     if isinstance(node, orm.StructureData):
-        words = "absorber marked" if HOLE_KIND in node.get_kind_names() else "structure"
+        words = "absorber marked" if has_hole(node.get_kind_names()) else "structure"
         symbols = [node.get_kind(name).symbol for name in node.get_site_kindnames()]
-        return f"{words}, {format_formula({symbol: symbols.count(symbol) for symbol in set(symbols)})}"
+        return f"{words}, {formula_of_cell(symbols)}"
     if isinstance(node, SiteData):
         attributes = node.base.attributes
         return f"site {attributes.get('site_index')} of {attributes.get('formula')}"

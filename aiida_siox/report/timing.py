@@ -9,13 +9,11 @@ from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
+from ase.data import chemical_symbols
 
 from aiida_siox.report.provenance import batches, called_ids
 from aiida_siox.report.records import plural
 from aiida_siox.workflows.utils import CACHED_FROM
-
-#: Kind of the absorber in the structure of a core-hole SCF.
-HOLE_KIND = "Sih"
 
 ENGINES = {
     "siox.melt_quench": "lmp",
@@ -31,6 +29,11 @@ SCHEDULER_STDOUT = "_scheduler-stdout.txt"
 
 _MARK = re.compile(r"^siox-(start|end) (\d+(?:\.\d+)?)\s*$", re.MULTILINE)
 _CPU = re.compile(r"^(\d+)m(\d+(?:[.,]\d+)?)s (\d+)m(\d+(?:[.,]\d+)?)s\s*$", re.MULTILINE)
+
+
+def has_hole(kinds: Iterable[str]) -> bool:
+    """Return whether a structure has an absorber with the core hole: a kind that is not named after its element."""
+    return any(kind not in chemical_symbols for kind in kinds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -167,7 +170,7 @@ def engine_name(process_type: str | None, kinds: Iterable[str] = ()) -> str:
     :param kinds: names of the kinds in its input structure.
     """
     plugin = (process_type or "").rpartition(":")[2]
-    if plugin == "quantumespresso.pw" and HOLE_KIND in kinds:
+    if plugin == "quantumespresso.pw" and has_hole(kinds):
         return CORE_HOLE
     return ENGINES.get(plugin, plugin.rpartition(".")[2] or "other")
 

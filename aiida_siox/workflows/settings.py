@@ -226,9 +226,11 @@ def xspectra_parameters(settings: Mapping[str, Any], overrides: Mapping[str, Any
 
     :param overrides: values of ``input_xspectra`` that an error handler has changed.
     """
-    xspectra = Settings.parse(settings, "settings").xspectra
+    checked = Settings.parse(settings, "settings")
+    xspectra = checked.xspectra
     return {
         "input_xspectra": {
+            "edge": checked.material.edge,
             "xniter": xspectra.xniter,
             "xcheck_conv": xspectra.xcheck_conv,
             "xerror": xspectra.xerror,

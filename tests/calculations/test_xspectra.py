@@ -50,6 +50,7 @@ def inputs(computer):
         "code": orm.InstalledCode(computer=computer, filepath_executable="/bin/xspectra.x"),
         "parent_folder": orm.RemoteData(remote_path="/scratch/parent", computer=computer).store(),
         "structure": structure("Sih", "Si", "O", "O"),
+        "absorber_kind": orm.Str("Sih"),
         "core_wavefunction": orm.SinglefileData(io.BytesIO(b"# 1s\n0.1 0.2\n"), filename="Si.wfc"),
         "kpoints": mesh(),
         "parameters": orm.Dict(copy.deepcopy(PARAMETERS)),

@@ -91,7 +91,7 @@ def test_what_stands_open_is_taken_from_the_material(settings):
     assert full["material"]["bonds_angstrom"]["Si-O"] == 2.0
     assert validate_settings(orm.Dict(full)) is None
     message = validate_settings(orm.Dict(settings))
-    assert message.startswith("settings leave material, xspectra.r_paw_bohr open")
+    assert message.startswith("settings leave xspectra.r_paw_bohr open")
     settings["xspectra"]["r_paw_bohr"] = 2.7
     assert Settings.parse(settings).xspectra.r_paw_bohr == 2.7
 
