@@ -8,10 +8,13 @@ from typing import Any
 
 import click
 
+from aiida_siox.cli.codes import get_codes
 from aiida_siox.cli.common import launch_options, scheduler_options, user_errors, with_profile
 from aiida_siox.cli.launch import launch
 from aiida_siox.cli.output.numbers import number
 from aiida_siox.cli.output.tables import print_table
+from aiida_siox.cli.run import STRUCTURE_ENGINES, obtain_atomic_data, split_overrides
+from aiida_siox.workflows.reference import ReferenceWorkChain
 
 
 @click.command("reference")
@@ -31,10 +34,6 @@ def reference(
     The test of the method is the Si → SiO₂ shift, since quartz itself is fitted. `aiida-siox show` of the process
     prints what the spectra converge to. The cases stand in the yaml of the material; --overrides replaces them.
     """
-    from aiida_siox.cli.codes import get_codes
-    from aiida_siox.cli.run import STRUCTURE_ENGINES, obtain_atomic_data, split_overrides
-    from aiida_siox.workflows.reference import ReferenceWorkChain
-
     options = scheduler_options(options_file)
     changes, atomic_changes = split_overrides(overrides)
     with user_errors():
