@@ -101,9 +101,9 @@ def test_bader_script_needs_neither_aiida_nor_torch():
 
 
 def test_training_script_needs_no_aiida():
-    """`siox-train` runs where numpy, scipy and torch are, and nothing else of this package's needs."""
+    """`siox-analyse` runs where numpy, scipy and torch are, and nothing else of this package's needs."""
     code = (
-        "import sys, aiida_siox.learning.script, aiida_siox.learning.analysis\n"
+        "import sys, aiida_siox.learning.script, aiida_siox.learning.analysis.parts\n"
         "heavy = {'aiida', 'click', 'rich', 'matplotlib', 'ase'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
@@ -121,7 +121,7 @@ def test_entry_points_are_declared():
         ("aiida.workflows", "siox.study"),
         ("console_scripts", "aiida-siox"),
         ("console_scripts", "siox-bader"),
-        ("console_scripts", "siox-train"),
+        ("console_scripts", "siox-analyse"),
     } <= names
 
 

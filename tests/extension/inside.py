@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import yaml
 from aiida import orm
-from aiida_siox.learning.uncertainty.calibrator import CALIBRATORS
 from ase import Atoms
 from ase.spacegroup import crystal
 
 from aiida_siox.data.dataset import DatasetData
+from aiida_siox.learning.uncertainty.calibrator import CALIBRATORS
 from aiida_siox.materials import MATERIALS, Material, load_material
 from aiida_siox.science.properties import PROPERTIES, Cell, compute_properties, property_axes
 from aiida_siox.science.readers import READERS

@@ -10,7 +10,7 @@ from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from aiida.manage.caching import enable_caching
 
-from aiida_siox.calculations.training import TRAINING_VERSION, train
+from aiida_siox.calculations.analysis import ANALYSIS_VERSION, analyse_part
 from aiida_siox.science.acceptance import attempts_of, count_acceptance
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.study import StudyWorkChain
@@ -38,7 +38,7 @@ class TestStudy:
             assert sorted(outputs[name]) == sorted(LABELS)
         assert set(outputs) == {
             "structures", "qualities", "attempts", "acceptance", "site_tables", "calibration", "calibration_table",
-            "dataset", "charge_model", "rdf_model",
+            "dataset", "models",
         }  # fmt: skip
         for label, (formula, _) in zip(LABELS, STUDY_ITEMS, strict=True):
             assert outputs.site_tables[label].base.attributes.get("formula") == formula
@@ -52,8 +52,9 @@ class TestStudy:
         assert dataset.n_sites == sum(n_done.values()) == dataset.base.attributes.get("n_sites")
         entries = [(entry["formula"], entry["n_done"], entry["n_requested"]) for entry in dataset.configurations]
         assert entries == [("Si2O4", 2, 2), ("Si2O4", 2, 2), ("Si4O5", 3, 4)]
-        assert [entry.formula for entry in dataset.averaged()] == ["Si2O4", "Si2O4"]  # 3 of 4 sites give no average
-        for model in (outputs.charge_model, outputs.rdf_model):
+        assert [cell.complete for cell in dataset.site_set().configurations] == [True, True, False]  # 3 of 4 sites
+        assert set(outputs.models) == {"valence", "rdf"}
+        for model in outputs.models.values():
             assert model.base.attributes.get("dataset_digest") == dataset.base.attributes.get("digest")
 
     def test_calibrated_axis(self, mock_study):
@@ -75,26 +76,26 @@ class TestStudy:
 
 @pytest.mark.xdist_group("mock_study")
 def test_training_as_a_job(mock_study, mock_engines, engine_code):
-    """With a code of siox-train: the same networks as the worker makes. All else comes from the cache."""
+    """With a code of siox-analyse: the same networks as the worker makes. All else comes from the cache."""
     mock_engines.reset()
     builder = mock_study.node.get_builder_restart()
     builder.configurations = orm.List(STUDY_ITEMS[:2])
     builder.calibration = mock_study.node.outputs.calibration
-    builder.codes["train"] = engine_code("train")
-    builder.options = {"train": {"max_wallclock_seconds": 600}}
+    builder.codes["analysis"] = engine_code("analysis")
+    builder.options = {"analysis": {"max_wallclock_seconds": 600}}
     with enable_caching(identifier="*"):
         node = run_get_node(builder).node
     assert node.is_finished_ok, node.exit_message
-    (job,) = [job for job in jobs_of(node) if job.process_label == "TrainCalculation"]
+    (job,) = [job for job in jobs_of(node) if job.process_label == "AnalysisCalculation"]
     assert job.get_option("max_wallclock_seconds") == 600
-    assert job.get_option("resources")["num_cores_per_mpiproc"] == node.inputs.training["threads"]
+    assert job.get_option("resources")["num_cores_per_mpiproc"] == node.inputs.training["training"]["threads"]
     dataset = node.outputs.dataset
-    for label, target in (("charge_model", "valence"), ("rdf_model", "rdf")):
-        _, own = train.run_get_node(dataset, orm.Str(target), node.inputs.training, orm.Int(TRAINING_VERSION))
-        assert node.outputs[label].creator.pk == job.pk
+    own = analyse_part(dataset, orm.Str("model"), node.inputs.training, orm.Int(ANALYSIS_VERSION))["models"]
+    for name, model in node.outputs.models.items():
+        assert model.creator.pk == job.pk
         np.testing.assert_array_equal(
-            node.outputs[label].spectrum_model.predict_on_grid(dataset.spectra),
-            own.outputs.result.spectrum_model.predict_on_grid(dataset.spectra),
+            model.spectrum_model.predict_on_grid(dataset.spectra),
+            own[name].spectrum_model.predict_on_grid(dataset.spectra),
         )
 
 
