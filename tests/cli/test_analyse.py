@@ -154,15 +154,13 @@ def test_what_is_refused(run_cli, dataset, tmp_path):
 
 
 def test_report_gets_all_parts_of_the_data_set(run_cli, dataset, monkeypatch, tmp_path):
-    from aiida_siox.report import analysis as report
-
     calls = []
 
     def write(*arguments):
         calls.append(arguments)
         return arguments[0] / "report.html"
 
-    monkeypatch.setattr(report, "write_analysis_report", write)
+    monkeypatch.setattr("aiida_siox.cli.analyse.write_analysis_report", write)
     options = ("analyse", dataset.pk, "--protocol", "fast")
     run_cli(*options, "--parts", "splits", "--no-report")
     text = run_cli(*options, "--parts", "windows", "--report", tmp_path / "folder").stdout
