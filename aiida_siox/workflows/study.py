@@ -12,6 +12,7 @@ from aiida_siox.calculations.acceptance import count_acceptance
 from aiida_siox.calculations.analysis import ANALYSIS_VERSION, analyse_part
 from aiida_siox.calculations.melt_quench import validate_seed
 from aiida_siox.calculations.tables import assemble
+from aiida_siox.checked import validated
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.model import ModelData
@@ -75,15 +76,6 @@ def validate_items(node: orm.List, _: Any = None) -> str | None:
         if label in seen:
             return f"`configurations` holds {label} twice."
         seen.add(label)
-    return None
-
-
-def validate_window(node: orm.Dict, _: Any = None) -> str | None:
-    """Port validator: limits and number of points of the grid of the data set."""
-    try:
-        Window.parse(node.get_dict(), "window")
-    except ValueError as exception:
-        return str(exception)
     return None
 
 
@@ -175,7 +167,10 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         spec.inputs["atomic_data"].populate_defaults = False
         spec.input("calibration", valid_type=CalibrationData, required=False, help="Reused when given.")
         spec.input(
-            "window", valid_type=orm.Dict, validator=validate_window, help="Grid of the data set, calibrated axis."
+            "window",
+            valid_type=orm.Dict,
+            validator=validated(Window, "window"),
+            help="Grid of the data set, calibrated axis.",
         )
         spec.input(
             "training",

@@ -16,7 +16,7 @@ from aiida_siox.calculations.tables import (
     collect,
     record_failure,
 )
-from aiida_siox.science.energies import RYDBERG_EV
+from aiida_siox.science.constants import RYDBERG_AIIDA_EV
 from aiida_siox.science.site_row import site_label
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 from tests.factories import MATERIAL, make_calibration, make_spectrum
@@ -187,7 +187,7 @@ class TestCollect:
         assert site.base.attributes.get("energies") == row
         lines = {line.label: line.value_eV for line in site.energy_terms(shift=-12.8)}
         assert lines["white line, total energy"] == pytest.approx(
-            (-387.99 + 391.0) * RYDBERG_EV + 1809.0 + 2.0 + site.spectrum.white_line - 1850.0
+            (-387.99 + 391.0) * RYDBERG_AIIDA_EV + 1809.0 + 2.0 + site.spectrum.white_line - 1850.0
         )
         assert lines["calibration"] == -12.8
         with pytest.raises(ValueError, match="site 3 has no spectrum: no 3"):

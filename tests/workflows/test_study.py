@@ -283,8 +283,11 @@ class TestRefused:
         ("window", "message"),
         [
             ({"energy_min_eV": 1880.0, "energy_max_eV": 1830.0, "n_points": 256}, "is empty"),
-            ({"energy_min_eV": 1830.0, "energy_max_eV": 1880.0, "n_points": 1}, "at least 2 points"),
-            ({"energy_min_eV": 1830.0}, "needs exactly"),
+            (
+                {"energy_min_eV": 1830.0, "energy_max_eV": 1880.0, "n_points": 1},
+                "`window.n_points` must be an integer from 2 up to 100000, got 1",
+            ),
+            ({"energy_min_eV": 1830.0}, "`window` lacks `energy_max_eV`, `n_points`"),
         ],
     )
     def test_window(self, builder, window, message):
