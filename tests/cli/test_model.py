@@ -58,6 +58,6 @@ def test_import_refuses_other_files(run_cli, tmp_path):
 
 def test_card(run_cli, node):
     text = run_cli("model", "card", node.pk).stdout
-    assert "# Model of the valence (e)" in text
+    assert "# Model of valence: Bader valence (e)" in text
     assert "treatment: fch" in text
     assert run_cli("model", "card", node.pk, "--json").json["data"]["n_sites"] == 24

@@ -144,7 +144,7 @@ def _curve_panel(axes: Axes, part: AnalysisPart, quantity: Quantity, table: dict
     """Draw the learning curve of one property, and add its columns to a table."""
     key = f"{quantity.name}_rmse"
     values, n_sites = part.array(key), part.array(f"{quantity.name}_n_sites").astype(float)
-    table[f"training sites of {label_of(quantity)}"] = n_sites.ravel()
+    table[f"training sites of {quantity.title}"] = n_sites.ravel()
     table[f"RMSE of {label_of(quantity)}"] = values.ravel()
     axes.plot(n_sites.ravel(), values.ravel(), ls="", marker="o", ms=3.5, color=st.REFERENCE, label="repetitions")
     mean = n_sites.mean(axis=1), np.nanmean(values, axis=1)
