@@ -203,9 +203,9 @@ class Material(Checked):
         if self.references is not None:
             named["references"] = [*self.references.peaks_eV, *self.references.shift]
         for where, crystals in named.items():
-            for crystal in crystals:
-                if crystal not in self.crystals:
-                    raise ValueError(f"{where} {crystal}: {nearest(crystal, self.crystals)}")
+            for name in crystals:
+                if name not in self.crystals:
+                    raise ValueError(f"{where} {name}: {nearest(name, self.crystals)}")
         for name, crystal in self.crystals.items():
             if wrong := sorted({element for element, *_ in crystal.basis} - set(self.species)):
                 raise ValueError(f"crystal {name} has {', '.join(wrong)}: not among the species")

@@ -218,7 +218,7 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
         builder.cases = orm.Dict({**crystals, "order": list(cases)})
         builder.settings = {name: orm.Dict(values) for name, values in settings.items()}
         builder.target = orm.Float(target_of(inputs, material))
-        builder.experiment = orm.Dict(material.references.plain())
+        builder.experiment = orm.Dict(material.references.plain() if material.references else {})
         builder.codes = {engine: codes[engine] for engine in ("pw", "pp", "xspectra", "bader")}
         builder.atomic_data = {key: atomic_data[key] for key in ("pseudos", "core_wavefunction", "energies")}
         builder.max_concurrent = orm.Int(targets["max_concurrent"] if max_concurrent is None else max_concurrent)

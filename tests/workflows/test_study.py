@@ -133,7 +133,7 @@ class TestHalfLostStudy:
         assert node.exit_status == CODES.ERROR_CALIBRATION_FAILED.status
         assert "PwCalculation" in node.exit_message
         chain = next(c for c in node.called_descendants if c.process_class is CalibrationWorkChain)
-        assert chain.exit_status == CalibrationWorkChain.exit_codes.ERROR_QUARTZ_FAILED.status
+        assert chain.exit_status == CalibrationWorkChain.exit_codes.ERROR_CRYSTAL_FAILED.status
         assert "dataset" not in node.outputs
 
     def test_tables_are_kept(self, half_lost_study):
@@ -250,17 +250,32 @@ class TestRefused:
             ([["Si8O4", 1.5]], "pairs, got"),
             ([["Si8O4", True]], "pairs, got"),
             ([["Si8O4", -1]], "`seed` must be an integer from 0 on, got -1"),
-            ([["Ge8O4", 1]], "only Si and O are possible"),
-            ([["O4", 1]], "has no Si"),
-            ([["Si-8O4", 1]], "count -8"),
-            ([["Si4O12", 1]], "has 3 O per Si"),
-            ([["O4Si8", 1]], "write `Si8O4`"),
             ([["Si8O4", 1], ["Si8O4", 1]], "holds Si8O4_1 twice"),
         ],
     )
     def test_configurations(self, builder, items, message):
         with pytest.raises(ValueError, match=message):
             builder.configurations = orm.List(items)
+
+    @pytest.mark.parametrize(
+        ("formula", "message"),
+        [
+            ("Ge8O4", "only Si and O are possible"),
+            ("O4", "has no Si"),
+            ("Si-8O4", "count -8"),
+            ("Si4O12", "has 3 O per Si"),
+            ("O4Si8", "write `Si8O4`"),
+        ],
+    )
+    def test_formulas(self, builder, formula, message):
+        builder.configurations = orm.List([[formula, 1]])
+        self.refused(builder, message)
+
+    def test_another_material_for_the_spectra(self, builder):
+        settings = builder.settings.get_dict()
+        settings["material"]["bonds_angstrom"]["Si-O"] = 1.9
+        builder.settings = orm.Dict(settings)
+        self.refused(builder, r"`settings.material` is not the `material` that is melted \(siox\)")
 
     def test_formula_without_parameters(self, builder):
         builder.configurations = orm.List([["Si6O6", 1]])
@@ -271,7 +286,7 @@ class TestRefused:
         melt_quench = {key: dict(nodes) for key, nodes in builder.melt_quench.items()}
         melt_quench[formula]["starting_cell"] = orm.Dict({"crystal": "foo", "density_g_cm3": 2.3})
         builder.melt_quench = melt_quench
-        self.refused(builder, f"{formula} cannot be melted: unknown crystal `foo`")
+        self.refused(builder, f"{formula} cannot be melted: the material siox has no crystal `foo`")
 
     def test_potential_of_another_species(self, builder):
         silicon = {"name": "silicon only", "source": "none", "species": ["Si"]}
