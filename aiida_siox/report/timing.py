@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiida import orm
@@ -13,9 +13,6 @@ from aiida.common.links import LinkType
 from aiida_siox.report.provenance import batches, called_ids
 from aiida_siox.report.records import plural
 from aiida_siox.workflows.utils import CACHED_FROM
-
-#: Kind of the absorber in the structure of a core-hole SCF.
-HOLE_KIND = "Sih"
 
 ENGINES = {
     "siox.melt_quench": "lmp",
@@ -160,14 +157,19 @@ def parse_scheduler_stdout(text: str) -> SchedulerTimes:
     )
 
 
-def engine_name(process_type: str | None, kinds: Iterable[str] = ()) -> str:
+def is_marked(structure: Mapping[str, Any]) -> bool:
+    """Return whether a structure, by its attributes, has a kind of another name than its element: the absorber."""
+    return any([kind["name"]] != kind["symbols"] for kind in structure.get("kinds") or [])
+
+
+def engine_name(process_type: str | None, marked: bool = False) -> str:
     """Return the engine of a CalcJob.
 
     :param process_type: such as ``aiida.calculations:siox.xspectra``.
-    :param kinds: names of the kinds in its input structure.
+    :param marked: whether its structure has a marked absorber.
     """
     plugin = (process_type or "").rpartition(":")[2]
-    if plugin == "quantumespresso.pw" and HOLE_KIND in kinds:
+    if plugin == "quantumespresso.pw" and marked:
         return CORE_HOLE
     return ENGINES.get(plugin, plugin.rpartition(".")[2] or "other")
 
@@ -196,7 +198,7 @@ def times_of(pks: list[Any]) -> list[JobTime]:
         edge_filters={"type": LinkType.INPUT_CALC.value, "label": "structure"},
         project="attributes.kinds",
     )
-    kinds = {pk: [kind["name"] for kind in entries or []] for pk, entries in builder.all()}
+    marked = {pk for pk, kinds in builder.all() if is_marked({"kinds": kinds})}
 
     builder = orm.QueryBuilder()
     builder.append(orm.CalcJobNode, filters=only, project=["id", "attributes.scheduler_stdout"], tag="job")
@@ -222,7 +224,7 @@ def times_of(pks: list[Any]) -> list[JobTime]:
     result = []
     for pk, (process_type, cached) in sorted(jobs.items()):
         found = times.get(pk, nothing)
-        engine = engine_name(process_type, kinds.get(pk, ()))
+        engine = engine_name(process_type, pk in marked)
         result.append(JobTime(pk, engine, found.start, found.end, found.user, found.system, cached))
     return result
 
