@@ -155,7 +155,7 @@ def make_table(
         "treatment": "fch",
         "sigma_angstrom": 0.15,
         "gamma_eV": 0.8,
-        "settings": {},
+        "settings": {"material": MATERIAL.spectral()},
         "engines": {"pw": "6.7MaX", "xspectra": "6.7MaX"},
         "atomic_data": {},
         "settings_digest": SETTINGS_DIGEST,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiida import orm
 from aiida.engine import calcfunction
 
+from aiida_siox.materials import load_material
 from aiida_siox.science import acceptance
 
 
@@ -23,11 +24,12 @@ def count_attempts(
 
 
 @calcfunction
-def count_acceptance(configurations: orm.List, version: orm.Int, **attempts: orm.Dict) -> orm.Dict:
+def count_acceptance(configurations: orm.List, material: orm.Dict, version: orm.Int, **attempts: orm.Dict) -> orm.Dict:
     """Return requested and accepted cells, attempts and reasons by formula.
 
     :param configurations: [formula, seed] of each configuration that was requested.
     :param attempts: of :func:`count_attempts`, by ``Si8O4_1``.
     """
     formulas = [formula for formula, _ in configurations.get_list()]
-    return orm.Dict(acceptance.count_acceptance(formulas, [node.get_dict() for node in attempts.values()]))
+    found = [node.get_dict() for node in attempts.values()]
+    return orm.Dict(acceptance.count_acceptance(formulas, found, load_material(material.get_dict())))

@@ -16,7 +16,7 @@ def structure_factors_of(structure: orm.StructureData, parameters: Mapping[str, 
     """Return the structure factors of a stored cell.
 
     :param parameters: ``q_max``, ``q_step`` and ``q_width`` in Å⁻¹.
-    :raises ValueError: for a structure of other species than Si and O, or impossible numbers.
+    :raises ValueError: for a structure without meaning, or impossible numbers.
     """
     atoms = structure.get_ase()
     validate_structure(atoms)

@@ -27,8 +27,11 @@ TEST_BASIS = ("ecutmin", "ecutmax", "decut", "rm")
 STATE_COLUMNS = 8
 #: Columns of a row of `gipaw_states`: those of `states` without j.
 GIPAW_COLUMNS = STATE_COLUMNS - 1
-#: Runs of ld1.x that make up the atomic data of silicon suboxides.
-RUNS = ("ground", "hole", "oxygen")
+
+
+def runs_of(parameters: Mapping[str, Any]) -> list[str]:
+    """Return the runs of AtomicDataWorkChain: ``ground``, ``hole``, and the other elements."""
+    return [key for key in parameters if key not in ("kinds", "family")]
 
 
 def fortran_literal(value: Any) -> str:
@@ -214,7 +217,7 @@ class Ld1Calculation(CalcJob):
             "parameters",
             valid_type=orm.Dict,
             validator=validated(Ld1Parameters, "parameters"),
-            help="Namelists `input` and `inputp` and the list `states`, as ld1.x names them.",
+            help="Namelists `input` and `inputp` and the list `states`, as ld1.x names them; `core_level`, such as 1S.",
         )
         spec.input(
             "test",
@@ -243,7 +246,7 @@ class Ld1Calculation(CalcJob):
             "core_wavefunction",
             valid_type=orm.SinglefileData,
             required=False,
-            help="r and r·ψ of the all-electron 1S orbital, as xspectra.x reads it; of the ground state, not the hole.",
+            help="r and r·ψ of the all-electron core level, as xspectra.x reads it; of the ground state, not the hole.",
         )
         spec.output(
             "output_parameters",
@@ -308,20 +311,20 @@ class Ld1Calculation(CalcJob):
 def split_parameters(parameters: orm.Dict) -> dict[str, orm.Dict]:
     """Give each run of ld1.x its own parameters.
 
-    :param parameters: Dict with the parameters of each run under ``ground``, ``hole`` and ``oxygen``.
+    :param parameters: of AtomicDataWorkChain.
     :returns: one Dict for each of them.
     """
     content = parameters.get_dict()
-    return {run: orm.Dict(content[run]) for run in RUNS}
+    return {run: orm.Dict(content[run]) for run in runs_of(content)}
 
 
 @calcfunction
-def collect_energies(ground: orm.Dict, hole: orm.Dict, version: orm.Str) -> orm.Dict:
-    """Bring the energies of the silicon atom together.
+def collect_energies(ground: orm.Dict, hole: orm.Dict, version: orm.Int) -> orm.Dict:
+    """Bring the energies of the absorber's atom together.
 
     :param ground: ``output_parameters`` of the ground-state run.
-    :param hole: ``output_parameters`` of the run with a hole in 1s.
-    :param version: version of aiida_siox: the cache knows nothing of changes in ``science``.
+    :param hole: ``output_parameters`` of the run with the core hole.
+    :param version: ``SCIENCE_VERSION``: the cache knows nothing of changes in ``science``.
     :returns: the four total energies in Ry, the core correction in eV, engine and version.
     """
     result: dict[str, Any] = {

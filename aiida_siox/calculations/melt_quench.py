@@ -177,9 +177,6 @@ class MeltQuenchCalculation(LammpsRawCalculation):
         """Return what is wrong with the inputs taken together, or None."""
         if "structure" in value:
             structure = value["structure"]
-            others = sorted(set(structure.get_symbols_set()) - {"Si", "O"})
-            if others:
-                return f"`structure` has {', '.join(others)}: only Si and O are possible."
             try:
                 if "definition" in value.get("potential", {}):
                     potential_of(value["potential"]).check_species(sorted(structure.get_symbols_set()))

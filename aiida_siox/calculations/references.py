@@ -8,16 +8,17 @@ from aiida import orm
 from aiida.engine import calcfunction
 
 from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.materials import Crystal
 from aiida_siox.science import references
-from aiida_siox.science.cells import mesh_from_distance, reference_crystal
+from aiida_siox.science.cells import build_crystal, mesh_from_distance
 
 
 @calcfunction
 def compare_references(cases: orm.Dict, experiment: orm.Dict, version: orm.Int, **nested: Any) -> orm.Dict:
     """Return convergence and edge shift of reference crystals.
 
-    :param cases: by name ``compound``, ``step`` and ``supercell``; ``order``: the names, coarse to fine.
-    :param experiment: measured main peaks in eV: ``silicon_eV``, ``quartz_eV`` and ``source``.
+    :param cases: by name ``compound``, ``step``, ``crystal`` and ``supercell``; ``order``: the names, coarse to fine.
+    :param experiment: the ``references`` of the material: ``peaks_eV``, the two compounds of the ``shift``, ``source``.
     :param nested: the namespace ``tables``: SiteTableData by name, those that have a finished site.
     :returns: ``rows`` (see :func:`aiida_siox.science.references.convergence`), ``shifts``, ``experiment`` with its
         ``shift_eV``, and ``missing``, the cases without a table.
@@ -33,7 +34,7 @@ def compare_references(cases: orm.Dict, experiment: orm.Dict, version: orm.Int, 
         row = next(row for row in table.rows() if row.done)
         attributes = table.base.attributes
         settings = attributes.get("settings")
-        crystal = reference_crystal(case["compound"], case["supercell"])
+        crystal = build_crystal(Crystal.parse(case["crystal"]), case["supercell"])
         meshes = {
             f"mesh_{stage}": settings[stage]["kpoints_mesh"]
             or list(mesh_from_distance(crystal.cell, settings[stage]["kpoints_distance"]))
@@ -60,11 +61,12 @@ def compare_references(cases: orm.Dict, experiment: orm.Dict, version: orm.Int, 
         )
     rows = references.convergence(spectra)
     measured = experiment.get_dict()
+    low, high = measured["shift"]
     return orm.Dict(
         {
             "rows": rows,
-            "shifts": references.edge_shifts(rows),
-            "experiment": {**measured, "shift_eV": measured["quartz_eV"] - measured["silicon_eV"]},
+            "shifts": references.edge_shifts(rows, measured["shift"]),
+            "experiment": {**measured, "shift_eV": measured["peaks_eV"][high] - measured["peaks_eV"][low]},
             "missing": [name for name in content["order"] if name not in tables],
         }
     )

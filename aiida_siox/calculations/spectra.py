@@ -14,6 +14,7 @@ from aiida_siox.data.base import own_attributes
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.materials import Material, load_material
 from aiida_siox.science import spectra as sp
 from aiida_siox.science.digest import structure_digest
 from aiida_siox.science.energies import (
@@ -25,50 +26,50 @@ from aiida_siox.science.energies import (
 )
 from aiida_siox.science.run_comparison import free_energy, run_differences, same
 
-HOLE_KIND = "Sih"
-ELEMENTS = ("Si", "O")
 #: What ld1.x says of the free atom, the terms of the core correction.
 ATOMIC_ENERGIES = ("ground_all_electron_Ry", "ground_pseudo_Ry", "hole_all_electron_Ry", "hole_pseudo_Ry")
 #: Keys of the namelist SYSTEM in which ground state and hole cell may differ: charge, bands, and what goes by kind.
 FREE_SYSTEM_KEYS = ("tot_charge", "nbnd", "starting_magnetization", "tot_magnetization", "ntyp", "nat")
 
 
+def symbols_of(structure: orm.StructureData) -> list[str]:
+    """Return the element of every site."""
+    return [structure.get_kind(site.kind_name).symbol for site in structure.sites]
+
+
 def is_normalised(structure: orm.StructureData) -> bool:
     """Return whether the kinds of a structure are named after their elements."""
-    return all(kind.name == kind.symbol and kind.name in ELEMENTS for kind in structure.kinds)
+    return all(kind.name == kind.symbol for kind in structure.kinds)
 
 
 @calcfunction
 def normalise_kinds(structure: orm.StructureData) -> orm.StructureData:
-    """Return the structure with the kinds Si and O, in the same order of sites.
-
-    :raises ValueError: if it holds another element.
-    """
-    return with_kinds(structure, [structure.get_kind(site.kind_name).symbol for site in structure.sites])
+    """Return the structure with kinds named after their elements, in the same order of sites."""
+    return with_kinds(structure, symbols_of(structure))
 
 
 @calcfunction
-def mark_absorber(structure: orm.StructureData, site: orm.Int) -> orm.StructureData:
-    """Return the structure in which one silicon atom has the kind of the core hole.
+def mark_absorber(structure: orm.StructureData, site: orm.Int, kind: orm.Str) -> orm.StructureData:
+    """Return the structure in which one atom has the kind of the core hole.
 
     :param site: index of the absorber in the normalised structure.
-    :raises ValueError: if the index is not that of a silicon atom.
+    :param kind: name of the kind: the symbol of the absorber with letters after it.
+    :raises ValueError: if there is no such atom, or it is of another element.
     """
     names = [entry.kind_name for entry in structure.sites]
     index = site.value
-    if not 0 <= index < len(names) or names[index] != "Si":
-        raise ValueError(f"site {index} is not a silicon atom of {structure.get_formula()}.")
-    names[index] = HOLE_KIND
+    if not 0 <= index < len(names) or not kind.value.startswith(names[index]):
+        raise ValueError(f"site {index} of {structure.get_formula()} cannot be the absorber `{kind.value}`.")
+    names[index] = kind.value
     return with_kinds(structure, names)
 
 
 def with_kinds(structure: orm.StructureData, names: list[str]) -> orm.StructureData:
     """Return an unstored copy of a structure with other kind names, one a site."""
     copy = orm.StructureData(cell=structure.cell, pbc=structure.pbc)
+    symbols = dict(zip(names, symbols_of(structure), strict=True))
     for name in dict.fromkeys(names):
-        if name not in (*ELEMENTS, HOLE_KIND):
-            raise ValueError(f"the structure holds {name}: only silicon and oxygen are known here.")
-        copy.append_kind(Kind(name=name, symbols="Si" if name == HOLE_KIND else name))
+        copy.append_kind(Kind(name=name, symbols=symbols[name]))
     for site, name in zip(structure.sites, names, strict=True):
         copy.append_site(Site(kind_name=name, position=site.position))
     return copy
@@ -88,9 +89,8 @@ def make_kpoints(structure: orm.StructureData, settings: orm.Dict, stage: orm.St
 
 
 def digest_of(structure: orm.StructureData) -> str:
-    """Return the content digest of a structure node, the absorber counted as silicon."""
-    symbols = [structure.get_kind(site.kind_name).symbol for site in structure.sites]
-    return structure_digest(symbols, structure.cell, [site.position for site in structure.sites])
+    """Return the content digest of a structure node, of elements, not of kinds."""
+    return structure_digest(symbols_of(structure), structure.cell, [site.position for site in structure.sites])
 
 
 def total_energy_ry(parameters: dict[str, Any]) -> float:
@@ -112,7 +112,7 @@ def run_inputs(parameters: orm.Dict) -> Any:
 def input_differences(structure: orm.StructureData, ground: orm.Dict, hole: orm.Dict) -> list[str]:
     """Return in what the inputs of two pw.x runs differ that their outputs do not tell, by the links.
 
-    :param structure: the configuration; the absorber counts as silicon.
+    :param structure: the configuration.
     :param ground: parsed output of the ground state.
     :param hole: parsed output of the cell with the core hole.
     """
@@ -150,7 +150,9 @@ def kpoints_of(kpoints: orm.KpointsData) -> list[Any]:
         return kpoints.get_kpoints().tolist()
 
 
-def check_atomic_energies(treatment: str, atomic: orm.Dict, ground: orm.Dict, hole: orm.Dict) -> None:
+def check_atomic_energies(
+    treatment: str, material: Material, atomic: orm.Dict, ground: orm.Dict, hole: orm.Dict
+) -> None:
     """Refuse a core correction that belongs to other pseudopotentials than the runs used.
 
     :raises ValueError: naming the kind and both files. Energies that no ld1.x job is linked to are taken as they are.
@@ -159,7 +161,8 @@ def check_atomic_energies(treatment: str, atomic: orm.Dict, ground: orm.Dict, ho
         return
     inputs = atomic.creator.base.links.get_incoming(link_type=LinkType.INPUT_CALC).all()
     sources = {link.link_label: link.node.creator for link in inputs}
-    for name, kind, run in (("ground", "Si", run_inputs(ground)), ("hole", HOLE_KIND, run_inputs(hole))):
+    kinds = (material.absorber, material.hole_kind)
+    for name, kind, run in zip(("ground", "hole"), kinds, map(run_inputs, (ground, hole)), strict=True):
         if run is None or kind not in run.pseudos or sources.get(name) is None:
             continue
         if treatment == "none" and name == "hole":  # the absorber is an atom like the others
@@ -189,7 +192,7 @@ def assemble_spectrum(
 ) -> SpectrumData:
     """Return the spectrum of one absorber with every energy of its transition.
 
-    :param structure: the normalised structure (kinds Si and O).
+    :param structure: the normalised structure (kinds named after elements).
     :param site: index of the absorber in it.
     :param ground_parameters: parsed output of pw.x for the ground state.
     :param hole_parameters: the same for the cell with the core hole.
@@ -201,14 +204,14 @@ def assemble_spectrum(
     """
     del version
     ground, hole, xspectra = (node.get_dict() for node in (ground_parameters, hole_parameters, xspectra_parameters))
-    treatment = settings.get_dict()["treatment"]
+    treatment, material = settings["treatment"], load_material(settings["material"])
     differences = run_differences(ground, hole) + input_differences(structure, ground_parameters, hole_parameters)
     if differences:
         raise ValueError(
             f"ground state and hole cell differ in {' and '.join(differences)}: their total energies cannot be "
             "subtracted. Compute both with the same settings."
         )
-    check_atomic_energies(treatment, atomic_energies, ground_parameters, hole_parameters)
+    check_atomic_energies(treatment, material, atomic_energies, ground_parameters, hole_parameters)
     atomic = atomic_energies.get_dict()
     core = float(atomic["core_correction_eV"])
     ground_ry, hole_ry = total_energy_ry(ground), total_energy_ry(hole)
@@ -258,22 +261,23 @@ def assemble_spectrum(
 
 @calcfunction
 def calibrate(site_table: SiteTableData, target: orm.Float, version: orm.Int) -> CalibrationData:
-    """Return the constant that puts the white line of one quartz site on its measured energy.
+    """Return the constant that puts the white line of one site of a crystal on its measured energy.
 
-    :param site_table: of α-quartz; its first finished site is used.
+    :param site_table: of the crystal that the material names; its first finished site is used.
     :param target: measured energy of the main peak in eV.
     :raises ValueError: if no site is finished.
     """
     del version
+    name = load_material(site_table.base.attributes.get("settings")["material"]).calibration.crystal
     done = site_table.done
     if not done.any():
-        raise ValueError("the quartz cell has no finished site: nothing to calibrate with.")
+        raise ValueError(f"the {name} cell has no finished site: nothing to calibrate with.")
     attributes = site_table.base.attributes
     return CalibrationData.from_white_line(
         {
             "target_eV": target.value,
             "white_line_eV": sp.maximum_position(site_table.energy, site_table.spectra[done][0]),
-            "reference": "alpha-quartz",
+            "reference": name,
             **{key: attributes.get(key) for key in ("treatment", "protocol", "settings_digest")},
         }
     )

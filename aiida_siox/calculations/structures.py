@@ -7,6 +7,7 @@ from aiida import orm
 from aiida.engine import calcfunction
 from ase import Atoms
 
+from aiida_siox.materials import Crystal, load_material
 from aiida_siox.science import cells, quality
 
 
@@ -20,14 +21,18 @@ def structure_from_atoms(atoms: Atoms, label: str = "") -> orm.StructureData:
 
 
 @calcfunction
-def make_starting_cell(formula: orm.Str, seed: orm.Int, parameters: orm.Dict, version: orm.Int) -> orm.StructureData:
+def make_starting_cell(
+    formula: orm.Str, seed: orm.Int, parameters: orm.Dict, material: orm.Dict, version: orm.Int
+) -> orm.StructureData:
     """Return the random starting cell of a melt-quench.
 
     :param parameters: ``crystal`` and ``density_g_cm3``.
     :param version: SCIENCE_VERSION, so that the cache notices when science/ changed.
     """
     values = parameters.get_dict()
-    atoms = cells.starting_cell(formula.value, values["density_g_cm3"], seed.value, values["crystal"])
+    atoms = cells.starting_cell(
+        formula.value, values["density_g_cm3"], seed.value, values["crystal"], load_material(material.get_dict())
+    )
     return structure_from_atoms(atoms, label=atoms.info["formula"])
 
 
@@ -35,12 +40,12 @@ def make_starting_cell(formula: orm.Str, seed: orm.Int, parameters: orm.Dict, ve
 def make_crystal(parameters: orm.Dict, version: orm.Int) -> orm.StructureData:
     """Return a reference crystal.
 
-    :param parameters: ``compound``, a key of :data:`aiida_siox.science.cells.REFERENCES`, and ``supercell``, three
+    :param parameters: ``compound``, its name; ``crystal``, as in the yaml of the material; and ``supercell``, three
         positive integers.
-    :raises ValueError: for an unknown compound or an impossible supercell.
+    :raises ValueError: for an impossible crystal or supercell.
     """
     values = parameters.get_dict()
-    atoms = cells.reference_crystal(values["compound"], values["supercell"])
+    atoms = cells.build_crystal(Crystal.parse(values["crystal"], "crystal"), values["supercell"])
     return structure_from_atoms(atoms, label=values["compound"])
 
 
@@ -57,16 +62,23 @@ def transform_structure(structure: orm.StructureData, parameters: orm.Dict, vers
 
 @calcfunction
 def assess_structure(
-    structure: orm.StructureData, parameters: orm.Dict, version: orm.Int, results: orm.Dict | None = None
+    structure: orm.StructureData,
+    parameters: orm.Dict,
+    material: orm.Dict,
+    version: orm.Int,
+    results: orm.Dict | None = None,
 ) -> dict[str, orm.Dict | orm.ArrayData]:
     """Return what describes a configuration: ``quality``, its numbers and flags, and ``profiles``, its curves.
 
-    :param parameters: cutoffs, grids and rules, see :class:`aiida_siox.science.quality.Parameters`.
+    :param parameters: grids and rules, see :class:`aiida_siox.science.quality.Parameters`.
     :param results: of the melt-quench, for pressure, energy and convergence.
     :raises ValueError: for impossible parameters.
     """
     numbers, curves = quality.analyse(
-        structure.get_ase(), parameters.get_dict(), results.get_dict() if isinstance(results, orm.Dict) else None
+        structure.get_ase(),
+        parameters.get_dict(),
+        load_material(material.get_dict()),
+        results.get_dict() if isinstance(results, orm.Dict) else None,
     )
     profiles = orm.ArrayData(curves)
     profiles.base.attributes.set("units", quality.units_of(curves))

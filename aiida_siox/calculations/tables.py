@@ -132,7 +132,7 @@ def collect(
     counts = {species: atoms.get_chemical_symbols().count(species) for species in material.species}
     common = {
         "formula": format_formula(counts),
-        "x": sum(counts[ligand] for ligand in material.ligands) / counts[material.absorber],
+        "x": material.x(counts),
         "protocol": values.get("protocol", "custom"),
         "treatment": values["treatment"],
         "settings_digest": mapping_digest({"settings": physical, "atomic_data": atomic, "engines": engines}),

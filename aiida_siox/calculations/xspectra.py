@@ -1,4 +1,4 @@
-"""XspectraCalculation: the K-edge cross-section of one absorber, all polarisations in one job."""
+"""XspectraCalculation: the cross-section of one absorber at an edge of an s level, all polarisations in one job."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from aiida.engine.processes.process_spec import CalcJobProcessSpec
 from aiida_quantumespresso.utils.convert import convert_input_to_namelist_entry
 from pydantic import Field, model_validator
 
-from aiida_siox.checked import Checked, Flag, Number, Whole, validated
+from aiida_siox.checked import Checked, Flag, Number, OneOf, Whole, validated
+from aiida_siox.materials.material import CORE_LEVELS
 
 CARTESIAN_AXES = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 
 MANAGED = {
     "calculation": "is `xanes_dipole`",
-    "edge": "is the K edge",
     "prefix": "and",
     "outdir": "follow from `parent_folder`",
     "xiabs": "follows from `absorber_kind` and the structure",
@@ -38,7 +38,7 @@ MANAGED = {
 
 
 HalfWidth = Annotated[Number, Field(gt=0, le=50, description="a half width above 0 up to 50 eV")]
-EnergyCount = Annotated[Whole, Field(ge=2, le=1_000_000)]
+EnergyCount = Annotated[Whole, Field(ge=2, le=100_000)]
 Convergence = Annotated[Number, Field(gt=0, lt=1)]
 CheckInterval = Annotated[Whole, Field(ge=2)]
 Iterations = Annotated[Whole, Field(ge=2, le=1_000_000)]
@@ -85,6 +85,7 @@ class InputXspectra(Namelist):
     xniter: Iterations
     xcheck_conv: CheckInterval
     xerror: Convergence
+    edge: Annotated[str, OneOf(CORE_LEVELS)] = "K"
     xcoordcrys: Flag = False
     show_status: Flag | None = None
 
@@ -257,11 +258,14 @@ EXIT_CODES = (
 
 
 class XspectraCalculation(CalcJob):
-    """Electric-dipole Si K-edge cross-section of one absorber, by xspectra.x on the scratch of a pw.x run.
+    """Electric-dipole cross-section of one absorber, by xspectra.x on the scratch of a pw.x run.
 
     The engine runs once for each polarisation, one after another, in the same job. The polarisations are Cartesian
     unless `input_xspectra.xcoordcrys` is true.
     """
+
+    #: Raise it whenever the same inputs shall give other files, or AiiDA's cache serves the old ones.
+    CACHE_VERSION = 1
 
     PARENT_SAVE = "out/aiida.save"
     PREFIX = "aiida"
@@ -277,13 +281,11 @@ class XspectraCalculation(CalcJob):
         spec.input(
             "structure", valid_type=orm.StructureData, help="Structure of that run, the absorber with its own kind."
         )
-        spec.input(
-            "absorber_kind", valid_type=orm.Str, default=lambda: orm.Str("Sih"), help="Kind of the one absorbing atom."
-        )
+        spec.input("absorber_kind", valid_type=orm.Str, help="Kind of the one absorbing atom.")
         spec.input(
             "core_wavefunction",
             valid_type=orm.SinglefileData,
-            help="Core orbital of the ground-state atom: r and r·ψ(1s) in two columns under one header line.",
+            help="Core orbital of the ground-state atom: r and r·ψ in two columns under one header line.",
         )
         spec.input(
             "kpoints",
@@ -365,7 +367,7 @@ class XspectraCalculation(CalcJob):
         namelists["plot"] |= {"gamma_mode": "constant", "xanes_file": names["spectrum"]}
         namelists["pseudos"]["filecore"] = self.CORE_FILE
         if "r_paw" in namelists["pseudos"]:
-            # The index of r_paw is the angular momentum of the projector, not the species: 1 for a K edge.
+            # The index of r_paw is the angular momentum of the projector, not the species: 1 (p) for an s level.
             namelists["pseudos"]["r_paw(1)"] = namelists["pseudos"].pop("r_paw")
         lines = []
         for name, content in namelists.items():

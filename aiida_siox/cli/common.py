@@ -169,9 +169,38 @@ def protocol_options(function: Command) -> Command:
     )
 
 
+def read_changes(path: pathlib.Path | None, material: str | None) -> dict[str, Any]:
+    """Return the overrides of a file, with the material that was named beside it.
+
+    :raises click.ClickException: for a file that cannot be read, an unknown material, or one that is no material.
+    """
+    from aiida_siox.materials import load_material
+    from aiida_siox.workflows.protocol import read_overrides
+
+    with user_errors():
+        content = {} if path is None else read_overrides(path)
+        if material is not None:
+            if content.get("material", material) != material:
+                raise ValueError(f"--material {material}, but {path} has another `material`: give one of them.")
+            content["material"] = material
+        if "material" in content:
+            content["material"] = load_material(content["material"]).plain()
+    return content
+
+
 def launch_options(function: Command) -> Command:
-    """Add the options of all ``run`` commands."""
-    function = json_option(function)
+    """Add the options of all ``run`` commands; ``overrides`` is what the file holds, with the material."""
+    inner = function
+
+    @functools.wraps(inner)
+    def outer(*args: Any, material: str | None, overrides: pathlib.Path | None, **kwargs: Any) -> Any:
+        return inner(*args, overrides=read_changes(overrides, material), **kwargs)
+
+    function = json_option(outer)
+    function = click.option(
+        "--material",
+        help="Name of a material, or the yaml file of another one (absorber, edge, data sets) [default: siox].",
+    )(function)
     function = click.option("--submit", is_flag=True, help="Leave it to the daemon, started if need be, and return.")(
         function
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 from aiida import orm
 from aiida.common.links import LinkType
+from ase.formula import Formula
 
 from aiida_siox.cli.common import describe, json_option, load_node, with_profile
 from aiida_siox.cli.output.files import writing
@@ -20,7 +20,7 @@ FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "extxyz": (".extxyz", {}),
     "cif": (".cif", {}),
     "vasp": (".vasp", {"sort": True}),
-    "lammps-data": (".data", {"specorder": ["Si", "O"], "masses": True}),
+    "lammps-data": (".data", {"masses": True}),
 }
 #: Endings of a file that holds all structures.
 MANY = (".extxyz", ".xyz")
@@ -128,25 +128,19 @@ def is_same(one: orm.StructureData, other: orm.StructureData) -> bool:
 
 def is_of(name: str, formula: str) -> bool:
     """Return whether the counts of a cell are a formula, in any order, or a multiple of it (``SiO2``)."""
-    from aiida_siox.science.composition import parse_formula
-
     try:
-        counts, wanted = parse_formula(name), parse_formula(formula)
+        cell, wanted = Formula(name), Formula(formula)
+        reduced = cell.reduce()[0].count()
     except ValueError:
         return name == formula
-    reduced = math.gcd(wanted["Si"], wanted["O"]) == 1
-    return counts == wanted or (reduced and counts["O"] * wanted["Si"] == counts["Si"] * wanted["O"])
+    return wanted.count() in (cell.count(), reduced)
 
 
 def formula_of(structure: orm.StructureData) -> str:
-    """Return the counts of a cell, ``Si8O4``; of other elements as AiiDA does."""
-    from aiida_siox.science.composition import format_formula
-    from aiida_siox.science.structures import counts_of
+    """Return the counts of a cell, ``Si8O4``."""
+    from aiida_siox.science.composition import formula_of_cell
 
-    atoms = structure.get_ase()
-    if set(atoms.get_chemical_symbols()) <= {"Si", "O"}:
-        return format_formula(counts_of(atoms))
-    return str(structure.get_formula())
+    return formula_of_cell(structure.get_ase().get_chemical_symbols())
 
 
 def structures_of(node: orm.Node) -> dict[str, orm.StructureData]:

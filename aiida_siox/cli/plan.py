@@ -51,7 +51,7 @@ def structure(
     file_format: str | None,
     calibrate: bool,
     protocol: str | None,
-    overrides: pathlib.Path | None,
+    overrides: dict[str, Any],
     max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,

@@ -179,7 +179,7 @@ def expected_parts(node: orm.ProcessNode) -> dict[str, Expected]:
     if kind == STUDY and "configurations" in inputs:  # a study of another version has none
         parts = study_parts(inputs)
     elif kind == CALIBRATION:
-        supercell = inputs["quartz"].get_dict()["supercell"] if "quartz" in inputs else (1, 1, 1)
+        supercell = inputs["crystal"]["supercell"] if "crystal" in inputs else (1, 1, 1)
         parts = [calibration_part(supercell, settings)]
     elif kind in (TARGETS, SITE) and "structure" in inputs:
         n_sites = 1 if kind == SITE else len(inputs["sites"].get_list()) if "sites" in inputs else None

@@ -1,4 +1,4 @@
-"""``aiida-siox run reference``: quartz and crystalline silicon, and what their spectra converge to."""
+"""``aiida-siox run reference``: crystals of a material, and what their spectra converge to."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from aiida_siox.cli.output.tables import print_table
 @with_profile
 def reference(
     protocol: str | None,
-    overrides: pathlib.Path | None,
+    overrides: dict[str, Any],
     max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
     submit: bool,
     as_json: bool,
 ) -> None:
-    """Compute α-quartz and crystalline silicon from coarse to fine, and the calibration from quartz.
+    """Compute crystals of the material (α-quartz and silicon) from coarse to fine, and the calibration from one.
 
     The test of the method is the Si → SiO₂ shift, since quartz itself is fitted. `aiida-siox show` of the process
-    prints what the spectra converge to. The cases stand in protocols/reference.yaml; --overrides replaces them.
+    prints what the spectra converge to. The cases stand in the yaml of the material; --overrides replaces them.
     """
     from aiida_siox.cli.codes import get_codes
     from aiida_siox.cli.run import STRUCTURE_ENGINES, obtain_atomic_data, split_overrides
@@ -73,7 +73,7 @@ def print_comparison(title: str, comparison: Mapping[str, Any]) -> None:
     ]
     experiment = comparison["experiment"]
     rows.append(["experiment", number(experiment["shift_eV"], 2), "-"])
-    print_table("Si → SiO₂ shift", ["step", "maxima / eV", "half heights / eV"], rows)
+    print_table(f"Shift {' → '.join(experiment['shift'])}", ["step", "maxima / eV", "half heights / eV"], rows)
     click.echo(f"Experiment: {experiment.get('source', 'no source given')}.")
     if comparison["missing"]:
         click.echo(f"Failed: {', '.join(comparison['missing'])}; see `verdi process report` of the run.")

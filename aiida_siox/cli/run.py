@@ -62,7 +62,7 @@ def melt_quench(
     formula: str,
     seed: int,
     protocol: str | None,
-    overrides: pathlib.Path | None,
+    overrides: dict[str, Any],
     options_file: pathlib.Path | None,
     computer: str | None,
     submit: bool,
@@ -105,12 +105,14 @@ def structure_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for decorator in (
         launch_options,
         click.option(
-            "--calibrate", is_flag=True, help="Find or compute the calibration from quartz with the same settings."
+            "--calibrate",
+            is_flag=True,
+            help="Find or compute the calibration with the same settings, from the material's crystal.",
         ),
         click.option(
             "--format", "file_format", help="Name of the file format for ASE, where the file name does not tell it."
         ),
-        click.option("--sites", callback=read_integers, help="Indices of the absorbers, such as 0,3; default all Si."),
+        click.option("--sites", callback=read_integers, help="Indices of the absorbers, such as 0,3; default all."),
         click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path)),
     ):
         function = decorator(function)
@@ -126,16 +128,17 @@ def structure(
     file_format: str | None,
     calibrate: bool,
     protocol: str | None,
-    overrides: pathlib.Path | None,
+    overrides: dict[str, Any],
     max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
     submit: bool,
     as_json: bool,
 ) -> None:
-    """Compute spectra, Bader valences and RDFs of the silicon sites of the structure in FILE.
+    """Compute spectra, Bader valences and RDFs of the absorbers of the structure in FILE.
 
-    FILE is anything ASE reads: extended xyz, cif, POSCAR, ... It must be a periodic cell of Si and O.
+    FILE is anything ASE reads: extended xyz, cif, POSCAR, ... It must be a periodic cell of the species of the
+    material, Si and O if none is named.
     """
     from aiida_siox.cli.codes import get_codes
     from aiida_siox.cli.plan_text import estimate_line
@@ -168,6 +171,7 @@ def structure(
                 codes,
                 atomic_data,
                 protocol,
+                {key: changes[key] for key in ("material",) if key in changes},
                 targets_overrides=changes,
                 max_concurrent=max_concurrent,
                 options=options,
@@ -206,13 +210,14 @@ def checked_structure(
 
     with user_errors():
         inputs = Targets.get_protocol_inputs(protocol, overrides)
-        Targets.settings_from(inputs, protocol)
+        settings = Targets.settings_from(inputs, protocol)
     if max_concurrent is not None:
         inputs["max_concurrent"] = max_concurrent
     refuse(validate_max_concurrent(orm.Int(inputs["max_concurrent"])))
     with user_errors(str(file)):
-        node = read_structure(file, file_format, load_material(inputs["settings"]["material"]))
-    refuse(validate_inputs({"structure": node, **({} if sites is None else {"sites": orm.List(sites)})}))
+        node = read_structure(file, file_format, load_material(inputs["material"]))
+    given = {"structure": node, "settings": orm.Dict(settings)}
+    refuse(validate_inputs(given | ({} if sites is None else {"sites": orm.List(sites)})))
     return node, inputs
 
 
@@ -233,7 +238,7 @@ def read_structure(path: pathlib.Path, file_format: str | None, material: Materi
     found = read_structure_file(path, file_format)
     for remark in found.remarks:
         say(f"Careful: {path}: {remark}")
-    validate_structure(found.atoms)
+    validate_structure(found.atoms, material)
     say(f"{path}: {told_back(found.atoms, material)}")
     if wrong := doubts(found.atoms, material):
         reasons = " ".join(f"({number}) {text}" for number, text in enumerate(wrong, start=1))
@@ -256,17 +261,20 @@ def stored_structure(node: orm.StructureData) -> orm.StructureData:
     return node
 
 
-def split_overrides(path: pathlib.Path | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the overrides of a file without ``atomic_data``, and those under ``atomic_data``, which are checked.
+def split_overrides(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return overrides without ``atomic_data``, and those under ``atomic_data``, which are checked.
 
-    :raises click.ClickException: for a file that cannot be read, or atomic data that the protocol does not know.
+    Both have the material, if one was named.
+
+    :raises click.ClickException: for atomic data that the protocol does not know.
     """
     from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, check_atomic_parameters
-    from aiida_siox.workflows.protocol import read_overrides
 
     with user_errors():
-        content = {} if path is None else read_overrides(path)
-        atomic = content.pop("atomic_data", None) or {}
+        content = dict(overrides)
+        atomic = dict(content.pop("atomic_data", None) or {})
+        if "material" in content:
+            atomic["material"] = content["material"]
         refuse(check_atomic_parameters(AtomicDataWorkChain.get_protocol_inputs(None, atomic)["parameters"]))
     return content, atomic
 
@@ -376,7 +384,7 @@ def study_builder(
     compositions: str | None,
     seeds: list[int] | None,
     protocol: str | None,
-    overrides: pathlib.Path | None,
+    overrides: dict[str, Any],
     max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
@@ -389,10 +397,10 @@ def study_builder(
     from aiida_siox.cli.structures import requested_formulas
     from aiida_siox.workflows.study import StudyWorkChain
 
-    names = requested_formulas(formulas, compositions)
     options = scheduler_options(options_file)
     with user_errors():
-        StudyWorkChain.get_protocol_inputs(protocol, overrides)
+        inputs = StudyWorkChain.get_protocol_inputs(protocol, overrides)
+        names = requested_formulas(formulas, compositions, inputs["material"])
         return StudyWorkChain.get_builder_from_protocol(
             study_codes(computer),
             protocol=protocol,

@@ -141,15 +141,13 @@ def _other_outputs(node: orm.ProcessNode) -> dict[str, int | None]:
 def structure_summary(node: orm.StructureData) -> dict[str, Any]:
     """Return formula, cell and positions of a structure."""
     from aiida_siox.science.cells import density_g_cm3
-    from aiida_siox.science.composition import format_formula
-    from aiida_siox.science.structures import counts_of
+    from aiida_siox.science.composition import formula_of_cell
 
     atoms = node.get_ase()
-    known = set(atoms.get_chemical_symbols()) <= {"Si", "O"}
     return {
         "type": "structure",
         "uuid": node.uuid,
-        "formula": format_formula(counts_of(atoms)) if known else node.get_formula(),
+        "formula": formula_of_cell(atoms.get_chemical_symbols()),
         "n_atoms": len(atoms),
         "density_g_cm3": density_g_cm3(atoms) if all(node.pbc) else None,
         "cell_angstrom": atoms.cell.tolist(),

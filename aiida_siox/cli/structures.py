@@ -23,7 +23,7 @@ def launch_structures(
     compositions: str | None,
     seeds: list[int] | None,
     protocol: str | None,
-    overrides: pathlib.Path | None,
+    overrides: dict[str, Any],
     max_concurrent: int | None,
     options_file: pathlib.Path | None,
     computer: str | None,
@@ -36,10 +36,10 @@ def launch_structures(
     from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
     from aiida_siox.workflows.structure_set import StructureSetWorkChain
 
-    names = requested_formulas(formulas, compositions)
     options = scheduler_options(options_file, "lmp")
     with user_errors():
-        MeltQuenchWorkChain.get_protocol_inputs(protocol, overrides)
+        inputs = MeltQuenchWorkChain.get_protocol_inputs(protocol, overrides)
+        names = requested_formulas(formulas, compositions, inputs["material"])
         builder = StructureSetWorkChain.get_builder_from_protocol(
             get_codes(["lmp"], {"lmp": code_label} if code_label else None, computer)["lmp"],
             protocol,
@@ -52,17 +52,20 @@ def launch_structures(
     launch(builder, submit)
 
 
-def requested_formulas(formulas: Sequence[str], compositions: str | None) -> list[str]:
+def requested_formulas(formulas: Sequence[str], compositions: str | None, material: Mapping[str, Any]) -> list[str]:
     """Return the formulas of ``--formula`` and ``--compositions``.
+
+    :param material: all its values.
 
     :raises click.ClickException: for one that cannot be melted, or that is named twice.
     """
+    from aiida_siox.materials import load_material
     from aiida_siox.science.composition import validate_melt_formula
 
     names = [*formulas, *(word for word in (compositions or "").replace(",", " ").split())]
     with user_errors():
         for name in names:
-            validate_melt_formula(name)
+            validate_melt_formula(name, load_material(material))
         if len(set(names)) < len(names):
             raise ValueError(f"a formula is named twice: {', '.join(names)}. Give more --seeds for more cells of it.")
     return names

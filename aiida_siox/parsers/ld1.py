@@ -11,7 +11,7 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 from aiida_pseudo.data.pseudo.upf import UpfData
 
-from aiida_siox.calculations.ld1 import Ld1Calculation
+from aiida_siox.calculations.ld1 import Ld1Calculation, Ld1Parameters
 from aiida_siox.parsers.raw.ld1 import last_lines, parse_derivatives, parse_ld1
 from aiida_siox.science import upf
 
@@ -58,7 +58,8 @@ class Ld1Parser(Parser):
         folder = pathlib.Path(kwargs["retrieved_temporary_folder"])
         if "test" in self.node.inputs:
             return self.parse_test(folder, parsed, tail)
-        name = self.node.inputs.parameters["inputp"]["file_pseudopw"]
+        parameters = Ld1Parameters.parse(self.node.inputs.parameters.get_dict())
+        name = parameters.inputp.file_pseudopw
         upf_path, orbitals_path = folder / name, folder / Ld1Calculation.ORBITALS_FILE
         if not upf_path.is_file():
             return codes.ERROR_UPF_MISSING.format(tail=tail)
@@ -72,7 +73,7 @@ class Ld1Parser(Parser):
             return codes.ERROR_UPF_INVALID.format(message=str(exception))
 
         self.out("pseudo", pseudo)
-        core = upf.core_wavefunction(orbitals)
+        core = upf.core_wavefunction(orbitals, parameters.core_level)
         if core is not None:
             self.out(
                 "core_wavefunction",

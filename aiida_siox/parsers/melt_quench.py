@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class MeltQuenchParser(Parser):
         structure = orm.StructureData(cell=np.diag(frame["lengths"]).tolist(), pbc=(True, True, True))
         for symbol, position in zip(symbols, frame["positions"], strict=True):
             structure.append_atom(symbols=symbol, position=position.tolist(), name=symbol)
-        structure.label = format_formula({symbol: symbols.count(symbol) for symbol in ("Si", "O")})
+        structure.label = format_formula(Counter(symbols))
         self.out("structure", structure)
 
         last = log["minimisations"][-1]

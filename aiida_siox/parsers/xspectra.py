@@ -25,6 +25,9 @@ class XspectraParser(Parser):
     values, the energy zero is the same for all polarisations, and the coefficients give the same spectrum again.
     """
 
+    #: Raise it whenever other outputs are accepted, or AiiDA's cache serves old verdicts.
+    CACHE_VERSION = 1
+
     replot_tolerance = 1e-3
     """Largest difference between the engine's spectrum and ours from its coefficients, relative to the maximum."""
     cut_tolerance = 1e-2

@@ -19,7 +19,7 @@ from aiida_siox.report.page import Block, Paragraph
 from aiida_siox.report.page import Graph as GraphBlock
 from aiida_siox.report.provenance import Link, ancestry, batches
 from aiida_siox.report.timing import engine_name, is_marked
-from aiida_siox.science.composition import format_formula
+from aiida_siox.science.composition import formula_of_cell
 
 #: Inputs that are worth showing though nothing in the graph made them: what the drawing calls a link, by its label.
 TELLING_INPUTS = {
@@ -104,7 +104,7 @@ def node_words(node: orm.Node) -> str:
     if isinstance(node, orm.StructureData):
         words = "absorber marked" if is_marked(node.base.attributes.all) else "structure"
         symbols = [node.get_kind(name).symbol for name in node.get_site_kindnames()]
-        return f"{words}, {format_formula({symbol: symbols.count(symbol) for symbol in set(symbols)})}"
+        return f"{words}, {formula_of_cell(symbols)}"
     if isinstance(node, SiteData):
         attributes = node.base.attributes
         return f"site {attributes.get('site_index')} of {attributes.get('formula')}"

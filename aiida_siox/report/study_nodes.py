@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any
 
 from aiida import orm
+from ase.formula import Formula
 
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.dataset import DatasetData
@@ -13,7 +14,6 @@ from aiida_siox.data.model import ModelData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.materials import Material, load_material
 from aiida_siox.report.provenance import FailedProcess, failed_processes, outputs_of, plain_input
-from aiida_siox.science.composition import composition_x, parse_formula
 
 #: What failed in these is told by the rows of a table, or by its absence.
 COVERED_BY_TABLES = (
@@ -61,7 +61,8 @@ class Configuration:
         """Composition x of SiOₓ."""
         if self.table is not None:
             return float(self.table.base.attributes.get("x"))
-        return composition_x(parse_formula(self.formula))
+        counts = list(Formula(self.formula).count().values())  # absorber first
+        return float(self.quality.get("x", sum(counts[1:]) / counts[0]))
 
 
 @dataclasses.dataclass

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .composition import composition_x, parse_formula
+from aiida_siox.materials import Material
+
+from .composition import parse_formula
 from .quality import RULE_WORDS
 
 DYNAMICS_BLEW_UP = "dynamics_blew_up"
@@ -37,7 +39,9 @@ def attempts_of(
     return {"formula": formula, "seeds": list(seeds), "accepted_seed": accepted, "rejected_by": rejected}
 
 
-def count_acceptance(formulas: Sequence[str], attempts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def count_acceptance(
+    formulas: Sequence[str], attempts: Sequence[Mapping[str, Any]], material: Material
+) -> dict[str, Any]:
     """Count requested and accepted cells and attempts by formula.
 
     :param formulas: one for each configuration that was requested.
@@ -58,7 +62,7 @@ def count_acceptance(formulas: Sequence[str], attempts: Sequence[Mapping[str, An
         accepted = sum(entry["accepted_seed"] is not None for entry in mine)
         tried = sum(len(entry["seeds"]) for entry in mine)
         counted[formula] = {
-            "x": composition_x(parse_formula(formula)),
+            "x": material.x(parse_formula(formula, material)),
             "requested": list(formulas).count(formula),
             "accepted": accepted,
             "attempts": tried,

@@ -2,78 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from ase import Atoms
 from ase.build import make_supercell
+from ase.data import atomic_masses_legacy, atomic_numbers
 from ase.spacegroup import crystal as ase_crystal
 from ase.units import _Nav
 from numpy.typing import ArrayLike
 
+from aiida_siox.materials import Crystal, Material
+from aiida_siox.registry import nearest
+
 from .composition import format_formula, validate_melt_formula
 
-MASSES_G_MOL = {"Si": 28.0855, "O": 15.9994}
 
+def build_crystal(crystal: Crystal, supercell: Sequence[int] = (1, 1, 1)) -> Atoms:
+    """Return a supercell of a crystal.
 
-def alpha_quartz() -> Atoms:
-    """Return α-quartz, 9 atoms, P3₂21 (154), a = 4.9134 Å, c = 5.4052 Å: the cell of the regression values."""
-    return ase_crystal(
-        ("Si", "O"),
-        basis=[(0.4697, 0.0, 2 / 3), (0.4135, 0.2669, 0.7857667)],
-        spacegroup=154,
-        cellpar=[4.9134, 4.9134, 5.4052, 90, 90, 120],
-    )
-
-
-def diamond_silicon() -> Atoms:
-    """Return the conventional cell of silicon, 8 atoms, a = 5.431 Å (experiment, room temperature)."""
-    return ase_crystal(("Si",), basis=[(0, 0, 0)], spacegroup=227, setting=1, cellpar=[5.431] * 3 + [90] * 3)
-
-
-def beta_cristobalite() -> Atoms:
-    """Return the ideal cubic cell of β-cristobalite, 8 SiO₂, Fd-3m, a = 7.16 Å, O midway between its Si."""
-    return ase_crystal(
-        ("Si", "O"),
-        basis=[(0, 0, 0), (1 / 8, 1 / 8, 1 / 8)],
-        spacegroup=227,
-        setting=1,
-        cellpar=[7.16] * 3 + [90] * 3,
-    )
-
-
-def rectangular_quartz() -> Atoms:
-    """Return α-quartz in a rectangular, nearly cubic cell, 24 SiO₂."""
-    return make_supercell(alpha_quartz(), [[2, 0, 0], [1, 2, 0], [0, 0, 2]])
-
-
-CRYSTALS: dict[str, Callable[[], Atoms]] = {
-    "beta-cristobalite": beta_cristobalite,
-    "alpha-quartz": rectangular_quartz,
-}
-"""SiO₂ crystals with a rectangular cell, from whose sites starting cells are drawn."""
-
-
-REFERENCES: dict[str, Callable[[], Atoms]] = {"quartz": alpha_quartz, "silicon": diamond_silicon}
-"""Crystals whose spectra are known from experiment, by the name of the compound."""
-
-
-def reference_crystal(compound: str, supercell: Sequence[int]) -> Atoms:
-    """Return a supercell of a reference crystal.
-
-    :param compound: key of :data:`REFERENCES`.
     :param supercell: repeats of the cell along its three vectors.
-    :raises ValueError: for an unknown compound or an impossible supercell.
+    :raises ValueError: for an impossible supercell.
     """
-    if compound not in REFERENCES:
-        raise ValueError(f"unknown compound `{compound}`. Valid: {', '.join(sorted(REFERENCES))}.")
-    return REFERENCES[compound]().repeat(_repeats(supercell))
+    repeats = _repeats(supercell)
+    atoms = ase_crystal(
+        [element for element, *_ in crystal.basis],
+        basis=[position for _, *position in crystal.basis],
+        spacegroup=crystal.spacegroup,
+        setting=crystal.setting,
+        cellpar=crystal.cell,
+    )
+    return (atoms if crystal.supercell is None else make_supercell(atoms, crystal.supercell)).repeat(repeats)
+
+
+def reference_crystal(material: Material, name: str, supercell: Sequence[int] = (1, 1, 1)) -> Atoms:
+    """Return a supercell of a crystal of a material.
+
+    :param supercell: see :func:`build_crystal`.
+    :raises ValueError: for an unknown crystal or an impossible supercell.
+    """
+    if name not in material.crystals:
+        raise ValueError(f"the material {material.name} has no crystal `{name}`: {nearest(name, material.crystals)}")
+    return build_crystal(material.crystals[name], supercell)
 
 
 def _repeats(supercell: Sequence[int]) -> tuple[int, int, int]:
-    repeats = list(supercell)
+    repeats = list(supercell) if isinstance(supercell, Sequence) else []
     if len(repeats) != 3 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in repeats):
-        raise ValueError(f"supercell {repeats} must be three positive integers such as [1, 1, 1].")
+        raise ValueError(f"supercell {supercell!r} must be three positive integers such as [1, 1, 1].")
     return repeats[0], repeats[1], repeats[2]
 
 
@@ -117,35 +94,48 @@ def mesh_from_distance(cell: ArrayLike, distance: float) -> tuple[int, int, int]
     return a, b, c
 
 
+def mass_g_mol(element: str) -> float:
+    """Return the mass of an element in g/mol (the standard weights of 1969 that ASE keeps: Si 28.0855, O 15.9994)."""
+    return float(atomic_masses_legacy[atomic_numbers[element]])
+
+
+def mass_g(counts: Mapping[str, int]) -> float:
+    """Return the mass of a cell in g."""
+    return sum(mass_g_mol(element) * number for element, number in counts.items()) / _Nav
+
+
 def density_g_cm3(atoms: Atoms) -> float:
-    """Return the mass density of a cell of Si and O in g/cm³."""
-    mass = sum(MASSES_G_MOL[symbol] for symbol in atoms.get_chemical_symbols()) / _Nav
-    return float(mass / (atoms.get_volume() * 1e-24))
+    """Return the mass density of a cell in g/cm³."""
+    return float(mass_g(Counter(atoms.get_chemical_symbols())) / (atoms.get_volume() * 1e-24))
 
 
-def starting_cell(formula: str, density_g_cm3: float, seed: int, crystal: str = "beta-cristobalite") -> Atoms:
-    """Return a random cell: Si and O sites of an SiO₂ supercell kept to the formula, scaled to the density.
+def starting_cell(formula: str, density_g_cm3: float, seed: int, crystal: str, material: Material) -> Atoms:
+    """Return a random cell: sites of a supercell of a crystal kept to the formula, scaled to the density.
 
-    The supercell is the smallest n × n × n that holds the formula and has a site to spare: n = 1 for Si8O4, n = 2
-    for Si8O16, n = 3 (216 Si + 432 O) for the cells of the paper. Atoms may lie close to each other, and are to be
-    minimised before any dynamics.
+    The supercell is the smallest n × n × n that holds the formula and has a site to spare: of β-cristobalite
+    n = 1 for Si8O4, n = 2 for Si8O16, n = 3 (216 Si + 432 O) for the cells of the paper. Atoms may lie close to each
+    other, and are to be minimised before any dynamics.
 
     :param formula: counts of the cell, 0 ≤ x ≤ 2.
     :param density_g_cm3: mass density of the cell in g/cm³.
     :param seed: of the random choice; the same seed gives the same cell.
-    :param crystal: key of :data:`CRYSTALS`.
-    :returns: rectangular periodic cell, Si first, then O.
+    :param crystal: of the material, with a rectangular cell.
+    :returns: rectangular periodic cell, absorbers first.
     :raises ValueError: for an impossible formula, density or seed, or an unknown crystal.
     """
-    counts = validate_melt_formula(formula)
+    counts = validate_melt_formula(formula, material)
     if not np.isfinite(density_g_cm3) or not 0.1 <= density_g_cm3 <= 10:
-        raise ValueError(f"density {density_g_cm3} g/cm³ is impossible: amorphous SiOₓ has 1.8 to 2.7 g/cm³.")
+        raise ValueError(f"density {density_g_cm3} g/cm³ is impossible: {_densities(material)}.")
     if seed < 0:
         raise ValueError(f"seed {seed} is negative: take 0 or a positive integer.")
-    if crystal not in CRYSTALS:
-        raise ValueError(f"unknown crystal `{crystal}`. Valid: {', '.join(sorted(CRYSTALS))}.")
-    unit = CRYSTALS[crystal]()
+    unit = reference_crystal(material, crystal)
+    if not np.allclose(unit.cell.array, np.diag(unit.cell.lengths()), atol=1e-9):
+        raise ValueError(f"the cell of the crystal `{crystal}` is not rectangular: LAMMPS starts from one that is.")
     available = {symbol: unit.get_chemical_symbols().count(symbol) for symbol in counts}
+    if absent := [symbol for symbol, number in counts.items() if number and not available[symbol]]:
+        raise ValueError(
+            f"the crystal `{crystal}` has no {absent[0]}: the sites of `{formula}` cannot be drawn from it."
+        )
     n = 1
     while any(available[symbol] * n**3 < number for symbol, number in counts.items()):
         n += 1
@@ -159,10 +149,14 @@ def starting_cell(formula: str, density_g_cm3: float, seed: int, crystal: str = 
         sites = np.flatnonzero(symbols == symbol)
         kept.append(np.sort(generator.choice(sites, size=number, replace=False)))
     atoms = supercell[np.concatenate(kept)]
-    mass = sum(MASSES_G_MOL[symbol] * number for symbol, number in counts.items()) / _Nav
-    volume = mass / density_g_cm3 * 1e24
+    volume = mass_g(counts) / density_g_cm3 * 1e24
     scale = (volume / atoms.get_volume()) ** (1 / 3)
     atoms.set_cell(atoms.cell.array * scale, scale_atoms=True)
     cell = Atoms(atoms.get_chemical_symbols(), positions=atoms.positions, cell=atoms.cell, pbc=True)
     cell.info["formula"] = format_formula(counts)
     return cell
+
+
+def _densities(material: Material) -> str:
+    values = [density for _, density in material.melting.expected_densities]
+    return f"{material.title} is expected between {min(values):g} and {max(values):g} g/cm³"

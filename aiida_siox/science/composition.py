@@ -1,88 +1,92 @@
-"""Chemical formulas of silicon suboxides: SiOₓ written as counts of a cell, such as ``Si8O4``."""
+"""Chemical formulas as counts of a cell, absorber first, such as ``Si8O4``."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from ase.data import atomic_numbers
 
-SPECIES = ("Si", "O")
+from aiida_siox.materials import Material
+
+#: Fewest atoms that can be melted, and of the multiple that is proposed in place of fewer.
+LEAST_ATOMS, PROPOSED_ATOMS = 4, 6
 
 
-def parse_formula(formula: str) -> dict[str, int]:
+def parse_formula(formula: str, material: Material) -> dict[str, int]:
     """Read the formula of a cell.
 
-    :param formula: counts of Si and O in any order, such as ``Si8O4`` or ``Si14``.
-    :returns: ``{'Si': 8, 'O': 4}``; both keys are always there.
-    :raises ValueError: for another element, a count that is not a positive integer, or a formula without Si.
+    :param formula: counts of the species in any order, such as ``Si8O4`` or ``Si14``.
+    :returns: ``{'Si': 8, 'O': 4}``; every species of the material has its key, absorber first.
+    :raises ValueError: for another element, a count that is not a positive integer, or a formula without absorber.
     """
-    hint = "Write the counts of the cell as positive integers, for example `Si8O4` or `Si14`."
+    absorber, possible = material.absorber, " and ".join(material.elements)
+    examples = [f"{absorber}8{material.others[0]}4"] * bool(material.others) + [f"{absorber}14"]
+    example = " or ".join(f"`{word}`" for word in examples)
+    hint = f"Write the counts of the cell as positive integers, for example {example}."
     if not isinstance(formula, str) or not formula.strip():
         raise ValueError(f"formula {formula!r} is empty or no text. {hint}")
     text = formula.strip()
-    counts = dict.fromkeys(SPECIES, 0)
+    counts = dict.fromkeys(material.elements, 0)
     position = 0
     for match in re.finditer(r"([A-Z][a-z]?)([-+]?[\d.]*)", text):
         if match.start() != position:
             break
         position = match.end()
         symbol, number = match.groups()
-        if symbol not in SPECIES:
-            raise ValueError(f"formula `{formula}` has the element {symbol}: only Si and O are possible. {hint}")
+        if symbol not in counts:
+            raise ValueError(f"formula `{formula}` has the element {symbol}: only {possible} are possible. {hint}")
         if counts[symbol]:
             raise ValueError(f"formula `{formula}` names {symbol} twice. {hint}")
         if number and not re.fullmatch(r"\d+", number):
             raise ValueError(f"formula `{formula}` has the count {number} of {symbol}. {hint}")
         counts[symbol] = int(number) if number else 1
-        if counts[symbol] == 0 and symbol == "Si":
+        if counts[symbol] == 0 and symbol == absorber:
             break
-    if position != len(text) and counts["Si"]:
+    if position != len(text) and counts[absorber]:
         raise ValueError(f"formula `{formula}` cannot be read from `{text[position:]}` on. {hint}")
     if position == 0:
         raise ValueError(f"formula `{formula}` cannot be read. {hint}")
-    if counts["Si"] == 0:
-        raise ValueError(f"formula `{formula}` has no Si: there would be no absorber. {hint}")
+    if counts[absorber] == 0:
+        raise ValueError(f"formula `{formula}` has no {absorber}: there would be no absorber. {hint}")
     return counts
 
 
+def formula_of_cell(symbols: Iterable[str]) -> str:
+    """Return the formula of atoms of any material, heavy elements first: ``Si8O4``."""
+    counts = Counter(symbols)
+    return format_formula({symbol: counts[symbol] for symbol in sorted(counts, key=lambda s: -atomic_numbers[s])})
+
+
 def format_formula(counts: Mapping[str, int]) -> str:
-    """Return the formula of counts, Si first, without species that are absent and without the count 1."""
-    parts = []
-    for symbol in SPECIES:
-        number = int(counts.get(symbol, 0))
-        if number:
-            parts.append(symbol if number == 1 else f"{symbol}{number}")
-    return "".join(parts)
+    """Return the formula of counts, in their order, without species that are absent and without the count 1."""
+    return "".join(symbol if number == 1 else f"{symbol}{number}" for symbol, number in counts.items() if number)
 
 
-def composition_x(counts: Mapping[str, int]) -> float:
-    """Return x of SiOₓ.
+def validate_melt_formula(formula: str, material: Material) -> dict[str, int]:
+    """Read a formula for a melt-quench, which takes no more ligands than bind, and at least four atoms.
 
-    :raises ValueError: if there is no Si.
+    :raises ValueError: naming the value and the remedy; for a material without a melt.
     """
-    if not counts.get("Si", 0):
-        raise ValueError("a composition without Si has no x in SiOₓ.")
-    return counts.get("O", 0) / counts["Si"]
-
-
-def validate_melt_formula(formula: str) -> dict[str, int]:
-    """Read a formula for a melt-quench, which takes 0 ≤ x ≤ 2 and at least four atoms.
-
-    :raises ValueError: naming the value and the remedy.
-    """
-    counts = parse_formula(formula)
-    x = composition_x(counts)
-    if x > 2:
+    largest_x = material.melting.largest_x
+    counts = parse_formula(formula, material)
+    x, absorber = material.x(counts), material.absorber
+    if x > largest_x:
+        ligands = "/".join(material.ligands)
+        most = {absorber: counts[absorber], material.ligands[0]: int(largest_x * counts[absorber])}
         raise ValueError(
-            f"formula `{formula}` has {x:g} O per Si, more than SiO2 can bind: take at most "
-            f"{format_formula({'Si': counts['Si'], 'O': 2 * counts['Si']})}, or more Si."
+            f"formula `{formula}` has {x:g} {ligands} per {absorber}, more than "
+            f"{format_formula({absorber: 1, material.ligands[0]: largest_x})} can bind: take at most "
+            f"{format_formula(most)}, or more {absorber}."
         )
-    if sum(counts.values()) < 4:
-        factor = -(-6 // sum(counts.values()))
+    if sum(counts.values()) < LEAST_ATOMS:
+        factor = -(-PROPOSED_ATOMS // sum(counts.values()))
         larger = format_formula({symbol: factor * number for symbol, number in counts.items()})
         raise ValueError(
-            f"formula `{formula}` has fewer than 4 atoms, too few to melt: take a multiple such as {larger}."
+            f"formula `{formula}` has fewer than {LEAST_ATOMS} atoms, too few to melt: take a multiple such as "
+            f"{larger}."
         )
     return counts
 

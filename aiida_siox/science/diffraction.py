@@ -16,13 +16,12 @@ from typing import Annotated, Self
 import numpy as np
 import periodictable
 from ase import Atoms
+from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 from periodictable.cromermann import fxrayatq
 from pydantic import Field, model_validator
 
 from aiida_siox.checked import Checked, Number
-
-from .composition import SPECIES
 
 Array = NDArray[np.float64]
 
@@ -130,11 +129,11 @@ def structure_factors(atoms: Atoms, q_max: float, q_step: float, width: float) -
     solid_angle = stands_for / lengths**2
     if not len(points) or lengths[0] >= q_max:
         raise ValueError(f"q_max {q_max} Å⁻¹ is less than the shortest vector of the reciprocal lattice of the cell.")
-    numbers = [n for n in (14, 8) if (atoms.numbers == n).any()]
+    numbers = sorted(set(atoms.numbers.tolist()), reverse=True)
     amplitudes = {n: _amplitudes(points, atoms.positions[atoms.numbers == n]) for n in numbers}
     q = np.arange(math.ceil(lengths[0] / q_step), math.floor(q_max / q_step) + 1) * q_step
     parts = {n: float((atoms.numbers == n).mean()) for n in numbers}
-    symbols = dict(zip((14, 8), SPECIES, strict=True))
+    symbols = {n: chemical_symbols[n] for n in numbers}
     partial: dict[str, Array] = {}
     neutron, xray = np.ones_like(q), np.ones_like(q)
     lengths_fm = {n: float(periodictable.elements[n].neutron.b_c or math.nan) for n in numbers}

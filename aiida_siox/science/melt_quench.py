@@ -21,8 +21,7 @@ from pydantic import Field, model_validator
 
 from aiida_siox.checked import Checked, Count, Flag, Number, Positive
 
-from .cells import MASSES_G_MOL
-from .composition import SPECIES
+from .cells import mass_g_mol
 from .potentials import Potential
 
 DATA_FILE = "start.data"
@@ -151,9 +150,8 @@ def velocity_seed(seed: int) -> int:
 
 
 def species_of(atoms: Atoms) -> list[str]:
-    """Return the species that are there, in the order of their LAMMPS types."""
-    symbols = atoms.get_chemical_symbols()
-    return [symbol for symbol in SPECIES if symbol in symbols]
+    """Return the species that are there, in the order of their LAMMPS types: as they come in the cell."""
+    return list(dict.fromkeys(atoms.get_chemical_symbols()))
 
 
 def data_file(atoms: Atoms, charges: Mapping[str, float] | None = None) -> str:
@@ -176,7 +174,7 @@ def data_file(atoms: Atoms, charges: Mapping[str, float] | None = None) -> str:
         "",
         "Masses",
         "",
-        *(f"{number} {MASSES_G_MOL[symbol]} # {symbol}" for number, symbol in enumerate(species, start=1)),
+        *(f"{number} {mass_g_mol(symbol)} # {symbol}" for number, symbol in enumerate(species, start=1)),
         "",
         f"Atoms # {'charge' if charges else 'atomic'}",
         "",

@@ -1,12 +1,18 @@
-"""Neighbours in periodic cells of any size, and the coordination of Si and O."""
+"""Neighbours in periodic cells of any size, and the coordination of their atoms."""
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import vesin
 from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 from scipy.special import ndtr
+
+from aiida_siox.materials import Material
 
 _TAILS = 6
 
@@ -42,72 +48,85 @@ def neighbour_vectors(atoms: Atoms, cutoff: float) -> tuple[NDArray[np.int64], N
     return first.astype(np.int64), second.astype(np.int64), np.asarray(vector, dtype=np.float64)
 
 
-def coordination(
-    atoms: Atoms, cutoff_si_o: float, cutoff_si_si: float, cutoff_o_o: float | None = None
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count the O and the Si neighbours of every atom.
+def longest_bonds(cutoffs: Mapping[tuple[str, str], float]) -> NDArray[np.float64]:
+    """Return the longest bond in Å by two atomic numbers, 0 where there is none, shape (n, n)."""
+    longest = np.zeros((len(chemical_symbols),) * 2)
+    for (one, other), cutoff in cutoffs.items():
+        longest[atomic_numbers[one], atomic_numbers[other]] = cutoff
+    return longest
 
-    :param cutoff_si_o: longest Si–O bond in Å.
-    :param cutoff_si_si: longest Si–Si bond in Å.
-    :param cutoff_o_o: longest O–O bond in Å; O–O neighbours are not counted when None.
-    :returns: ``n_oxygen[n_atoms]`` and ``n_silicon[n_atoms]``.
+
+def elements_of(cutoffs: Mapping[tuple[str, str], float]) -> list[str]:
+    """Return the elements that have bonds, in their order."""
+    return list(dict.fromkeys(element for pair in cutoffs for element in pair))
+
+
+def pairs_of(elements: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return every pair of elements once by its name: ``Si-Si``, ``Si-O``, ``O-O``."""
+    pairs = itertools.combinations_with_replacement(elements, 2)
+    return {f"{one}-{other}": (one, other) for one, other in pairs}
+
+
+def coordination(atoms: Atoms, cutoffs: Mapping[tuple[str, str], float]) -> dict[str, NDArray[np.int64]]:
+    """Count the neighbours of every atom by their element.
+
+    :param cutoffs: longest bond in Å of two elements, both ways round; others have none (``Material.cutoffs``).
+    :returns: counts by element of the neighbour, each of shape (n_atoms,).
     """
-    cutoffs = {(14, 14): cutoff_si_si, (14, 8): cutoff_si_o, (8, 14): cutoff_si_o, (8, 8): cutoff_o_o or 0.0}
-    numbers = atoms.numbers
     first, second, distance = neighbour_pairs(atoms, max(cutoffs.values()))
-    n_oxygen = np.zeros(len(atoms), dtype=np.int64)
-    n_silicon = np.zeros(len(atoms), dtype=np.int64)
-    for (centre, neighbour), cutoff in cutoffs.items():
-        bonded = (numbers[first] == centre) & (numbers[second] == neighbour) & (distance <= cutoff)
-        target = n_oxygen if neighbour == 8 else n_silicon
-        target += np.bincount(first[bonded], minlength=len(atoms))
-    return n_oxygen, n_silicon
+    numbers = atoms.numbers
+    bonded = distance <= longest_bonds(cutoffs)[numbers[first], numbers[second]]
+    first, neighbour = first[bonded], numbers[second[bonded]]
+    return {
+        element: np.bincount(first[neighbour == atomic_numbers[element]], minlength=len(atoms)).astype(np.int64)
+        for element in elements_of(cutoffs)
+    }
 
 
-def coordination_histogram(
-    atoms: Atoms, cutoff_si_o: float, cutoff_si_si: float
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Count the Si atoms by their O neighbours, and by all their neighbours.
+def coordination_histogram(atoms: Atoms, material: Material) -> tuple[dict[str, int], dict[str, int]]:
+    """Count the absorbers by their ligands, and by all their neighbours.
 
-    :returns: ``{'0': .., '1': .., '4': ..}``, the [SiSi₄₋ₙOₙ] units keyed by n (0 to 4 always there), and the same for
-        the total coordination; keys are text, as AiiDA stores them.
+    :returns: ``{'0': .., '1': .., '4': ..}`` (0 to 4 always there), in SiOₓ the [SiSi₄₋ₙOₙ] units keyed by n, and the
+        same for the total coordination; keys are text, as AiiDA stores them.
     """
-    n_oxygen, n_silicon = coordination(atoms, cutoff_si_o, cutoff_si_si)
-    silicon = atoms.numbers == 14
-    by_oxygen = np.bincount(n_oxygen[silicon], minlength=5)
-    total = np.bincount((n_oxygen + n_silicon)[silicon], minlength=5)
+    neighbours = coordination(atoms, material.cutoffs)
+    absorbers = atoms.numbers == atomic_numbers[material.absorber]
+    counted = (sum(neighbours[element] for element in material.ligands), sum(neighbours.values()))
+    by_ligands, total = (np.bincount(n[absorbers], minlength=material.max_ligands + 1) for n in counted)
     return (
-        {str(n): int(count) for n, count in enumerate(by_oxygen)},
+        {str(n): int(count) for n, count in enumerate(by_ligands)},
         {str(n): int(count) for n, count in enumerate(total)},
     )
 
 
-def shortest_distances(atoms: Atoms, cutoff: float) -> dict[str, float | None]:
-    """Return the shortest distance of each kind of pair in Å, None where there is none below the cutoff."""
+def shortest_distances(atoms: Atoms, elements: Sequence[str], cutoff: float) -> dict[str, float | None]:
+    """Return the shortest distance of each pair of elements in Å, None where there is none below the cutoff."""
     first, second, distance = neighbour_pairs(atoms, cutoff)
     numbers = atoms.numbers
     shortest: dict[str, float | None] = {}
-    for label, (a, b) in {"Si-Si": (14, 14), "Si-O": (14, 8), "O-O": (8, 8)}.items():
-        chosen = distance[(numbers[first] == a) & (numbers[second] == b)]
-        shortest[label] = float(chosen.min()) if len(chosen) else None
+    for name, (one, other) in pairs_of(elements).items():
+        chosen = distance[(numbers[first] == atomic_numbers[one]) & (numbers[second] == atomic_numbers[other])]
+        shortest[name] = float(chosen.min()) if len(chosen) else None
     return shortest
 
 
-def count_oxygen_bonds(atoms: Atoms, cutoff_o_o: float) -> int:
-    """Return how many O–O pairs are closer than a cutoff in Å: peroxide or O₂, which no good SiOₓ has."""
-    first, second, distance = neighbour_pairs(atoms, cutoff_o_o)
-    bonded = (atoms.numbers[first] == 8) & (atoms.numbers[second] == 8) & (distance <= cutoff_o_o)
+def count_bonds(atoms: Atoms, element: str, cutoff: float) -> int:
+    """Return how many pairs of one element are closer than a cutoff in Å: O–O is peroxide or O₂."""
+    first, second, distance = neighbour_pairs(atoms, cutoff)
+    number = atomic_numbers[element]
+    bonded = (atoms.numbers[first] == number) & (atoms.numbers[second] == number) & (distance <= cutoff)
     return int(np.count_nonzero(bonded)) // 2
 
 
 def pair_distributions(
-    atoms: Atoms, r_max: float, n_bins: int, sigma: float
+    atoms: Atoms, elements: Sequence[str], r_max: float, n_bins: int, sigma: float
 ) -> tuple[NDArray[np.float64], dict[str, NDArray[np.float64]]]:
     """Return the partial pair distribution functions g_ab(r) = (dN_ab/dr) / (4π r² ρ_b), each one at large r.
 
     dN_ab/dr are the b atoms at r around an a atom, periodic images and self-images included, so that r_max may exceed
     the cell. Each pair is a Gaussian in r, integrated over every bin.
 
+    :param elements: whose pairs are told apart, in this order.
     :param r_max: in Å.
     :param sigma: broadening in Å; 0 gives the histogram.
     :returns: ``r[n_bins]``, the middle of each bin in Å, and ``g[n_bins]`` by pair (``Si-Si``, ``Si-O``, ``O-O``, those
@@ -122,8 +141,8 @@ def pair_distributions(
     width = r_max / n_bins
     r = np.asarray((np.arange(n_bins) + 0.5) * width)
     chosen = {"total": (np.ones(len(atoms), dtype=bool),) * 2}
-    silicon, oxygen = atoms.numbers == 14, atoms.numbers == 8
-    for name, one, other in (("Si-Si", silicon, silicon), ("Si-O", silicon, oxygen), ("O-O", oxygen, oxygen)):
+    for name, pair in pairs_of(elements).items():
+        one, other = (atoms.numbers == atomic_numbers[element] for element in pair)
         if one.any() and other.any():
             chosen[name] = (one, other)
     found: dict[str, NDArray[np.float64]] = {}

@@ -11,11 +11,10 @@ import sys
 from collections.abc import Sequence
 from typing import Annotated, Self
 
+from ase.data import atomic_numbers
 from pydantic import Field, model_validator
 
 from aiida_siox.checked import Checked, Number
-
-from .composition import SPECIES
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 #: Signs of formulas and assignments of LAMMPS, which stand in no name of a file.
@@ -31,7 +30,7 @@ class Potential(Checked):
     """A pair style of LAMMPS in metal units (eV, Å, ps, e) with its coefficients.
 
     In ``pair_coeff`` and ``commands``, ``{species}`` stands for the elements of the cell in the order of their types,
-    ``{Si}`` and ``{O}`` for the number of a type; a line that names a type which the cell does not have is left out.
+    ``{Si}`` for the number of the type of an element; a line that names a type that is not in the cell is left out.
 
     :param name: for people.
     :param source: paper or package.
@@ -55,8 +54,8 @@ class Potential(Checked):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if wrong := [symbol for symbol in self.species if symbol not in SPECIES]:
-            raise ValueError(f"`species` names {wrong[0]}: only {' and '.join(SPECIES)} are possible")
+        if wrong := [symbol for symbol in self.species if symbol not in atomic_numbers]:
+            raise ValueError(f"`species` names {wrong[0]}: it must name chemical elements")
         if self.charges and set(self.charges) != set(self.species):
             raise ValueError(f"`charges` must be given for all of its species, got {self.charges}")
         self._check_lines()

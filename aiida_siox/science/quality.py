@@ -8,29 +8,29 @@ from typing import Annotated, Any, Self
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from aiida_siox.checked import Checked, Count, Fraction, Number, OneOf, Whole
+from aiida_siox.materials import Material
 
 from .cells import density_g_cm3
-from .composition import at_composition, composition_x, format_formula
+from .composition import at_composition, format_formula
 from .diffraction import Scattering, first_sharp_peak, shortest_reciprocal_vector, structure_factors
-from .neighbours import (
-    coordination,
-    coordination_histogram,
-    count_oxygen_bonds,
-    pair_distributions,
-    shortest_distances,
-)
+from .neighbours import coordination, coordination_histogram, count_bonds, pair_distributions, shortest_distances
 from .published import density_deviations
-from .rdf import site_rdf
-from .structures import counts_of
-from .topology import bond_angles, bond_lengths, largest_void, rings, rings_of_silicon, void_fraction
+from .rdf import TOTAL, site_rdf
+from .topology import bond_angles, bond_lengths, largest_void, rings, rings_of_absorbers, void_fraction
 
 Array = NDArray[np.float64]
 
 ACTIONS = ("reject", "flag", "ignore")
+
+#: Largest distance (Å), number of bins and width (Å) of the g(R) by which sites are told apart.
+_DISTINCT_RDF = (5.0, 256, 0.15)
+#: Å within which the shortest distances are looked for at least.
+_SHORTEST = 3.5
 
 
 def _against_composition(points: Any) -> Any:
@@ -38,7 +38,6 @@ def _against_composition(points: Any) -> Any:
     return points
 
 
-Length = Annotated[Number, Field(gt=0, le=6)]
 Neighbours = Annotated[Whole, Field(ge=0, le=20)]
 PartOfVolume = Annotated[Any, BeforeValidator(_against_composition)]
 
@@ -126,9 +125,6 @@ class Parameters(Checked):
 
     remedy = "take them from a protocol"
 
-    cutoff_si_o_angstrom: Length
-    cutoff_si_si_angstrom: Length
-    cutoff_o_o_angstrom: Length
     distinct_tolerance: Annotated[Number, Field(ge=0, le=10)]
     void_distance_angstrom: Annotated[Number, Field(ge=0.5, le=10)]
     longest_ring: Annotated[Whole, Field(ge=3, le=24)]
@@ -156,18 +152,17 @@ RULE_WORDS = {
 }
 
 
-def count_distinct_sites(atoms: Atoms, tolerance: float) -> int:
-    """Count the Si sites whose surroundings differ.
+def count_distinct_sites(atoms: Atoms, tolerance: float, material: Material) -> int:
+    """Count the absorbers whose surroundings differ.
 
     Two sites are one when the RMS difference of their g(R) to 5 Å (σ = 0.15 Å) is below a tolerance:
     symmetry-equivalent sites of a crystal, or a small cell that has crystallised.
     """
-    silicon = np.flatnonzero(atoms.numbers == 14)
-    total = site_rdf(atoms, silicon.tolist(), pair="total")[1]
-    oxygen = site_rdf(atoms, silicon.tolist(), pair="Si-O")[1]
-    features = np.hstack([total, oxygen])
+    sites = np.flatnonzero(atoms.numbers == atomic_numbers[material.absorber])
+    pairs = [TOTAL, *(f"{material.absorber}-{ligand}" for ligand in material.ligands)]
+    features = np.hstack([site_rdf(atoms, sites.tolist(), *_DISTINCT_RDF, pair)[1] for pair in pairs])
     representatives: list[int] = []
-    for row in range(len(silicon)):
+    for row in range(len(sites)):
         differences = np.sqrt(np.mean((features[representatives] - features[row]) ** 2, axis=1))
         if not (differences <= tolerance).any():
             representatives.append(row)
@@ -175,17 +170,19 @@ def count_distinct_sites(atoms: Atoms, tolerance: float) -> int:
 
 
 def analyse(
-    atoms: Atoms, parameters: Mapping[str, Any], results: Mapping[str, Any] | None = None
+    atoms: Atoms, parameters: Mapping[str, Any], material: Material, results: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return what :func:`assess` and :func:`profiles` do, with the structure factors computed once."""
-    curves = profiles(atoms, parameters)
-    return _assess(atoms, parameters, results, curves), curves
+    curves = profiles(atoms, parameters, material)
+    return _assess(atoms, parameters, material, results, curves), curves
 
 
-def assess(atoms: Atoms, parameters: Mapping[str, Any], results: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def assess(
+    atoms: Atoms, parameters: Mapping[str, Any], material: Material, results: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Describe an amorphous cell in numbers, and say which rules it breaks.
 
-    :param atoms: periodic cell of Si and O with at least one Si.
+    :param atoms: periodic cell with at least one absorber.
     :param parameters: see :class:`Parameters`.
     :param results: of the melt-quench: ``pressure_bar``, ``energy_eV``, ``converged``; taken over when given.
     :returns: what JSON can hold, units in the names. Histograms are counts of atoms keyed by the number of neighbours
@@ -202,12 +199,12 @@ def assess(atoms: Atoms, parameters: Mapping[str, Any], results: Mapping[str, An
         ``first_peak_…`` where the highest peak of S(q) in the window ``first_peak`` is, which cells whose
         ``q_min_per_angstrom`` is near it cannot tell. ``flags`` are the rules that were broken, ``rejected_by`` those
         of them whose action is reject, ``accepted`` whether there is none.
-    :raises ValueError: for impossible parameters, or a cell without Si.
+    :raises ValueError: for impossible parameters, or a cell without absorber.
     """
-    return analyse(atoms, parameters, results)[0]
+    return analyse(atoms, parameters, material, results)[0]
 
 
-def profiles(atoms: Atoms, parameters: Mapping[str, Any]) -> dict[str, Array]:
+def profiles(atoms: Atoms, parameters: Mapping[str, Any], material: Material) -> dict[str, Array]:
     """Return the curves that describe an amorphous cell.
 
     :param parameters: see :class:`Parameters`.
@@ -222,7 +219,7 @@ def profiles(atoms: Atoms, parameters: Mapping[str, Any]) -> dict[str, Array]:
     parameters = Parameters.parse(parameters, "quality").plain()
     rdf, scattering = parameters["rdf"], parameters["diffraction"]
     r, distributions = pair_distributions(
-        atoms, float(rdf["r_max_angstrom"]), int(rdf["n_bins"]), float(rdf["sigma_angstrom"])
+        atoms, material.elements, float(rdf["r_max_angstrom"]), int(rdf["n_bins"]), float(rdf["sigma_angstrom"])
     )
     curves = {"r": r} | {f"g_{_identifier(name)}": values for name, values in distributions.items()}
     factors = structure_factors(
@@ -232,7 +229,7 @@ def profiles(atoms: Atoms, parameters: Mapping[str, Any]) -> dict[str, Array]:
     curves |= {f"S_{_identifier(name)}": values for name, values in factors.partial.items()}
     edges = np.linspace(0.0, 180.0, int(parameters["angles"]["n_bins"]) + 1)
     curves["angle"] = (edges[:-1] + edges[1:]) / 2
-    for name, angles in bond_angles(atoms, _cutoffs(parameters)).items():
+    for name, angles in bond_angles(atoms, material.cutoffs).items():
         curves[f"p_{_identifier(name)}"] = np.histogram(angles, bins=edges, density=True)[0]
     return curves
 
@@ -287,14 +284,19 @@ def broken_rules(quality: Mapping[str, Any], rules: Mapping[str, Any], converged
 
 
 def _assess(
-    atoms: Atoms, parameters: Mapping[str, Any], results: Mapping[str, Any] | None, curves: Mapping[str, Array]
+    atoms: Atoms,
+    parameters: Mapping[str, Any],
+    material: Material,
+    results: Mapping[str, Any] | None,
+    curves: Mapping[str, Array],
 ) -> dict[str, Any]:
     """Return the numbers of :func:`assess`, the peaks from curves."""
-    counts = counts_of(atoms)
-    x = composition_x(counts)
-    cutoffs = _cutoffs(parameters)
-    by_oxygen, total = coordination_histogram(atoms, cutoffs["Si-O"], cutoffs["Si-Si"])
-    around_oxygen = coordination(atoms, cutoffs["Si-O"], cutoffs["Si-Si"])[1][atoms.numbers == 8]
+    absorber, ligands, cutoffs = material.absorber, material.ligands, material.cutoffs
+    counts = material.count(atoms.get_chemical_symbols())
+    x = material.x(counts)
+    by_oxygen, total = coordination_histogram(atoms, material)
+    of_ligands = np.isin(atoms.numbers, [atomic_numbers[element] for element in ligands])
+    around_oxygen = coordination(atoms, cutoffs)[absorber][of_ligands]
     expected = parameters["expected_density_g_cm3"]
     longest = int(parameters["longest_ring"])
     peaks = {
@@ -305,22 +307,26 @@ def _assess(
         "formula": format_formula(counts),
         "x": x,
         "n_atoms": len(atoms),
-        "n_silicon": counts["Si"],
+        "n_silicon": counts[absorber],
         "density_g_cm3": density_g_cm3(atoms),
         "expected_density_g_cm3": None if expected is None else float(expected),
         "density_deviations": density_deviations(round(x, 6), density_g_cm3(atoms)),
         "volume_A3": float(atoms.get_volume()),
         "coordination_oxygen": by_oxygen,
         "coordination_total": total,
-        "mean_n_oxygen": sum(int(n) * count for n, count in by_oxygen.items()) / counts["Si"],
+        "mean_n_oxygen": sum(int(n) * count for n, count in by_oxygen.items()) / counts[absorber],
         "n_silicon_of_oxygen": {str(n): int(count) for n, count in enumerate(np.bincount(around_oxygen, minlength=4))},
-        "n_oxygen_bonds": count_oxygen_bonds(atoms, cutoffs["O-O"]),
-        "n_distinct_sites": count_distinct_sites(atoms, float(parameters["distinct_tolerance"])),
-        "shortest_angstrom": shortest_distances(atoms, max(cutoffs["Si-O"], cutoffs["Si-Si"], 3.5)),
+        "n_oxygen_bonds": sum(
+            count_bonds(atoms, element, cutoffs[element, element])
+            for element in ligands
+            if (element, element) in cutoffs
+        ),
+        "n_distinct_sites": count_distinct_sites(atoms, float(parameters["distinct_tolerance"]), material),
+        "shortest_angstrom": shortest_distances(atoms, material.elements, max(*cutoffs.values(), _SHORTEST)),
         "bond_lengths": {name: _summary(values) for name, values in bond_lengths(atoms, cutoffs).items()},
         "bond_angles": {name: _summary(values) for name, values in bond_angles(atoms, cutoffs).items()},
-        "rings_by_atoms": {str(n): count for n, count in rings(atoms, cutoffs, longest).items()},
-        "rings_by_silicon": {str(n): count for n, count in rings_of_silicon(atoms, cutoffs, longest // 2).items()},
+        "rings_by_atoms": {str(n): count for n, count in rings(atoms, material, longest).items()},
+        "rings_by_silicon": {str(n): count for n, count in rings_of_absorbers(atoms, material, longest // 2).items()},
         "largest_void_angstrom": largest_void(atoms),
         "void_fraction": void_fraction(atoms, float(parameters["void_distance_angstrom"])),
         "first_peak_neutron_per_angstrom": peaks["neutron"],
@@ -335,15 +341,6 @@ def _assess(
     flags = broken_rules(quality, rules, converged)
     rejected = [name for name in flags if rules[name]["action"] == "reject"]
     return {**quality, "flags": flags, "rejected_by": rejected, "accepted": not rejected}
-
-
-def _cutoffs(parameters: Mapping[str, Any]) -> dict[str, float]:
-    """Return the longest bonds in Å by pair."""
-    return {
-        "Si-O": float(parameters["cutoff_si_o_angstrom"]),
-        "Si-Si": float(parameters["cutoff_si_si_angstrom"]),
-        "O-O": float(parameters["cutoff_o_o_angstrom"]),
-    }
 
 
 def _identifier(name: str) -> str:

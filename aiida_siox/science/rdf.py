@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from .neighbours import neighbour_pairs
 
-PAIRS: dict[str, tuple[int, ...]] = {"total": (14, 8), "Si-O": (8,), "Si-Si": (14,)}
-"""Atomic numbers of the neighbours that each kind of RDF counts."""
+TOTAL = "total"
+"""The pair that counts all neighbours."""
 
 TAIL = 4.0
 """Pairs are counted to r_max + TAIL · σ, so that the last bins get the tails of what lies behind them."""
@@ -26,10 +27,10 @@ def bin_centres(r_max: float, n_bins: int) -> NDArray[np.float64]:
 def site_rdf(
     atoms: Atoms,
     indices: Sequence[int],
-    r_max: float = 5.0,
-    n_bins: int = 256,
-    sigma: float = 0.15,
-    pair: str = "total",
+    r_max: float,
+    n_bins: int,
+    sigma: float,
+    pair: str = TOTAL,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return g(R) = (dN/dR) / (4π R² ρ) around single atoms, ρ being the number of all atoms per volume of the cell.
 
@@ -39,12 +40,14 @@ def site_rdf(
     :param indices: the atoms to look from.
     :param r_max: in Å.
     :param sigma: broadening in Å.
-    :param pair: ``total`` (all neighbours), ``Si-O`` (O neighbours) or ``Si-Si`` (Si neighbours); always the total ρ.
+    :param pair: ``total`` (all neighbours), or two elements such as ``Si-O``, of sites that are the first
+        (not checked): neighbours that are the second; always the total ρ.
     :returns: ``r[n_bins]`` in Å and ``g[n_sites, n_bins]``.
     :raises ValueError: for an unknown pair, an index outside the cell, or values that make no histogram.
     """
-    if pair not in PAIRS:
-        raise ValueError(f"unknown pair `{pair}`. Valid: {', '.join(PAIRS)}.")
+    centre, _, neighbour = pair.partition("-")
+    if pair != TOTAL and not {centre, neighbour} <= set(atomic_numbers):
+        raise ValueError(f"unknown pair `{pair}`: give `{TOTAL}`, or two elements such as Si-O.")
     if r_max <= 0 or n_bins < 1 or sigma < 0:
         raise ValueError(
             f"r_max {r_max}, n_bins {n_bins}, sigma {sigma}: the first two are positive, sigma is 0 or more."
@@ -55,8 +58,9 @@ def site_rdf(
             f"site {sites.max() if sites.min() >= 0 else sites.min()} is not in a cell of {len(atoms)} atoms."
         )
     first, second, distance = neighbour_pairs(atoms, r_max + TAIL * sigma)
-    counted = np.isin(atoms.numbers[second], PAIRS[pair])
-    first, distance = first[counted], distance[counted]
+    if pair != TOTAL:
+        counted = atoms.numbers[second] == atomic_numbers[neighbour]
+        first, distance = first[counted], distance[counted]
     rows = np.full(len(atoms), -1)
     rows[sites] = np.arange(len(sites))
     inside = rows[first] >= 0

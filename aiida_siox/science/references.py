@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from aiida_siox.science import spectra as sp
 
-#: Compounds whose edges are compared: the shift is that of the second against the first.
-SHIFTED = ("silicon", "quartz")
 #: Energies relative to the half height between which spectra are compared (L1), eV: the windows of the networks.
 COMPARED_EV = (-5.0, 45.0)
 
@@ -73,18 +71,19 @@ def convergence(cases: Sequence[ReferenceSpectrum]) -> list[dict[str, Any]]:
     return rows
 
 
-def edge_shifts(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return for every step in which both compounds were computed how far SiO₂ lies above Si.
+def edge_shifts(rows: Sequence[dict[str, Any]], shift: Sequence[str]) -> list[dict[str, Any]]:
+    """Return for every step in which both compounds were computed how far the second lies above the first.
 
     :param rows: of :func:`convergence`; of several cases with one compound and step the last counts.
-    :returns: ``step``, ``white_line_eV`` and ``half_height_eV`` (differences quartz − silicon).
+    :param shift: the two compounds, such as silicon and quartz.
+    :returns: ``step``, ``white_line_eV`` and ``half_height_eV`` (differences second − first).
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
         found.setdefault(row["step"], {})[row["compound"]] = row
     shifts = []
     for step, compounds in found.items():
-        if all(compound in compounds for compound in SHIFTED):
-            low, high = (compounds[compound] for compound in SHIFTED)
+        if all(compound in compounds for compound in shift):
+            low, high = (compounds[compound] for compound in shift)
             shifts.append({"step": step, **{key: high[key] - low[key] for key in ("white_line_eV", "half_height_eV")}})
     return shifts

@@ -6,31 +6,24 @@ import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 
+from aiida_siox.materials import Material
+
 from .neighbours import neighbour_pairs
 
 OVERLAP_FRACTION = 0.6
 """Atoms closer than this part of the sum of their covalent radii overlap (Si–O 1.06 Å, Si–Si 1.33 Å, O–O 0.79 Å)."""
 
 
-def counts_of(atoms: Atoms) -> dict[str, int]:
-    """Return ``{'Si': .., 'O': ..}`` of a cell."""
-    symbols = atoms.get_chemical_symbols()
-    return {"Si": symbols.count("Si"), "O": symbols.count("O")}
+def validate_structure(atoms: Atoms, material: Material | None = None) -> None:
+    """Refuse a structure that has no meaning, or none for spectra of a material if there is one.
 
-
-def validate_structure(atoms: Atoms) -> None:
-    """Refuse a structure that has no meaning for Si K-edge spectra of SiOₓ.
-
-    :raises ValueError: naming what is wrong and the remedy: no atoms, no Si, another species, a cell that is not
+    :raises ValueError: naming what is wrong and the remedy: no atoms, no absorber, another species, a cell that is not
         periodic in three directions or has no volume, positions that are not numbers, overlapping atoms.
     """
     if len(atoms) == 0:
         raise ValueError("the structure has no atoms.")
-    others = sorted(set(atoms.get_chemical_symbols()) - {"Si", "O"})
-    if others:
-        raise ValueError(f"the structure has {', '.join(others)}: only Si and O are possible. Remove or replace them.")
-    if "Si" not in atoms.get_chemical_symbols():
-        raise ValueError("the structure has no Si: there would be no absorber for a Si K-edge spectrum.")
+    if material is not None:
+        _check_species(set(atoms.get_chemical_symbols()), material)
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         raise ValueError("the structure has positions or cell vectors that are not finite numbers.")
     if abs(np.linalg.det(atoms.cell.array)) < 1e-3:
@@ -51,4 +44,16 @@ def validate_structure(atoms: Atoms) -> None:
         raise ValueError(
             f"atoms overlap: {where} are {distance[worst]:.2f} Å apart. "
             "Check the cell and the units of the positions (Å), or remove the double atom."
+        )
+
+
+def _check_species(symbols: set[str], material: Material) -> None:
+    if others := sorted(symbols - set(material.elements)):
+        raise ValueError(
+            f"the structure has {', '.join(others)}: only {' and '.join(material.elements)} are possible with the "
+            f"material {material.name}. Remove or replace them, or take another material (--material)."
+        )
+    if material.absorber not in symbols:
+        raise ValueError(
+            f"the structure has no {material.absorber}: there would be no absorber for the {material.edge_name}."
         )

@@ -7,54 +7,48 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-import vesin
 from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols
 from numpy.typing import NDArray
 from scipy.spatial import Voronoi, cKDTree
+
+from aiida_siox.materials import Material
+
+from .neighbours import elements_of, longest_bonds, neighbour_vectors, pairs_of
 
 Array = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 _FAR = 255
 
-_SYMBOLS = {14: "Si", 8: "O"}
+Cutoffs = Mapping[tuple[str, str], float]
+"""Longest bond in Å of two elements, both ways round (``Material.cutoffs``)."""
 
 
-def bonds(atoms: Atoms, cutoffs: Mapping[str, float]) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+def bonds(atoms: Atoms, cutoffs: Cutoffs) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
     """Return the bonds of a cell, each in both directions.
 
-    :param cutoffs: longest bond in Å by pair: ``Si-O``, ``Si-Si``, ``O-O``.
     :returns: first and second atom, the vector from first to second in Å ``[n, 3]``.
     """
-    calculator = vesin.NeighborList(cutoff=float(max(cutoffs.values())), full_list=True, sorted=True, n_threads=1)
-    first, second, distance, vector = calculator.compute(
-        points=np.asarray(atoms.get_positions(wrap=True)),
-        box=np.asarray(atoms.cell.array),
-        periodic=True,
-        quantities="ijdD",
-    )
-    first, second = first.astype(np.int64), second.astype(np.int64)
-    limits = {(14, 8): cutoffs["Si-O"], (8, 14): cutoffs["Si-O"], (14, 14): cutoffs["Si-Si"], (8, 8): cutoffs["O-O"]}
-    longest = np.zeros((15, 15))
-    for (a, b), limit in limits.items():
-        longest[a, b] = limit
-    bonded = np.asarray(distance) <= longest[atoms.numbers[first], atoms.numbers[second]]
-    return first[bonded], second[bonded], np.asarray(vector)[bonded]
+    first, second, vector = neighbour_vectors(atoms, max(cutoffs.values()))
+    longest = longest_bonds(cutoffs)[atoms.numbers[first], atoms.numbers[second]]
+    bonded = np.linalg.norm(vector, axis=1) <= longest
+    return first[bonded], second[bonded], vector[bonded]
 
 
-def bond_lengths(atoms: Atoms, cutoffs: Mapping[str, float]) -> dict[str, Array]:
+def bond_lengths(atoms: Atoms, cutoffs: Cutoffs) -> dict[str, Array]:
     """Return the lengths of the bonds in Å by pair (``Si-O``, ``Si-Si``, ``O-O``), each bond once."""
     first, second, vector = bonds(atoms, cutoffs)
     lengths = np.linalg.norm(vector, axis=1)
     numbers = atoms.numbers
     found = {}
-    for name, (a, b) in {"Si-O": (14, 8), "Si-Si": (14, 14), "O-O": (8, 8)}.items():
-        chosen = np.sort(lengths[(numbers[first] == a) & (numbers[second] == b)])
+    for name, (a, b) in pairs_of(elements_of(cutoffs)).items():
+        chosen = np.sort(lengths[(numbers[first] == atomic_numbers[a]) & (numbers[second] == atomic_numbers[b])])
         found[name] = chosen if a != b else chosen[::2]
     return found
 
 
-def bond_angles(atoms: Atoms, cutoffs: Mapping[str, float]) -> dict[str, Array]:
+def bond_angles(atoms: Atoms, cutoffs: Cutoffs) -> dict[str, Array]:
     """Return the angles between bonds in degrees by triple (``O-Si-O``, ``Si-O-Si``, …, the centre in the middle)."""
     first, second, vector = bonds(atoms, cutoffs)
     unit = vector / np.linalg.norm(vector, axis=1, keepdims=True)
@@ -67,45 +61,46 @@ def bond_angles(atoms: Atoms, cutoffs: Mapping[str, float]) -> dict[str, Array]:
         angles = np.degrees(np.arccos(np.clip(np.einsum("ij,ij->i", directions[i], directions[j]), -1, 1)))
         for a, b, angle in zip(ends[i], ends[j], angles, strict=True):
             high, low = max(a, b), min(a, b)
-            name = f"{_SYMBOLS[high]}-{_SYMBOLS[atoms.numbers[centre]]}-{_SYMBOLS[low]}"
+            name = "-".join(chemical_symbols[n] for n in (high, atoms.numbers[centre], low))
             found.setdefault(name, []).append(float(angle))
     return {name: np.sort(values) for name, values in sorted(found.items())}
 
 
-def rings(atoms: Atoms, cutoffs: Mapping[str, float], longest: int) -> dict[int, float]:
-    """Count the shortest-path rings (Franzblau, Phys. Rev. B 44 (1991) 4925) by their number of atoms, per Si.
+def rings(atoms: Atoms, material: Material, longest: int) -> dict[int, float]:
+    """Count the shortest-path rings (Franzblau, Phys. Rev. B 44 (1991) 4925) by their number of atoms, per absorber.
 
     :param longest: number of atoms of the longest ring that is looked for.
-    :returns: number of rings per Si atom by number of atoms, without those that do not occur; each ring counts once:
+    :returns: number of rings per absorber by number of atoms, without those that do not occur; each ring counts once:
         α-quartz has {12: 1, 16: 5}, so that 6 rings of six Si and 40 rings of eight Si go through every Si.
-    :raises ValueError: if the cell has no Si.
+    :raises ValueError: if the cell has no absorber.
     """
-    n_silicon = _count_silicon(atoms)
-    first, second, vector = bonds(atoms, cutoffs)
+    n_absorbers = len(_absorbers(atoms, material))
+    first, second, vector = bonds(atoms, material.cutoffs)
     counts = _Network.of(len(atoms), first, second, _offsets(atoms, first, second, vector)).rings(longest)
-    return {n: count / n_silicon for n, count in sorted(counts.items())}
+    return {n: count / n_absorbers for n, count in sorted(counts.items())}
 
 
-def rings_of_silicon(atoms: Atoms, cutoffs: Mapping[str, float], longest: int) -> dict[int, float]:
-    """Count the shortest-path rings of the network of Si by their number of Si, per Si.
+def rings_of_absorbers(atoms: Atoms, material: Material, longest: int) -> dict[int, float]:
+    """Count the shortest-path rings of the network of absorbers by their number of absorbers, per absorber.
 
-    Two Si are linked by a bond or by an O that both are bonded to. The n-membered rings of the glass literature are
-    these: in a perfect SiO₂ network a ring of n Si has 2n atoms. Two O between the same two Si make a ring of two
+    Two Si, say, are linked by a bond or by an O that both are bonded to. The n-membered rings of the glass literature
+    are these: in a perfect SiO₂ network a ring of n Si has 2n atoms. Two O between the same two Si make a ring of two
     (edge-sharing tetrahedra); the triangle of three Si around one O is no ring.
 
-    :param longest: number of Si of the longest ring that is looked for.
-    :returns: number of rings per Si atom by number of Si, without those that do not occur.
-    :raises ValueError: if the cell has no Si.
+    :param longest: number of absorbers of the longest ring that is looked for.
+    :returns: number of rings per absorber by number of absorbers, without those that do not occur.
+    :raises ValueError: if the cell has no absorber.
     """
-    n_silicon = _count_silicon(atoms)
-    first, second, vector = bonds(atoms, cutoffs)
+    n_absorbers = len(_absorbers(atoms, material))
+    first, second, vector = bonds(atoms, material.cutoffs)
     offset = _offsets(atoms, first, second, vector)
-    to_silicon = atoms.numbers[second] == 14
-    direct = to_silicon & (atoms.numbers[first] == 14)
+    is_absorber = atoms.numbers == atomic_numbers[material.absorber]
+    to_absorber = is_absorber[second]
+    direct = to_absorber & is_absorber[first]
     links = [np.column_stack([first, second, offset])[direct]]
     n_triangles = 0
-    for oxygen in np.flatnonzero(atoms.numbers == 8):
-        around = np.flatnonzero((first == oxygen) & to_silicon)
+    for ligand in np.flatnonzero(np.isin(atoms.numbers, [atomic_numbers[element] for element in material.ligands])):
+        around = np.flatnonzero((first == ligand) & to_absorber)
         n_triangles += math.comb(len(around), 3)
         pairs = np.array([(a, b) for a in around for b in around if a != b], dtype=np.int64).reshape(-1, 2)
         a, b = pairs.T
@@ -114,14 +109,14 @@ def rings_of_silicon(atoms: Atoms, cutoffs: Mapping[str, float], longest: int) -
     counts = _Network.of(len(atoms), unique[:, 0], unique[:, 1], unique[:, 2:]).rings(longest)
     counts[2] = sum(math.comb(int(n), 2) for n in multiplicity) / 2
     counts[3] = max(0.0, counts.get(3, 0.0) - n_triangles)
-    return {n: count / n_silicon for n, count in sorted(counts.items()) if count and n <= longest}
+    return {n: count / n_absorbers for n, count in sorted(counts.items()) if count and n <= longest}
 
 
-def _count_silicon(atoms: Atoms) -> int:
-    n_silicon = int((atoms.numbers == 14).sum())
-    if n_silicon == 0:
-        raise ValueError("rings are counted per Si, and the cell has no Si.")
-    return n_silicon
+def _absorbers(atoms: Atoms, material: Material) -> Indices:
+    found = np.flatnonzero(atoms.numbers == atomic_numbers[material.absorber])
+    if not len(found):
+        raise ValueError(f"rings are counted per {material.absorber}, and the cell has no {material.absorber}.")
+    return found
 
 
 def _offsets(atoms: Atoms, first: Indices, second: Indices, vector: Array) -> Indices:

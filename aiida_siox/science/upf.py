@@ -219,7 +219,7 @@ def repair(upf: str, orbitals: Orbitals) -> str:
     return wrap_long_lines(set_header_flags(upf, has_gipaw=True, paw_as_gipaw=True))
 
 
-def core_wavefunction(orbitals: Orbitals, label: str = "1S") -> str | None:
+def core_wavefunction(orbitals: Orbitals, label: str) -> str | None:
     """Return the core wavefunction file of xspectra.x: one ``#`` line, then r and r·ψ in two columns.
 
     :param orbitals: all-electron orbitals of the ground-state set.

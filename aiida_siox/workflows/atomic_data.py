@@ -11,39 +11,43 @@ from aiida.common.exceptions import IntegrityError
 from aiida.engine import ExitCode, ProcessBuilder, ToContext, WorkChain, while_
 from aiida_pseudo.data.pseudo.upf import UpfData
 from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily
+from aiida_quantumespresso.workflows.protocols.utils import recursive_merge
+from ase.data import atomic_numbers
 
-from aiida_siox import __version__
-from aiida_siox.calculations.ld1 import RUNS, Ld1Calculation, Ld1Parameters, collect_energies, split_parameters
+from aiida_siox.calculations.ld1 import Ld1Calculation, Ld1Parameters, collect_energies, runs_of, split_parameters
+from aiida_siox.materials import Material
+from aiida_siox.registry import nearest
+from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.digest import mapping_digest
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.utils import job_metadata, validate_job_options
 
-#: Kind → the run of ld1.x that makes its pseudopotential.
-KINDS = {"Si": "ground", "O": "oxygen", "Sih": "hole"}
-#: Family → the kind that gives each element: a family holds one pseudopotential for an element.
-FAMILIES = {"ground": {"Si": "Si", "O": "O"}, "hole": {"Si": "Sih"}}
 FAMILY_KEYS = ("prefix", "stringency", "cutoff_wfc_Ry", "cutoff_rho_Ry")
 
 
 def check_atomic_parameters(parameters: Mapping[str, Any]) -> str | None:
     """Return what is wrong with the parameters of the WorkChain, or None."""
-    if set(parameters) != {*RUNS, "family"}:
-        return f"parameters need exactly the keys {', '.join((*RUNS, 'family'))}; got {sorted(parameters)}."
-    for run in RUNS:
+    runs = runs_of(parameters)
+    if wrong := {"kinds", "family", "ground", "hole"} - set(parameters):
+        return f"parameters lack {', '.join(sorted(wrong))}."
+    if sorted(parameters["kinds"].values()) != sorted(runs):
+        return f"`kinds` must name each of the runs {', '.join(runs)} once, got {parameters['kinds']}."
+    for run in runs:
         if (message := Ld1Parameters.fault(parameters[run], run)) is not None:
             return message
-    inputs = [parameters[run]["input"] for run in RUNS]
+    inputs = [parameters[run]["input"] for run in runs]
     if len({entry["dft"] for entry in inputs}) != 1:
         return f"the functional must be the same in all runs, got {[entry['dft'] for entry in inputs]}."
     if float(parameters["ground"]["input"]["zed"]) != float(parameters["hole"]["input"]["zed"]):
         return "`ground` and `hole` must be the same element (`input.zed`)."
+    for kind, run in parameters["kinds"].items():
+        if run != "hole" and atomic_numbers[kind] != parameters[run]["input"]["zed"]:
+            return f"`{run}.input.zed` must be {atomic_numbers[kind]} ({kind}), got {parameters[run]['input']['zed']}."
     if parameters["ground"]["input"]["config"] == parameters["hole"]["input"]["config"]:
         return "`ground` and `hole` have the same `input.config`: there is no hole."
-    names = [parameters[run]["inputp"]["file_pseudopw"] for run in RUNS]
+    names = [parameters[run]["inputp"]["file_pseudopw"] for run in runs]
     if len(set(names)) != len(names):
-        return (
-            f"`inputp.file_pseudopw` must differ between the runs, got {names}: pw.x reads all three from one folder."
-        )
+        return f"`inputp.file_pseudopw` must differ between the runs, got {names}: pw.x reads all from one folder."
     hole = parameters["hole"]
     if not (hole["inputp"]["lpaw"] or hole.get("gipaw_states")):
         return "`hole`: an ultrasoft set needs `gipaw_states`, or xspectra.x cannot reconstruct the wavefunctions."
@@ -64,7 +68,7 @@ def _validate_code(code: orm.AbstractCode | None, _: Any) -> str | None:
 
 
 class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
-    """Data sets of Si, O and Si with a 1s hole, the 1s wavefunction, and the atomic energies, all from ld1.x."""
+    """Data sets of a material's elements and of its absorber with the hole, core wavefunction, energies; by ld1.x."""
 
     _protocol_name = "atomic_data"
     _process_class = Ld1Calculation
@@ -78,7 +82,7 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
             "parameters",
             valid_type=orm.Dict,
             validator=_validate_parameters,
-            help="Parameters of the runs `ground`, `hole` and `oxygen`, and of the `family`.",
+            help="Parameters of the runs `ground`, `hole`, and other elements; run of each of the `kinds`; `family`.",
         )
         spec.input(
             "options",
@@ -88,11 +92,11 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
             validator=validate_job_options,
             help="Scheduler options of the jobs.",
         )
-        spec.output_namespace("pseudos", valid_type=UpfData, help="Pseudopotentials of the kinds Si, O and Sih.")
+        spec.output_namespace("pseudos", valid_type=UpfData, dynamic=True, help="Pseudopotentials by kind.")
         spec.output(
             "core_wavefunction",
             valid_type=orm.SinglefileData,
-            help="1s of the ground-state atom, as xspectra.x reads it.",
+            help="Core level of the ground-state atom, as xspectra.x reads it.",
         )
         spec.output("energies", valid_type=orm.Dict, help="Atomic total energies (Ry) and the core correction (eV).")
         spec.outline(cls.setup, while_(cls.has_next)(cls.run_next), cls.inspect_atoms, cls.collect, cls.store_families)
@@ -105,9 +109,19 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
         spec.exit_code(
             302,
             "ERROR_NO_CORE_WAVEFUNCTION",
-            message="The ground-state atom has no 1S orbital: xspectra.x would have no core level.",
+            message="The ground-state atom has no {level} orbital: xspectra.x would have no core level.",
             invalidates_cache=True,
         )
+
+    @classmethod
+    def _of_material(
+        cls, inputs: dict[str, Any], material: Material, protocol: str, overrides: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the inputs with the data sets of the material, or of the variant that is asked for."""
+        inputs = super()._of_material(inputs, material, protocol, overrides)
+        sets = material.data_sets(overrides.get("variant", inputs["variant"]))
+        family = {"prefix": inputs["parameters"]["family"]["prefix"] or material.name}
+        return recursive_merge(inputs, {"parameters": {"kinds": material.runs, **sets, "family": family}})
 
     @classmethod
     def get_builder_from_protocol(
@@ -139,14 +153,14 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
         """Return a builder of the Ld1Calculation that tests a pseudopotential of a protocol.
 
         :param code: code of ld1.x.
-        :param run: ``ground``, ``hole`` or ``oxygen``.
+        :param run: ``ground``, ``hole`` or another element.
         :param protocol: as for :meth:`get_builder_from_protocol`.
         :param overrides: the same; the test itself has the key ``test``.
         :raises ValueError: for an unknown run, protocol or override.
         """
-        if run not in RUNS:
-            raise ValueError(f"unknown run `{run}`. Valid: {', '.join(RUNS)}.")
         inputs = cls.get_protocol_inputs(protocol, overrides)
+        if run not in (runs := runs_of(inputs["parameters"])):
+            raise ValueError(f"unknown run `{run}`: {nearest(run, runs)}")
         builder = cls._process_class.get_builder()
         builder.code = code
         builder.parameters = orm.Dict(inputs["parameters"][run])
@@ -157,7 +171,9 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
     def setup(self) -> None:
         """Take the atoms."""
         self.ctx.parameters = split_parameters(self.inputs.parameters)
-        self.ctx.todo = list(RUNS)
+        self.ctx.kinds = self.inputs.parameters["kinds"]
+        self.ctx.runs = runs_of(self.inputs.parameters.get_dict())
+        self.ctx.todo = list(self.ctx.runs)
 
     def has_next(self) -> bool:
         """Return whether an atom is left."""
@@ -173,39 +189,50 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
             metadata={**job_metadata(self.inputs.options, run), "call_link_label": run},
         )
         self.report(f"launching ld1.x<{process.pk}> for `{run}`")
-        return ToContext(**{run: process})
+        return ToContext(**{context_key(run): process})
 
     def inspect_atoms(self) -> ExitCode | None:
         """Stop with the reasons of all atoms that failed."""
-        failed = {run: self.ctx[run] for run in RUNS if not self.ctx[run].is_finished_ok}
+        atoms = {run: self.ctx[context_key(run)] for run in self.ctx.runs}
+        failed = {run: node for run, node in atoms.items() if not node.is_finished_ok}
         if failed:
             reasons = "; ".join(
                 f"{run}<{node.pk}>: {node.exit_message or node.process_state.value}" for run, node in failed.items()
             )
             self.report(f"atoms failed: {reasons}")
             return self.exit_codes.ERROR_SUB_PROCESS_FAILED.format(failures=reasons)
-        if "core_wavefunction" not in self.ctx.ground.outputs:
-            return self.exit_codes.ERROR_NO_CORE_WAVEFUNCTION
+        if "core_wavefunction" not in self.ctx.atom_ground.outputs:
+            level = Ld1Parameters.parse(self.inputs.parameters["ground"]).core_level
+            return self.exit_codes.ERROR_NO_CORE_WAVEFUNCTION.format(level=level)
         return None
 
     def collect(self) -> None:
         """Attach the outputs."""
         energies = collect_energies(
-            ground=self.ctx.ground.outputs.output_parameters,
-            hole=self.ctx.hole.outputs.output_parameters,
-            version=orm.Str(__version__),
+            ground=self.ctx.atom_ground.outputs.output_parameters,
+            hole=self.ctx.atom_hole.outputs.output_parameters,
+            version=orm.Int(SCIENCE_VERSION),
         )
-        self.out("pseudos", {kind: self.ctx[run].outputs.pseudo for kind, run in KINDS.items()})
-        self.out("core_wavefunction", self.ctx.ground.outputs.core_wavefunction)
+        self.out("pseudos", self.pseudos())
+        self.out("core_wavefunction", self.ctx.atom_ground.outputs.core_wavefunction)
         self.out("energies", energies)
         self.report(f"core correction {energies['core_correction_eV']:.3f} eV")
 
+    def pseudos(self) -> dict[str, UpfData]:
+        """Return the pseudopotentials by kind."""
+        return {kind: self.ctx[context_key(run)].outputs.pseudo for kind, run in self.ctx.kinds.items()}
+
     def store_families(self) -> None:
-        """Put the pseudopotentials into families that can be queried."""
+        """Put the pseudopotentials into families that can be queried: a family holds one for an element."""
         parameters = self.inputs.parameters.get_dict()
-        version = self.ctx.ground.outputs.output_parameters["version"]
-        for name, members in FAMILIES.items():
-            pseudos = {element: self.ctx[KINDS[kind]].outputs.pseudo for element, kind in members.items()}
+        version = self.ctx.atom_ground.outputs.output_parameters["version"]
+        by_kind = self.pseudos()
+        hole = next(kind for kind, run in self.ctx.kinds.items() if run == "hole")
+        families = {
+            "ground": {kind: pseudo for kind, pseudo in by_kind.items() if kind != hole},
+            "hole": {by_kind[hole].element: by_kind[hole]},
+        }
+        for name, pseudos in families.items():
             label = family_label(parameters["family"]["prefix"], parameters["ground"]["input"]["dft"], version, name)
             family = get_or_create_family(
                 label,
@@ -215,6 +242,11 @@ class AtomicDataWorkChain(SioxProtocolMixin, WorkChain):
                 cutoff_rho_ry=parameters["family"]["cutoff_rho_Ry"],
             )
             self.report(f"pseudopotential family `{family.label}`")
+
+
+def context_key(run: str) -> str:
+    """Return where the context keeps the job of a run."""
+    return f"atom_{run}"
 
 
 def family_label(prefix: str, functional: str, version: str, name: str) -> str:
@@ -271,10 +303,10 @@ def atomic_data_of(node: orm.WorkChainNode) -> dict[str, Any]:
     """Return the outputs of an AtomicDataWorkChain as the namespace ``atomic_data`` of other WorkChains takes them.
 
     :param node: a finished AtomicDataWorkChain.
-    :returns: ``pseudos`` {Si, O, Sih}, ``core_wavefunction``, ``energies``.
+    :returns: ``pseudos`` by kind, ``core_wavefunction``, ``energies``.
     """
     return {
-        "pseudos": {kind: node.outputs.pseudos[kind] for kind in KINDS},
+        "pseudos": dict(node.outputs.pseudos),
         "core_wavefunction": node.outputs.core_wavefunction,
         "energies": node.outputs.energies,
     }

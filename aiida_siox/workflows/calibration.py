@@ -1,8 +1,8 @@
-"""CalibrationWorkChain: the shift of the total-energy axis from one site of α-quartz."""
+"""CalibrationWorkChain: the shift of the total-energy axis from one site of a crystal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiida import orm
@@ -12,33 +12,67 @@ from aiida_siox.calculations.spectra import calibrate
 from aiida_siox.calculations.structures import make_crystal
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.materials import Crystal, Material, load_material
 from aiida_siox.science import SCIENCE_VERSION
-from aiida_siox.workflows.protocol import SioxProtocolMixin
+from aiida_siox.science.cells import build_crystal, reference_crystal
+from aiida_siox.workflows.protocol import SioxProtocolMixin, read_overrides
 from aiida_siox.workflows.site_spectrum import failure_message
-from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain, silicon_sites
+from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain, absorber_sites
 
 
-def validate_target(node: orm.Float, _: Any = None) -> str | None:
-    """Port validator: an energy near the Si K edge."""
-    if not 1830 <= node.value <= 1860:
-        return f"`target` is the measured main peak of quartz, about 1846 to 1847 eV, got {node.value} eV."
+def validate_crystal(node: orm.Dict, _: Any = None) -> str | None:
+    """Port validator: a crystal that can be made."""
+    values = node.get_dict()
+    if set(values) != {"compound", "crystal", "supercell"}:
+        return f"`crystal` needs exactly compound, crystal and supercell, got {', '.join(sorted(values))}."
+    try:
+        build_crystal(Crystal.parse(values["crystal"], "crystal"), values["supercell"])
+    except ValueError as exception:
+        return f"`crystal`: {exception}"
     return None
 
 
-def validate_quartz(node: orm.Dict, _: Any = None) -> str | None:
-    """Port validator: how often the quartz cell is repeated."""
-    repeats = node.get_dict().get("supercell")
-    if not (
-        isinstance(repeats, list)
-        and len(repeats) == 3
-        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in repeats)
-    ):
-        return f"`quartz.supercell` must be three positive integers such as [1, 1, 1], got {repeats!r}."
+def validate_target(inputs: Mapping[str, Any], _: Any = None) -> str | None:
+    """Refuse a target that cannot be the main peak of the crystal of the material."""
+    if "target" not in inputs or "settings" not in inputs:
+        return None
+    try:
+        load_material(inputs["settings"]["material"]).calibration.check(inputs["target"].value)
+    except (KeyError, ValueError) as exception:
+        return f"`target`: {exception}."
     return None
+
+
+def crystal_parameters(material: Material, name: str, supercell: Sequence[int]) -> dict[str, Any]:
+    """Return the parameters of :func:`aiida_siox.calculations.structures.make_crystal`.
+
+    :raises ValueError: for an unknown crystal or an impossible supercell.
+    """
+    reference_crystal(material, name, supercell)
+    return {"compound": name, "crystal": material.crystals[name].plain(), "supercell": list(supercell)}
+
+
+def target_of(inputs: Mapping[str, Any], material: Material) -> float:
+    """Return the measured main peak in eV: that of a protocol, or of the material.
+
+    :raises ValueError: if it cannot be one.
+    """
+    target = material.calibration.white_line_eV if inputs["target_eV"] is None else inputs["target_eV"]
+    material.calibration.check(target)
+    return float(target)
+
+
+def calibration_inputs(inputs: Mapping[str, Any], material: Material) -> dict[str, orm.Data]:
+    """Return the inputs ``target`` and ``crystal`` from those of a protocol.
+
+    :raises ValueError: for an energy or supercell that is not possible.
+    """
+    parameters = crystal_parameters(material, material.calibration.crystal, inputs["supercell"])
+    return {"target": orm.Float(target_of(inputs, material)), "crystal": orm.Dict(parameters)}
 
 
 class CalibrationWorkChain(SioxProtocolMixin, WorkChain):
-    """Quartz, one site, with the settings of the study; then one constant for all sites."""
+    """One site of the material's crystal, with the settings of the study; then one constant for all sites."""
 
     _protocol_name = "calibration"
 
@@ -46,14 +80,19 @@ class CalibrationWorkChain(SioxProtocolMixin, WorkChain):
     def define(cls, spec: Any) -> None:
         """Define the process specification."""
         super().define(spec)
-        spec.input("target", valid_type=orm.Float, validator=validate_target, help="Main peak of quartz in eV.")
-        spec.input("quartz", valid_type=orm.Dict, validator=validate_quartz, help="The quartz cell: `supercell`.")
+        spec.input("target", valid_type=orm.Float, help="Measured main peak of the crystal in eV.")
+        spec.input(
+            "crystal",
+            valid_type=orm.Dict,
+            validator=validate_crystal,
+            help="`compound`, its name; `crystal`, as in the yaml of a material; `supercell`.",
+        )
         spec.expose_inputs(StructureTargetsWorkChain, exclude=("structure", "sites"))
-        spec.inputs.validator = None
+        spec.inputs.validator = validate_target
         spec.outline(cls.make_structure, cls.run_targets, cls.calibrate, cls.results)
         spec.output("calibration", valid_type=CalibrationData, help="The shift.")
-        spec.output("site_table", valid_type=SiteTableData, help="The quartz site.")
-        spec.exit_code(301, "ERROR_QUARTZ_FAILED", message="The quartz site failed: {message}")
+        spec.output("site_table", valid_type=SiteTableData, help="The site of the crystal.")
+        spec.exit_code(301, "ERROR_CRYSTAL_FAILED", message="The site of the crystal failed: {message}")
         spec.exit_code(302, "ERROR_CALIBRATION_FAILED", message="The shift could not be computed: {message}")
 
     @classmethod
@@ -75,10 +114,13 @@ class CalibrationWorkChain(SioxProtocolMixin, WorkChain):
         :raises ValueError: for an unknown protocol or override key, or a setting out of range.
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
-        targets = StructureTargetsWorkChain.get_protocol_inputs(protocol, targets_overrides)
+        material = load_material(inputs["material"])
+        targets = StructureTargetsWorkChain.get_protocol_inputs(
+            protocol, {**read_overrides(targets_overrides), "material": inputs["material"]}
+        )
         builder = cls.get_builder()
-        builder.target = orm.Float(inputs["target_eV"])
-        builder.quartz = orm.Dict({"supercell": inputs["supercell"]})
+        for key, node in calibration_inputs(inputs, material).items():
+            builder[key] = node
         builder.codes = {engine: codes[engine] for engine in ("pw", "pp", "xspectra", "bader")}
         builder.atomic_data = {key: atomic_data[key] for key in ("pseudos", "core_wavefunction", "energies")}
         builder.settings = orm.Dict(StructureTargetsWorkChain.settings_from(targets, protocol))
@@ -89,22 +131,21 @@ class CalibrationWorkChain(SioxProtocolMixin, WorkChain):
         return builder
 
     def make_structure(self) -> None:
-        """Make the quartz cell."""
-        parameters = orm.Dict({"compound": "quartz", **self.inputs.quartz.get_dict()})
-        self.ctx.structure = make_crystal(parameters=parameters, version=orm.Int(SCIENCE_VERSION))
+        """Make the crystal."""
+        self.ctx.structure = make_crystal(parameters=self.inputs.crystal, version=orm.Int(SCIENCE_VERSION))
 
     def run_targets(self) -> ToContext:
-        """Compute its first silicon site; all are equivalent."""
+        """Compute its first absorber; all are equivalent."""
         inputs = self.exposed_inputs(StructureTargetsWorkChain)
         inputs["structure"] = self.ctx.structure
-        inputs["sites"] = orm.List([silicon_sites(self.ctx.structure)[0]])
-        inputs["metadata"] = {"call_link_label": "quartz"}
+        inputs["sites"] = orm.List(absorber_sites(self.ctx.structure, self.inputs.settings["material"]["absorber"])[:1])
+        inputs["metadata"] = {"call_link_label": "crystal"}
         return ToContext(targets=self.submit(StructureTargetsWorkChain, **inputs))
 
     def calibrate(self) -> ExitCode | None:
         """Compute the shift."""
         if not self.ctx.targets.is_finished_ok:
-            return self.exit_codes.ERROR_QUARTZ_FAILED.format(message=failure_message(self.ctx.targets))
+            return self.exit_codes.ERROR_CRYSTAL_FAILED.format(message=failure_message(self.ctx.targets))
         try:
             self.ctx.calibration = calibrate(
                 site_table=self.ctx.targets.outputs.site_table,
@@ -116,6 +157,6 @@ class CalibrationWorkChain(SioxProtocolMixin, WorkChain):
         return None
 
     def results(self) -> None:
-        """Attach shift and quartz site."""
+        """Attach shift and site."""
         self.out("calibration", self.ctx.calibration)
         self.out("site_table", self.ctx.targets.outputs.site_table)

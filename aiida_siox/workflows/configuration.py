@@ -11,16 +11,18 @@ from aiida.engine import ExitCode, ToContext, WorkChain, while_
 from aiida_siox.calculations.acceptance import count_attempts
 from aiida_siox.calculations.melt_quench import define_potential
 from aiida_siox.checked import Count, validated
+from aiida_siox.materials import Material, load_material
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.acceptance import DYNAMICS_BLEW_UP, none_accepted
-from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from aiida_siox.science.composition import format_formula, parse_formula, validate_melt_formula
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, validate_melting
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.site_spectrum import failure_message
 
 #: Inputs of a melt-quench that depend on the formula.
 BY_FORMULA = ("starting_cell", "parameters", "quality")
 #: Inputs of a set or study that are those of every configuration.
-SHARED = ("potential", "max_attempts", "seed_stride")
+SHARED = ("material", "potential", "max_attempts", "seed_stride")
 #: Outputs of a configuration by the namespaces of sets and studies.
 CELL = {"structures": "structure", "qualities": "quality", "profiles": "profiles"}
 #: What to do when no cell was accepted.
@@ -31,6 +33,16 @@ REMEDIES = {
 }
 #: Outputs of the melt-quench that are those of the configuration.
 RESULTS = ("structure", "quality", "profiles", "thermo", "starting_structure")
+
+
+def formulas_of(material: Material, formulas: Sequence[str]) -> list[str]:
+    """Return formulas as they are written in keys and labels.
+
+    :raises ValueError: for an impossible formula, or if there is none.
+    """
+    if not formulas:
+        raise ValueError(f"the protocol has no formulas of the material {material.name}: give some.")
+    return [format_formula(parse_formula(formula, material)) for formula in formulas]
 
 
 def seed_label(seed: int) -> str:
@@ -71,6 +83,7 @@ def define_melts(spec: Any) -> None:
         dynamic=True,
         help="By formula: `starting_cell`, `parameters` and `quality` of MeltQuenchWorkChain.",
     )
+    spec.input("material", valid_type=orm.Dict, validator=validate_melting, help="What is melted.")
     define_potential(spec)
     define_attempts(spec)
 
@@ -89,9 +102,17 @@ def validate_melts(inputs: Mapping[str, Any], _: Any = None) -> str | None:
 
     Each formula is checked with its first seed.
     """
-    if not all(key in inputs for key in ("configurations", "melt_quench")):
+    if not all(key in inputs for key in ("configurations", "material", "melt_quench")):
         return None
     items = [item for item in inputs["configurations"].get_list() if len(item) == 2]
+    material = load_material(inputs["material"].get_dict())
+    for formula in dict.fromkeys(formula for formula, _ in items):
+        try:
+            written = format_formula(validate_melt_formula(formula, material))
+        except ValueError as exception:
+            return f"`configurations`: {exception}"
+        if formula != written:
+            return f"`configurations`: write `{written}` for {formula!r}, as in the keys of `melt_quench`."
     if missing := sorted({formula for formula, _ in items} - set(inputs["melt_quench"])):
         return f"`melt_quench` has no parameters for {', '.join(missing)}: add them, or take these formulas out."
     ports = ConfigurationWorkChain.spec().inputs

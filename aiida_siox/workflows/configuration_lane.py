@@ -11,6 +11,7 @@ from aiida.engine import ToContext, WorkChain, if_, while_
 from aiida_siox.calculations.tables import record_failure
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.materials import load_material
 from aiida_siox.science.structures import validate_structure
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.configuration import (
@@ -70,7 +71,9 @@ class ConfigurationLaneWorkChain(WorkChain):
         """Define the process specification."""
         super().define(spec)
         spec.input(
-            "configurations", valid_type=orm.List, help="[formula, seed] in order; [`calibration`] stands for quartz."
+            "configurations",
+            valid_type=orm.List,
+            help="[formula, seed] in order; [`calibration`] stands for the crystal.",
         )
         spec.input_namespace("codes", help="Codes by engine.")
         for engine in ("lmp", "pw", "pp", "xspectra", "bader"):
@@ -110,7 +113,7 @@ class ConfigurationLaneWorkChain(WorkChain):
         self.ctx.structure = None
         if item[0] == CALIBRATION:
             self.ctx.label = CALIBRATION
-            inputs = {key: self.inputs[key] for key in ("target", "quartz")}
+            inputs = {key: self.inputs[key] for key in ("target", "crystal")}
             inputs.update(self.target_inputs(CALIBRATION))
             return ToContext(first=self.submit(CalibrationWorkChain, **inputs))
         formula, seed = item
@@ -148,7 +151,7 @@ class ConfigurationLaneWorkChain(WorkChain):
         if self.ctx.structure is None:
             return False
         try:
-            validate_structure(self.ctx.structure.get_ase())
+            validate_structure(self.ctx.structure.get_ase(), load_material(self.inputs.settings["material"]))
         except ValueError as exception:
             self.report(f"{self.ctx.label} is not computed: {exception}")
             self.ctx.failures[self.ctx.label] = record_failure(site=orm.Int(-1), reason=orm.Str(str(exception)))

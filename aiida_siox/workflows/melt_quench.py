@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
 from aiida import orm
 from aiida.common import AttributeDict
 from aiida.engine import (
@@ -29,25 +27,26 @@ from aiida_siox.calculations.melt_quench import (
 )
 from aiida_siox.calculations.structures import assess_structure, join_thermo, make_starting_cell
 from aiida_siox.checked import validated
-from aiida_siox.registry import nearest
+from aiida_siox.materials import load_material
 from aiida_siox.science import SCIENCE_VERSION, quality
 from aiida_siox.science.cells import starting_cell
-from aiida_siox.science.composition import at_composition, composition_x, validate_melt_formula
+from aiida_siox.science.composition import at_composition, validate_melt_formula
 from aiida_siox.science.melt_quench import FREE_BELOW, Dynamics, quench_time
-from aiida_siox.science.potentials import Potential, find_potential_file
 from aiida_siox.workflows.diffraction import DiffractionProtocol
-from aiida_siox.workflows.protocol import PROTOCOL_FOLDER, SioxProtocolMixin, read_overrides
+from aiida_siox.workflows.potential import load_potential, resolve_potential
+from aiida_siox.workflows.protocol import SioxProtocolMixin, read_overrides
 from aiida_siox.workflows.utils import clean_scratch, job_metadata, validate_job_options
 
 
 def density_at(inputs: Mapping[str, Any], key: str, x: float) -> float:
-    """Return the density in g/cm³ at a composition from points of a protocol.
+    """Return the density in g/cm³ at a composition from points of a protocol, or of its material.
 
     :param key: ``densities`` or ``expected_densities``.
     :raises ValueError: naming the key, if the points are not pairs with rising x or a density is not positive.
     """
     try:
-        density = at_composition(inputs[key], x, "density in g/cm³")
+        points = load_material(inputs["material"]).melting.plain()[key] if inputs[key] is None else inputs[key]
+        density = at_composition(points, x, "density in g/cm³")
     except ValueError as exception:
         raise ValueError(f"`{key}`: {exception}") from None
     if density <= 0:
@@ -55,74 +54,40 @@ def density_at(inputs: Mapping[str, Any], key: str, x: float) -> float:
     return density
 
 
-def resolve_potential(choice: Any) -> dict[str, Any]:
-    """Return the mapping that defines a potential.
-
-    :param choice: the name of one of ``protocols/potentials.yaml``, or the mapping itself.
-    :raises ValueError: for an unknown name or a wrong definition.
-    """
-    if isinstance(choice, str):
-        known: dict[str, Any] = yaml.safe_load((PROTOCOL_FOLDER / "potentials.yaml").read_text())
-        if choice not in known:
-            raise ValueError(f"unknown potential `{choice}`: {nearest(choice, list(known))}")
-        choice = known[choice]
-    if not isinstance(choice, Mapping):
-        raise ValueError(f"`potential` must be a name or a mapping that defines a potential, got {choice!r}.")
-    names = [pathlib.PurePath(str(name)).name for name in choice.get("files") or []]
-    Potential.parse({**choice, "files": names}, "potential")
-    return dict(choice)
-
-
-def load_potential(choice: Any) -> dict[str, Any]:
-    """Return the input namespace of a potential, with stored files where there are some of the same content.
-
-    :param choice: see :func:`resolve_potential`; files are names in the LAMMPS installation, or paths.
-    :raises ValueError: for an unknown name, or a wrong definition.
-    :raises FileNotFoundError: if a file is not found.
-    """
-    content = resolve_potential(choice)
-    paths = [find_potential_file(name) for name in content.get("files") or []]
-    potential = Potential.parse({**content, "files": [path.name for path in paths]}, "potential")
-    files = {f"file_{number}": stored_file(path) for number, path in enumerate(paths)}
-    return {"definition": orm.Dict(potential.plain()), **({"files": files} if files else {})}
-
-
-def stored_file(path: pathlib.Path) -> orm.SinglefileData:
-    """Return a node of a file, the stored one if there is one with this name and content."""
-    node = orm.SinglefileData(path)
-    query = orm.QueryBuilder().append(orm.SinglefileData, filters={"attributes.filename": path.name}, project="*")
-    for stored in query.all(flat=True):
-        if stored.get_content(mode="rb") == node.get_content(mode="rb"):
-            return stored
-    return node
-
-
-def validate_formula(node: orm.Str | None, _: Any) -> str | None:
-    """Return what is wrong with the formula, or None."""
+def validate_melting(node: orm.Dict | None, _: Any = None) -> str | None:
+    """Port validator of the material of a melt-quench."""
     if node is None:
         return None
     try:
-        validate_melt_formula(node.value)
+        _ = load_material(node.get_dict()).melting
     except ValueError as exception:
-        return str(exception)
+        return f"`material`: {exception}"
     return None
 
 
 def validate_inputs(inputs: Any, _: Any) -> str | None:
     """Return what is wrong with formula, seed, potential and starting cell taken together, or None."""
-    if "formula" in inputs and "definition" in inputs.get("potential", {}):
-        counts = validate_melt_formula(inputs["formula"].value)
+    if not all(key in inputs for key in ("formula", "material")):
+        return None
+    material = load_material(inputs["material"].get_dict())
+    try:
+        counts = validate_melt_formula(inputs["formula"].value, material)
+    except ValueError as exception:
+        return f"`formula`: {exception}"
+    if "definition" in inputs.get("potential", {}):
         try:
             potential_of(inputs["potential"]).check_species([symbol for symbol, n in counts.items() if n])
         except ValueError as exception:
             return f"`potential`: {exception}"
-    if not all(key in inputs for key in ("formula", "seed", "starting_cell")):
+    if not all(key in inputs for key in ("seed", "starting_cell")):
         return None
     values = inputs["starting_cell"].get_dict()
     if set(values) != {"crystal", "density_g_cm3"}:
         return f"`starting_cell` needs exactly `crystal` and `density_g_cm3`, got {sorted(values)}."
     try:
-        starting_cell(inputs["formula"].value, values["density_g_cm3"], inputs["seed"].value, values["crystal"])
+        starting_cell(
+            inputs["formula"].value, values["density_g_cm3"], inputs["seed"].value, values["crystal"], material
+        )
     except (ValueError, TypeError) as exception:
         return str(exception)
     return None
@@ -148,7 +113,10 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         """Define inputs, outputs, outline and exit codes."""
         super().define(spec)
         spec.input("code", valid_type=orm.AbstractCode, help="Code of LAMMPS.")
-        spec.input("formula", valid_type=orm.Str, validator=validate_formula, help="Counts of the cell: `Si8O4`.")
+        spec.input("formula", valid_type=orm.Str, help="Counts of the cell: `Si8O4`.")
+        spec.input(
+            "material", valid_type=orm.Dict, validator=validate_melting, help="What is melted (materials/*.yaml)."
+        )
         spec.input("seed", valid_type=orm.Int, validator=validate_seed, help="Of starting cell and velocities.")
         define_potential(spec)
         spec.input("starting_cell", valid_type=orm.Dict, help="`crystal` and `density_g_cm3` of the starting cell.")
@@ -162,7 +130,7 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
             "quality",
             valid_type=orm.Dict,
             validator=validated(quality.Parameters, "quality"),
-            help="Cutoffs and tolerances of the assessment.",
+            help="Rules and tolerances of the assessment.",
         )
         spec.input(
             "options",
@@ -173,7 +141,7 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
             help="Scheduler options of the jobs.",
         )
         spec.inputs.validator = validate_inputs
-        spec.output("structure", valid_type=orm.StructureData, help="The amorphous cell; kinds Si and O.")
+        spec.output("structure", valid_type=orm.StructureData, help="The amorphous cell.")
         spec.output(
             "quality", valid_type=orm.Dict, help="Density, coordination, bonds, rings, voids, first peaks, flags."
         )
@@ -221,10 +189,10 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
     def get_protocol_inputs(cls, protocol: str | None = None, overrides: Any = None) -> dict[str, Any]:
         """Return the inputs of a protocol; ``potential`` is a name, or the mapping that defines it.
 
-        :raises ValueError: for an unknown protocol, potential, key or value, and for overrides that contradict each
-            other or have no effect.
+        :raises ValueError: for a material without a melt, an unknown protocol, potential, key or value, and for
+            overrides that contradict each other or have no effect.
         """
-        overrides = read_overrides(overrides) if isinstance(overrides, pathlib.Path) else dict(overrides or {})
+        overrides = read_overrides(overrides)
         inputs = super().get_protocol_inputs(protocol, overrides)
         for key in ("max_attempts", "max_concurrent", "max_iterations"):
             if isinstance(inputs[key], bool) or not isinstance(inputs[key], int) or inputs[key] < 1:
@@ -240,6 +208,11 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
                 f"`parameters.{FREE_BELOW}` {overrides['parameters'][FREE_BELOW]} has no effect, since "
                 "`parameters.fixed_volume` is true: set that to false, too, or leave it out."
             )
+        material = load_material(inputs["material"])
+        if inputs["potential"] is None:
+            inputs["potential"] = material.melting.potential
+        if inputs["starting_cell"]["crystal"] is None:
+            inputs["starting_cell"]["crystal"] = material.melting.crystal
         resolve_potential(inputs["potential"])
         return inputs
 
@@ -267,7 +240,8 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
         formula = formula if isinstance(formula, orm.Str) else orm.Str(formula)
-        x = composition_x(validate_melt_formula(formula.value))
+        material = load_material(inputs["material"])
+        x = material.x(validate_melt_formula(formula.value, material))
         parameters = dict(inputs["parameters"])
         if inputs["quench_rate_K_per_s"] is not None:
             parameters["quench_time_ps"] = quench_time(inputs["quench_rate_K_per_s"], parameters)
@@ -278,12 +252,14 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
             cell["density_g_cm3"] = density_at(inputs, "densities", x)
         if isinstance(cell["density_g_cm3"], bool) or not isinstance(cell["density_g_cm3"], int | float):
             raise ValueError(f"`starting_cell.density_g_cm3` must be a number of g/cm³, got {cell['density_g_cm3']!r}.")
-        starting_cell(formula.value, cell["density_g_cm3"], 0, cell["crystal"])  # refused here, not as another input
+        # refused here, not as another input
+        starting_cell(formula.value, cell["density_g_cm3"], 0, cell["crystal"], material)
         by_composition = density_at(inputs, "expected_densities", x)
         expected = cell["density_g_cm3"] if parameters["fixed_volume"] else by_composition
         builder = cls.get_builder()
         builder.code = code
         builder.formula = formula
+        builder.material = orm.Dict(inputs["material"])
         builder.seed = seed if isinstance(seed, orm.Int) else orm.Int(seed)
         builder.potential = load_potential(inputs["potential"])
         builder.starting_cell = orm.Dict(cell)
@@ -320,6 +296,7 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
             self.inputs.formula,
             self.inputs.seed,
             self.inputs.starting_cell,
+            self.inputs.material,
             orm.Int(SCIENCE_VERSION),
             metadata={"call_link_label": "starting_cell"},  # type: ignore[call-arg]
         )
@@ -332,6 +309,7 @@ class MeltQuenchWorkChain(SioxProtocolMixin, BaseRestartWorkChain):
         assessment = assess_structure(
             calculation.outputs.structure,
             self.inputs.quality,
+            self.inputs.material,
             orm.Int(SCIENCE_VERSION),
             calculation.outputs.results,
             metadata={"call_link_label": "assess"},  # type: ignore[call-arg]

@@ -14,7 +14,7 @@ from ase import Atoms
 
 from aiida_siox.materials import Material, load_material
 from aiida_siox.science.cells import mesh_from_distance, reference_crystal, starting_cell
-from aiida_siox.science.composition import composition_x, parse_formula
+from aiida_siox.science.composition import parse_formula
 from aiida_siox.science.cost import CostTable, Job, lanczos_repeats, plane_waves, scf_kpoints, scratch_passing
 from aiida_siox.science.melt_quench import stage_plan
 from aiida_siox.workflows.calibration import CalibrationWorkChain
@@ -223,26 +223,28 @@ def formula_part(
 
     At fixed volume this is the cell it ends in; under pressure it is one of the expected density.
 
-    :param starting: ``crystal`` and ``density_g_cm3`` of the starting cell.
+    :param starting: ``crystal`` and ``density_g_cm3`` of the starting cell, and the ``material`` that is melted.
     :param parameters: of the melt-quench, as in protocols/melt_quench.yaml.
     """
-    atoms = starting_cell(formula, starting["density_g_cm3"], seed, starting["crystal"])
+    material = load_material(starting["material"])
+    atoms = starting_cell(formula, starting["density_g_cm3"], seed, starting["crystal"], material)
     melt = Job("lmp", n_atoms=len(atoms), repeats=stage_plan(parameters)[-1].last)
     return targets_part(configuration_label(formula, seed), atoms, settings, before=[melt])
 
 
 def calibration_part(supercell: Sequence[int], settings: Mapping[str, Any]) -> Part:
-    """Return the jobs of the calibration: one site of quartz.
+    """Return the jobs of the calibration: one site of the crystal of the material.
 
-    :param supercell: how often the quartz cell is repeated.
+    :param supercell: how often its cell is repeated.
     """
-    return targets_part(CALIBRATION, reference_crystal("quartz", supercell), settings, n_sites=1)
+    material = material_of(settings)
+    crystal = reference_crystal(material, material.calibration.crystal, supercell)
+    return targets_part(CALIBRATION, crystal, settings, n_sites=1)
 
 
 def default_settings() -> dict[str, Any]:
     """Return the settings of the default protocol, for processes that do not tell theirs."""
-    settings: dict[str, Any] = StructureTargetsWorkChain.get_protocol_inputs()["settings"]
-    return settings
+    return StructureTargetsWorkChain.settings_from(StructureTargetsWorkChain.get_protocol_inputs(), None)
 
 
 def study_settings(inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -253,7 +255,7 @@ def study_settings(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def material_of(settings: Mapping[str, Any]) -> Material:
     """Return the material of settings."""
-    return load_material(settings.get("material", "siox"))
+    return load_material(settings["material"])
 
 
 def n_atomic_data(settings: Mapping[str, Any]) -> int:
@@ -268,18 +270,21 @@ def study_parts(inputs: Mapping[str, Any]) -> list[Part]:
         are missing are those of the default protocol.
     """
     settings = study_settings(inputs)
-    protocol = MeltQuenchWorkChain.get_protocol_inputs()
+    melted = {"material": inputs["material"].get_dict()} if "material" in inputs else None
+    protocol = MeltQuenchWorkChain.get_protocol_inputs(None, melted)
+    material = load_material(protocol["material"])
     melts = inputs.get("melt_quench", {})
     parts = []
     for formula, seed in inputs["configurations"].get_list():
         if formula in melts:
             starting, parameters = (melts[formula][key].get_dict() for key in ("starting_cell", "parameters"))
         else:
-            density = density_at(protocol, "densities", composition_x(parse_formula(formula)))
+            density = density_at(protocol, "densities", material.x(parse_formula(formula, material)))
             starting, parameters = {**protocol["starting_cell"], "density_g_cm3": density}, protocol["parameters"]
+        starting = {**starting, "material": protocol["material"]}
         parts.append(formula_part(formula, seed, settings, starting, parameters))
     if "calibration" not in inputs:
-        supercell = inputs["quartz"].get_dict()["supercell"] if "quartz" in inputs else (1, 1, 1)
+        supercell = inputs["crystal"]["supercell"] if "crystal" in inputs else (1, 1, 1)
         parts.append(calibration_part(supercell, settings))
     return parts
 
@@ -292,7 +297,10 @@ def plan_study(inputs: Mapping[str, Any]) -> Plan:
     parts = study_parts(inputs)
     by_label = {part.label: part for part in parts}
     lanes = study_lanes(
-        inputs["configurations"].get_list(), "calibration" not in inputs, inputs["max_concurrent"].value
+        inputs["configurations"].get_list(),
+        "calibration" not in inputs,
+        inputs["max_concurrent"].value,
+        material_of(study_settings(inputs)),
     )
     return Plan(
         parts=parts,
@@ -319,13 +327,14 @@ def plan_structure(
 
     :param sites: absorbers; all of the cell when None.
     :param inputs: as in protocols/structure_targets.yaml.
-    :param calibrate: whether quartz is computed after it.
+    :param calibrate: whether the calibration is computed after it.
     :param atomic: whether the atomic data are made first.
     """
     settings = inputs["settings"]
     parts = [targets_part(label, structure.get_ase(), settings, None if sites is None else len(sites))]
     if calibrate:
-        supercell = CalibrationWorkChain.get_protocol_inputs(protocol)["supercell"]
+        calibration = CalibrationWorkChain.get_protocol_inputs(protocol, {"material": inputs["material"]})
+        supercell = calibration["supercell"]
         parts.append(calibration_part(supercell, settings))
     lanes = [(int(inputs["max_concurrent"]), parts)]
     return Plan(parts, lanes, n_atomic_data(settings) if atomic else 0, inputs["clean_scratch"])

@@ -10,6 +10,7 @@ import yaml
 from aiida_quantumespresso.workflows.protocols.utils import ProtocolMixin, recursive_merge
 
 from aiida_siox.checked import DOT
+from aiida_siox.materials import Material, load_material
 from aiida_siox.registry import nearest
 
 PROTOCOL_FOLDER = pathlib.Path(__file__).parent / "protocols"
@@ -85,11 +86,13 @@ def check_overrides(
             raise ValueError(f"override `{full}` must be a list such as {default}, got {value!r}.")
 
 
-def read_overrides(path: pathlib.Path) -> dict[str, Any]:
-    """Read a yaml file of overrides.
+def read_overrides(path: Any) -> dict[str, Any]:
+    """Return overrides that are a mapping, None, or the path of a yaml file with one.
 
     :raises ValueError: if the file is not a yaml mapping.
     """
+    if not isinstance(path, pathlib.Path):
+        return dict(path or {})
     try:
         data = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as exception:
@@ -128,8 +131,10 @@ class SioxProtocolMixin(ProtocolMixin):
         """Return the inputs of a protocol with the overrides merged in.
 
         :param protocol: name of the protocol; the default of the file when None.
-        :param overrides: nested mapping, or the path of a yaml file with one.
-        :raises ValueError: for an unknown protocol or an override that does not fit.
+        :param overrides: nested mapping, or the path of a yaml file with one; ``material`` is a name, the path of a
+            yaml file, or all values of one.
+        :returns: where there is a material, all its values under ``material``.
+        :raises ValueError: for an unknown protocol or material, or an override that does not fit.
         """
         data = cls._load_protocol_file()
         name = data["default_protocol"] if protocol is None else protocol
@@ -137,10 +142,37 @@ class SioxProtocolMixin(ProtocolMixin):
             raise ValueError(f"unknown protocol `{name}`: {nearest(name, list(data['protocols']))}")
         inputs = recursive_merge(data["default_inputs"], data["protocols"][name])
         inputs.pop("description", None)
-        if isinstance(overrides, pathlib.Path):
-            overrides = read_overrides(overrides)
-        overrides = dict(overrides or {})
+        overrides = read_overrides(overrides)
+        material = load_material(overrides.pop("material", inputs["material"])) if "material" in inputs else None
+        if material is not None:
+            inputs = cls._of_material(inputs, material, name, overrides)
         for namespace, child in cls._protocol_children.items():
-            inputs[namespace] = child.get_protocol_inputs(name, recursive_merge(inputs.get(namespace) or {}, {}))
+            given = recursive_merge(inputs.get(namespace) or {}, {})
+            if material is not None and child.depends_on_material():
+                given["material"] = material.plain()
+                if "material" in overrides.get(namespace, {}):
+                    raise ValueError(f"`{namespace}.material`: the material stands once, at the top: `material`.")
+            inputs[namespace] = child.get_protocol_inputs(name, given)
         check_overrides(overrides, inputs, open_keys=cls.open_keys())
         return recursive_merge(inputs, overrides)
+
+    @classmethod
+    def depends_on_material(cls) -> bool:
+        """Return whether the protocols of this class have the key ``material``."""
+        return "material" in cls._load_protocol_file()["default_inputs"]
+
+    @classmethod
+    def _of_material(
+        cls, inputs: dict[str, Any], material: Material, protocol: str, overrides: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Return the inputs of a protocol with what a material changes in it, and all of the material.
+
+        :raises ValueError: if the material changes what is not there.
+        """
+        for name in ("default", protocol):
+            changes = material.protocols.get(name, {}).get(cls._protocol_name, {})
+            check_overrides(
+                changes, inputs, f"{material.name}: protocols.{name}.{cls._protocol_name}", open_keys=cls.open_keys()
+            )
+            inputs = recursive_merge(inputs, changes)
+        return {**inputs, "material": material.plain()}

@@ -1,8 +1,7 @@
-"""ReferenceWorkChain: α-quartz and crystalline silicon, from coarse to fine, and the calibration from quartz."""
+"""ReferenceWorkChain: the crystals of a material, from coarse to fine, and the calibration from one of them."""
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,14 +14,14 @@ from aiida_siox.calculations.spectra import calibrate
 from aiida_siox.calculations.structures import make_crystal
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.materials import load_material
 from aiida_siox.registry import nearest
 from aiida_siox.science import SCIENCE_VERSION
-from aiida_siox.science.cells import reference_crystal
-from aiida_siox.workflows.calibration import validate_target
+from aiida_siox.workflows.calibration import crystal_parameters, target_of, validate_crystal, validate_target
 from aiida_siox.workflows.lanes import deal, divide
 from aiida_siox.workflows.protocol import SioxProtocolMixin, check_overrides, read_overrides
 from aiida_siox.workflows.site_spectrum import failure_message
-from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain, silicon_sites
+from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain, absorber_sites
 from aiida_siox.workflows.utils import output_namespace
 
 CASE_KEYS = ("compound", "step", "supercell", "settings")
@@ -39,21 +38,10 @@ def validate_cases(node: orm.Dict, _: Any = None) -> str | None:
         case = content[name]
         if not name.isidentifier():
             return f"the name of a case must be a word of letters, digits and _, got `{name}`."
-        if wrong := [key for key in ("compound", "step", "supercell") if key not in case]:
+        if wrong := [key for key in ("compound", "step", "crystal", "supercell") if key not in case]:
             return f"case `{name}` lacks {', '.join(wrong)}."
-        try:
-            reference_crystal(case["compound"], case["supercell"])
-        except ValueError as exception:
-            return f"case `{name}`: {exception}"
-    return None
-
-
-def validate_experiment(node: orm.Dict, _: Any = None) -> str | None:
-    """Port validator: the measured main peaks of both compounds, and where they come from."""
-    content = node.get_dict()
-    for key in ("silicon_eV", "quartz_eV"):
-        if not 1830 <= content.get(key, 0.0) <= 1860:
-            return f"`experiment.{key}` must be an energy near the Si K edge (1830 to 1860 eV), got {content.get(key)}."
+        if message := validate_crystal(orm.Dict({key: value for key, value in case.items() if key != "step"})):
+            return f"case `{name}`: {message}"
     return None
 
 
@@ -64,7 +52,7 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any = None) -> str | None:
     names, given = set(inputs["cases"].get_dict()) - {"order"}, set(inputs["settings"])
     if names != given:
         return f"`settings` must hold the settings of every case: differs for {', '.join(sorted(names ^ given))}."
-    return None
+    return validate_target({**inputs, "settings": next(iter(inputs["settings"].values()))})
 
 
 class ReferenceLaneWorkChain(WorkChain):
@@ -92,12 +80,12 @@ class ReferenceLaneWorkChain(WorkChain):
         return bool(self.ctx.todo)
 
     def run_next(self) -> ToContext:
-        """Submit the next case: its first silicon site, for all are equivalent."""
+        """Submit the next case: its first absorber, for all are equivalent."""
         self.ctx.current = name = self.ctx.todo.pop(0)
         inputs = self.exposed_inputs(StructureTargetsWorkChain)
         inputs["structure"] = self.inputs.structures[name]
         inputs["settings"] = self.inputs.settings[name]
-        inputs["sites"] = orm.List(silicon_sites(inputs["structure"])[:1])
+        inputs["sites"] = orm.List(absorber_sites(inputs["structure"], inputs["settings"]["material"]["absorber"])[:1])
         inputs["metadata"] = {"call_link_label": name}
         return ToContext(last=self.submit(StructureTargetsWorkChain, **inputs))
 
@@ -115,7 +103,7 @@ class ReferenceLaneWorkChain(WorkChain):
 
 
 class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
-    """Reference crystals on the total-energy axis: what their spectra converge to, and the Si → SiO₂ shift."""
+    """Reference crystals on the total-energy axis: what their spectra converge to, and the shift between two."""
 
     _protocol_name = "reference"
     _protocol_children = {"structure_targets": StructureTargetsWorkChain}
@@ -128,22 +116,24 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
             "cases",
             valid_type=orm.Dict,
             validator=validate_cases,
-            help="By name `compound`, `step` and `supercell`; `order`: the names, coarse to fine.",
+            help="By name `compound`, `step`, `crystal` and `supercell`; `order`: the names, coarse to fine.",
         )
         spec.input_namespace("settings", valid_type=orm.Dict, dynamic=True, help="Settings by case.")
-        spec.input("target", valid_type=orm.Float, validator=validate_target, help="Main peak of quartz in eV.")
+        spec.input("target", valid_type=orm.Float, help="Measured main peak of the crystal that calibrates, in eV.")
         spec.input(
             "experiment",
             valid_type=orm.Dict,
-            validator=validate_experiment,
-            help="Measured main peaks `silicon_eV` and `quartz_eV`, and their `source`.",
+            help="`references` of the material: measured main peaks, the two that are compared, and the source.",
         )
         spec.expose_inputs(StructureTargetsWorkChain, exclude=("structure", "sites", "settings"))
         spec.inputs.validator = validate_inputs
         spec.outline(cls.setup, cls.run_lanes, cls.compare, cls.results)
         spec.output_namespace("site_tables", valid_type=SiteTableData, dynamic=True, help="One site of each case.")
         spec.output_namespace(
-            "calibrations", valid_type=CalibrationData, dynamic=True, help="The shift from each quartz case."
+            "calibrations",
+            valid_type=CalibrationData,
+            dynamic=True,
+            help="The shift from each cell of the calibration's crystal.",
         )
         spec.output("comparison", valid_type=orm.Dict, help="`rows`, `shifts`, `experiment` and `missing`.")
         spec.exit_code(301, "ERROR_ALL_FAILED", message="No reference crystal was computed: {message}")
@@ -156,10 +146,17 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
 
         :raises ValueError: for an unknown protocol, key or value.
         """
-        overrides = read_overrides(overrides) if isinstance(overrides, pathlib.Path) else dict(overrides or {})
+        overrides = read_overrides(overrides)
         cases = overrides.pop("cases", None)
         inputs = super().get_protocol_inputs(protocol, overrides)
-        return inputs if cases is None else {**inputs, "cases": cases}
+        inputs = inputs if cases is None else {**inputs, "cases": cases}
+        material = load_material(inputs["material"])
+        if material.references is None or not inputs["cases"]:
+            raise ValueError(
+                f"the material {material.name} has no reference crystals to compare: add `references` and "
+                f"`protocols.{protocol or cls.get_default_protocol()}.reference.cases` to its yaml."
+            )
+        return inputs
 
     @classmethod
     def settings_of_cases(cls, inputs: Mapping[str, Any], protocol: str | None) -> dict[str, dict[str, Any]]:
@@ -171,6 +168,8 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
         targets = inputs["structure_targets"]
         settings = {}
         for name, case in inputs["cases"].items():
+            if missing := [key for key in ("compound", "supercell") if key not in case]:
+                raise ValueError(f"case `{name}` lacks {', '.join(missing)}.")
             if wrong := [key for key in case if key not in CASE_KEYS]:
                 raise ValueError(f"case `{name}` has no key `{wrong[0]}`: {nearest(wrong[0], list(CASE_KEYS))}")
             check_overrides(case.get("settings", {}), targets["settings"], f"cases.{name}.settings")
@@ -203,14 +202,19 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
         targets, cases = inputs["structure_targets"], inputs["cases"]
+        material = load_material(inputs["material"])
         builder = cls.get_builder()
-        crystals = {
-            name: {key: value for key, value in case.items() if key != "settings"} for name, case in cases.items()
-        }
+        settings, crystals = cls.settings_of_cases(inputs, protocol), {}
+        for name, case in cases.items():
+            try:
+                parameters = crystal_parameters(material, case["compound"], case["supercell"])
+            except ValueError as exception:
+                raise ValueError(f"case `{name}`: {exception}") from None
+            crystals[name] = {"step": case.get("step", name), **parameters}
         builder.cases = orm.Dict({**crystals, "order": list(cases)})
-        builder.settings = {name: orm.Dict(values) for name, values in cls.settings_of_cases(inputs, protocol).items()}
-        builder.target = orm.Float(inputs["target_eV"])
-        builder.experiment = orm.Dict(inputs["experiment"])
+        builder.settings = {name: orm.Dict(values) for name, values in settings.items()}
+        builder.target = orm.Float(target_of(inputs, material))
+        builder.experiment = orm.Dict(material.references.plain())
         builder.codes = {engine: codes[engine] for engine in ("pw", "pp", "xspectra", "bader")}
         builder.atomic_data = {key: atomic_data[key] for key in ("pseudos", "core_wavefunction", "energies")}
         builder.max_concurrent = orm.Int(targets["max_concurrent"] if max_concurrent is None else max_concurrent)
@@ -224,7 +228,7 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
         self.ctx.cases = self.inputs.cases.get_dict()
         self.ctx.structures = {
             name: make_crystal(
-                parameters=orm.Dict({key: self.ctx.cases[name][key] for key in ("compound", "supercell")}),
+                parameters=orm.Dict({key: value for key, value in self.ctx.cases[name].items() if key != "step"}),
                 version=orm.Int(SCIENCE_VERSION),
             )
             for name in self.ctx.cases["order"]
@@ -245,7 +249,7 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
             self.to_context(lanes=append_(self.submit(ReferenceLaneWorkChain, **inputs)))
 
     def compare(self) -> ExitCode | None:
-        """Compare the spectra, and calibrate with every quartz cell."""
+        """Compare the spectra, and calibrate with every cell of the crystal for it."""
         tables: dict[str, Any] = {}
         for lane in self.ctx.lanes:
             tables.update(output_namespace(lane, "site_tables"))
@@ -260,10 +264,11 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
                 version=orm.Int(SCIENCE_VERSION),
                 tables=tables,
             )
+            crystal = load_material(self.inputs.settings[next(iter(tables))]["material"]).calibration.crystal
             self.ctx.calibrations = {
                 name: calibrate(site_table=table, target=self.inputs.target, version=orm.Int(SCIENCE_VERSION))
                 for name, table in tables.items()
-                if self.ctx.cases[name]["compound"] == "quartz"
+                if self.ctx.cases[name]["compound"] == crystal
             }
         except ValueError as exception:
             return self.exit_codes.ERROR_COMPARISON_FAILED.format(message=str(exception))

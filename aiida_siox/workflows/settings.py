@@ -33,8 +33,11 @@ WHITE_LINE_EV = (-8.2, 16.8)
 #: So far from the measured edge a total-energy axis can lie: functionals and PAW sets shift it by tens of eV.
 LARGEST_OFFSET_EV = 200.0
 
-Mesh = Annotated[tuple[Count, Count, Count] | None, Field(description="three positive integers such as [2, 2, 2]")]
-Distance = Annotated[Number, Field(gt=0, le=10, description="a distance of k points above 0 up to 10 (1/Å)")]
+MeshSize = Annotated[Count, Field(le=100)]
+Mesh = Annotated[
+    tuple[MeshSize, MeshSize, MeshSize] | None, Field(description="three positive integers such as [2, 2, 2]")
+]
+Distance = Annotated[Number, Field(ge=0.02, le=10, description="a distance of k points from 0.02 up to 10 (1/Å)")]
 
 
 class Scf(Checked):
@@ -123,9 +126,11 @@ class Settings(Checked):
     @classmethod
     def _of_material(cls, values: Any) -> Any:
         """Leave labels out, read the material, and fill what it knows."""
-        if not isinstance(values, Mapping) or "material" not in values:
+        if not isinstance(values, Mapping):
             return values
         values = {key: value for key, value in values.items() if key not in LABELS}
+        if "material" not in values:
+            return values
         values["material"] = material = load_material(values["material"])
         if isinstance(xspectra := values.get("xspectra"), Mapping) and xspectra.get("r_paw_bohr", 0) is None:
             values["xspectra"] = {**xspectra, "r_paw_bohr": material.r_paw_bohr}
@@ -221,9 +226,11 @@ def xspectra_parameters(settings: Mapping[str, Any], overrides: Mapping[str, Any
 
     :param overrides: values of ``input_xspectra`` that an error handler has changed.
     """
-    xspectra = Settings.parse(settings, "settings").xspectra
+    checked = Settings.parse(settings, "settings")
+    xspectra = checked.xspectra
     return {
         "input_xspectra": {
+            "edge": checked.material.edge,
             "xniter": xspectra.xniter,
             "xcheck_conv": xspectra.xcheck_conv,
             "xerror": xspectra.xerror,

@@ -1,4 +1,4 @@
-"""SiteSpectrumWorkChain: the Si K-edge spectrum of one absorber."""
+"""SiteSpectrumWorkChain: the spectrum of one absorber."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from aiida.engine import ExitCode, ToContext, WorkChain, while_
 from aiida_pseudo.data.pseudo.upf import UpfData
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
-from aiida_siox.calculations.spectra import HOLE_KIND, assemble_spectrum, is_normalised, make_kpoints, mark_absorber
+from aiida_siox.calculations.spectra import assemble_spectrum, is_normalised, make_kpoints, mark_absorber
 from aiida_siox.calculations.xspectra import XspectraCalculation
 from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.materials import Material, load_material
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.workflows.settings import pw_parameters, validate_settings, xspectra_parameters
 from aiida_siox.workflows.utils import clean_scratch, is_cached, job_metadata, scratch_is_gone, validate_options
@@ -23,24 +24,41 @@ ENGINES = ("pw", "xspectra")
 def define_atomic_data(spec: Any) -> None:
     """Add the namespace of what AtomicDataWorkChain makes to the inputs of a WorkChain."""
     spec.input_namespace("atomic_data", help="Outputs of AtomicDataWorkChain.")
-    spec.input_namespace("atomic_data.pseudos", help="Pseudopotentials by kind.")
-    for kind in ("Si", "O", HOLE_KIND):
-        spec.input(f"atomic_data.pseudos.{kind}", valid_type=UpfData, help=f"Pseudopotential of the kind {kind}.")
-    spec.input("atomic_data.core_wavefunction", valid_type=orm.SinglefileData, help="1s of the ground-state set.")
+    spec.input_namespace("atomic_data.pseudos", valid_type=UpfData, dynamic=True, help="Pseudopotentials by kind.")
+    spec.input(
+        "atomic_data.core_wavefunction", valid_type=orm.SinglefileData, help="Core level of the ground-state set."
+    )
     spec.input("atomic_data.energies", valid_type=orm.Dict, help="Atomic energies and the core correction.")
+
+
+def missing_pseudos(inputs: Any, material: Material) -> str | None:
+    """Return which kinds of a material lack a pseudopotential, or None; also where there are no atomic data yet."""
+    if "pseudos" not in (inputs.get("atomic_data") or {}):
+        return None
+    given = inputs["atomic_data"]["pseudos"]
+    if missing := [kind for kind in material.runs if kind not in given]:
+        return (
+            f"`atomic_data.pseudos` lacks {', '.join(missing)} of the material {material.name}, it has "
+            f"{', '.join(given)}: take the outputs of AtomicDataWorkChain for this material."
+        )
+    return None
 
 
 def validate_site(inputs: Any, _: Any = None) -> str | None:
     """Refuse a site that cannot be the absorber."""
-    if "site" not in inputs or "structure" not in inputs:
+    if not all(key in inputs for key in ("site", "structure", "settings")):
         return None
     structure, site = inputs["structure"], inputs["site"].value
+    material = load_material(inputs["settings"]["material"])
     if not is_normalised(structure):
-        return f"`structure` must have the kinds Si and O (see `normalise_kinds`), got {structure.get_kind_names()}."
-    valid = [i for i, entry in enumerate(structure.sites) if entry.kind_name == "Si"]
+        return (
+            f"`structure` must have the kinds {' and '.join(material.elements)} (see `normalise_kinds`), got "
+            f"{structure.get_kind_names()}."
+        )
+    valid = [i for i, entry in enumerate(structure.sites) if entry.kind_name == material.absorber]
     if site not in valid:
-        return f"`site` {site} is not a silicon atom. Silicon sites of this structure: {valid}."
-    return None
+        return f"`site` {site} is no {material.absorber} atom. {material.absorber} sites of this structure: {valid}."
+    return missing_pseudos(inputs, material)
 
 
 class SiteSpectrumWorkChain(WorkChain):
@@ -53,7 +71,7 @@ class SiteSpectrumWorkChain(WorkChain):
     def define(cls, spec: Any) -> None:
         """Define the process specification."""
         super().define(spec)
-        spec.input("structure", valid_type=orm.StructureData, help="Configuration with the kinds Si and O.")
+        spec.input("structure", valid_type=orm.StructureData, help="Configuration, kinds named after elements.")
         spec.input("site", valid_type=orm.Int, help="Index of the absorber in the structure.")
         spec.input("ground_parameters", valid_type=orm.Dict, help="Parsed output of the ground state's pw.x.")
         spec.input("settings", valid_type=orm.Dict, validator=validate_settings, help="Settings (protocol file).")
@@ -104,7 +122,10 @@ class SiteSpectrumWorkChain(WorkChain):
 
     def setup(self) -> None:
         """Mark the absorber and take the meshes."""
-        self.ctx.hole_structure = mark_absorber(self.inputs.structure, self.inputs.site)
+        self.ctx.material = self.inputs.settings["material"]
+        self.ctx.hole_structure = mark_absorber(
+            self.inputs.structure, self.inputs.site, orm.Str(self.ctx.material["hole_kind"])
+        )
         meshes = self.inputs.get("kpoints", {})
         for stage in ("scf", "xspectra"):
             self.ctx[f"kpoints_{stage}"] = meshes.get(stage) or make_kpoints(
@@ -137,7 +158,7 @@ class SiteSpectrumWorkChain(WorkChain):
         parameters = pw_parameters(settings, len(structure.sites), hole=True, kinds=kinds)
         pseudos = dict(self.inputs.atomic_data.pseudos)
         if settings["treatment"] == "none":
-            pseudos[HOLE_KIND] = pseudos["Si"]
+            pseudos[self.ctx.material["hole_kind"]] = pseudos[self.ctx.material["absorber"]]
         metadata = job_metadata(self.inputs.options.get("pw"), f"core-hole SCF, site {self.site}")
         if self.ctx.disable_cache:
             metadata["disable_cache"] = True
@@ -176,6 +197,7 @@ class SiteSpectrumWorkChain(WorkChain):
             "code": self.inputs.codes.xspectra,
             "parent_folder": scf.outputs.remote_folder,
             "structure": self.ctx.hole_structure,
+            "absorber_kind": orm.Str(self.ctx.material["hole_kind"]),
             "core_wavefunction": self.inputs.atomic_data.core_wavefunction,
             "kpoints": self.ctx.kpoints_xspectra,
             "parameters": orm.Dict(parameters),

@@ -10,14 +10,16 @@ from aiida.engine import ExitCode, ToContext, WorkChain, append_, while_
 
 from aiida_siox.calculations.acceptance import count_acceptance
 from aiida_siox.checked import Count, validated
+from aiida_siox.materials import load_material
 from aiida_siox.science import SCIENCE_VERSION
-from aiida_siox.science.composition import format_formula, parse_formula
+from aiida_siox.science.composition import parse_formula
 from aiida_siox.workflows.configuration import (
     BY_FORMULA,
     SHARED,
     ConfigurationWorkChain,
     configuration_inputs,
     define_melts,
+    formulas_of,
     keep_cell,
     stride_of,
     validate_melts,
@@ -157,7 +159,7 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
         :raises FileNotFoundError: if a file of the potential is not found.
         """
         inputs = MeltQuenchWorkChain.get_protocol_inputs(protocol, overrides)
-        formulas = [format_formula(parse_formula(formula)) for formula in compositions or inputs["formulas"]]
+        formulas = formulas_of(load_material(inputs["material"]), compositions or inputs["formulas"])
         chosen = [int(seed) for seed in seeds or inputs["seeds"]]
         builder = cls.get_builder()
         builder.code = code
@@ -166,7 +168,7 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
         for formula in formulas:
             child = MeltQuenchWorkChain.get_builder_from_protocol(code, formula, chosen[0], protocol, overrides)
             melt_quench[formula] = {key: child[key] for key in BY_FORMULA}
-            builder.potential = child.potential
+            builder.potential, builder.material = child.potential, child.material
         builder.melt_quench = melt_quench
         builder.max_attempts = orm.Int(inputs["max_attempts"])
         builder.seed_stride = orm.Int(stride_of(chosen))
@@ -178,7 +180,8 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
         """Deal the configurations to lanes, the largest cells first, and start them."""
         items = self.inputs.configurations.get_list()
         n_lanes = len(divide(self.inputs.max_concurrent.value, len(items)))
-        weights = [float(sum(parse_formula(formula).values())) for formula, _ in items]
+        material = load_material(self.inputs.material.get_dict())
+        weights = [float(sum(parse_formula(formula, material).values())) for formula, _ in items]
         for i, lane in enumerate(deal(items, weights, n_lanes)):
             inputs = {
                 "configurations": orm.List(lane),
@@ -206,6 +209,7 @@ class StructureSetWorkChain(SioxProtocolMixin, WorkChain):
             "acceptance",
             count_acceptance(
                 configurations=self.inputs.configurations,
+                material=self.inputs.material,
                 version=orm.Int(SCIENCE_VERSION),
                 **found["attempts"],
             ),

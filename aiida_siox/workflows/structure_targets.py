@@ -1,4 +1,4 @@
-"""StructureTargetsWorkChain: spectra, Bader valences and RDFs of the silicon sites of one configuration."""
+"""StructureTargetsWorkChain: spectra, Bader valences and RDFs of the absorbers of one configuration."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from aiida.engine import ExitCode, ToContext, WorkChain, append_, if_, while_
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
 from aiida_siox.calculations.bader import BaderCalculation
-from aiida_siox.calculations.spectra import is_normalised, make_kpoints, normalise_kinds
+from aiida_siox.calculations.spectra import is_normalised, make_kpoints, normalise_kinds, symbols_of
 from aiida_siox.calculations.tables import collect
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.materials import load_material
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.site_row import site_label
 from aiida_siox.science.structures import validate_structure
@@ -28,6 +29,7 @@ from aiida_siox.workflows.site_spectrum import (
     failure_message,
     interrupted,
     may_run_again,
+    missing_pseudos,
 )
 from aiida_siox.workflows.utils import clean_scratch, job_metadata, output_namespace, scratch_is_gone, validate_options
 
@@ -36,35 +38,39 @@ ENGINES = ("pw", "pp", "xspectra", "bader")
 JOBS = ("pw", "xspectra", "bader")
 
 
-def silicon_sites(structure: orm.StructureData) -> list[int]:
-    """Return the indices of the silicon atoms of a structure."""
-    return [i for i, site in enumerate(structure.sites) if structure.get_kind(site.kind_name).symbol == "Si"]
+def absorber_sites(structure: orm.StructureData, absorber: str) -> list[int]:
+    """Return the indices of the atoms of an element."""
+    return [i for i, symbol in enumerate(symbols_of(structure)) if symbol == absorber]
 
 
 def validate_inputs(inputs: Mapping[str, Any], _: Any = None) -> str | None:
     """Refuse structures and sites that cannot be computed, before anything is submitted."""
-    structure = inputs.get("structure")
-    if structure is None:
+    structure, settings = inputs.get("structure"), inputs.get("settings")
+    if structure is None or settings is None:
         return None
+    material = load_material(settings["material"])
     try:
-        validate_structure(structure.get_ase())
+        validate_structure(structure.get_ase(), material)
     except ValueError as exception:
         return f"`structure`: {exception}"
     for kind, pseudo in (inputs.get("atomic_data") or {}).get("pseudos", {}).items():
-        if kind in ("Si", "O") and is_paw(pseudo.get_content()) is False:
+        if kind in material.elements and is_paw(pseudo.get_content()) is False:
             return (
                 f"`atomic_data.pseudos.{kind}` ({pseudo.filename}) is no PAW set: pp.x has no all-electron density to "
                 "find the Bader basins with. Take the PAW sets of the protocol, or SiteSpectrumWorkChain for spectra."
             )
     sites = inputs.get("sites")
     if sites is not None:
-        valid = silicon_sites(structure)
+        valid = absorber_sites(structure, material.absorber)
         wrong = [site for site in sites.get_list() if site not in valid]
         if wrong or not sites.get_list():
-            return f"`sites` must name silicon atoms; {wrong} do not. Silicon sites of this structure: {valid}."
+            return (
+                f"`sites` must name {material.absorber} atoms, the absorbers of the material {material.name}; {wrong} "
+                f"do not. {material.absorber} sites of this structure: {valid}."
+            )
         if len(set(sites.get_list())) < len(sites.get_list()):
             return f"`sites` names a site twice: {sites.get_list()}."
-    return None
+    return missing_pseudos(inputs, material)
 
 
 def validate_max_concurrent(node: orm.Int, _: Any = None) -> str | None:
@@ -83,10 +89,9 @@ MAX_CONCURRENT = 200 // N_LEVELS
 
 
 class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
-    """Ground state, Bader charges and the spectrum of every requested silicon site of one configuration."""
+    """Ground state, Bader charges and the spectrum of every requested absorber of one configuration."""
 
     _protocol_name = "structure_targets"
-    _protocol_open_keys = ("material",)
 
     #: How often the ground state and the Bader job are tried when they were interrupted or their scratch is gone.
     defaults = AttributeDict({"max_attempts": 3})
@@ -95,8 +100,8 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
     def define(cls, spec: Any) -> None:
         """Define the process specification."""
         super().define(spec)
-        spec.input("structure", valid_type=orm.StructureData, help="Configuration of silicon and oxygen.")
-        spec.input("sites", valid_type=orm.List, required=False, help="Indices of the absorbers; default all Si.")
+        spec.input("structure", valid_type=orm.StructureData, help="Configuration of the species of the material.")
+        spec.input("sites", valid_type=orm.List, required=False, help="Indices of the absorbers; default all.")
         spec.input("settings", valid_type=orm.Dict, validator=validate_settings, help="Settings (protocol file).")
         spec.input(
             "max_concurrent",
@@ -161,7 +166,7 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
         :param codes: at least ``pw``, ``pp``, ``xspectra`` and ``bader``.
         :param atomic_data: outputs of AtomicDataWorkChain (``pseudos``, ``core_wavefunction``, ``energies``).
         :param overrides: mapping or yaml file with the keys of ``protocols/structure_targets.yaml``.
-        :param sites: indices of the absorbers; all silicon atoms by default.
+        :param sites: indices of the absorbers; all of the element by default.
         :param max_concurrent: engine jobs at one time; the protocol's by default.
         :param options: scheduler options by engine.
         :raises ValueError: for an unknown protocol or override key, or a setting out of range.
@@ -181,20 +186,34 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
         return builder
 
     @classmethod
+    def get_protocol_inputs(cls, protocol: str | None = None, overrides: Any = None) -> dict[str, Any]:
+        """Return the inputs of a protocol; the settings have the material, as far as spectra depend on it.
+
+        :raises ValueError: for an unknown protocol or material, or an override that does not fit.
+        """
+        inputs = super().get_protocol_inputs(protocol, overrides)
+        inputs["settings"]["material"] = load_material(inputs["material"]).spectral()
+        return inputs
+
+    @classmethod
     def settings_from(cls, inputs: Mapping[str, Any], protocol: str | None) -> dict[str, Any]:
         """Return the settings of protocol inputs in full, with the protocol they began as and the changed keys.
 
         :raises ValueError: for a setting out of range, or an unknown material.
         """
         name = protocol or cls.get_default_protocol()
-        changed = changed_keys(cls.get_protocol_inputs(name)["settings"], inputs["settings"])
+        default = cls.get_protocol_inputs(name, {"material": inputs["material"]})
+        changed = changed_keys(default["settings"], inputs["settings"])
         return {"protocol": name, "changed": changed, **Settings.parse(inputs["settings"], "settings").plain()}
 
     def setup(self) -> None:
         """Normalise the kinds and take the sites."""
         structure = self.inputs.structure
         self.ctx.structure = structure if is_normalised(structure) else normalise_kinds(structure)
-        self.ctx.sites = self.inputs.sites.get_list() if "sites" in self.inputs else silicon_sites(self.ctx.structure)
+        if "sites" in self.inputs:
+            self.ctx.sites = self.inputs.sites.get_list()
+        else:
+            self.ctx.sites = absorber_sites(self.ctx.structure, self.inputs.settings["material"]["absorber"])
         self.ctx.kpoints = {
             stage: make_kpoints(self.ctx.structure, self.inputs.settings, orm.Str(stage))
             for stage in ("scf", "xspectra")

@@ -16,11 +16,21 @@ from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.model import ModelData
 from aiida_siox.data.site_table import SiteTableData
+from aiida_siox.materials import Material, load_material
+from aiida_siox.materials.material import Window
 from aiida_siox.science import SCIENCE_VERSION
-from aiida_siox.science.composition import format_formula, parse_formula, validate_melt_formula
-from aiida_siox.workflows.atomic_data import AtomicDataWorkChain
-from aiida_siox.workflows.calibration import CalibrationWorkChain
-from aiida_siox.workflows.configuration import BY_FORMULA, keep_cell, stride_of, validate_melts, without_cell
+from aiida_siox.science.cells import reference_crystal
+from aiida_siox.science.composition import parse_formula
+from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of
+from aiida_siox.workflows.calibration import CalibrationWorkChain, calibration_inputs
+from aiida_siox.workflows.configuration import (
+    BY_FORMULA,
+    formulas_of,
+    keep_cell,
+    stride_of,
+    validate_melts,
+    without_cell,
+)
 from aiida_siox.workflows.configuration_lane import (
     CALIBRATION,
     NAMESPACES,
@@ -32,7 +42,7 @@ from aiida_siox.workflows.configuration_lane import (
 )
 from aiida_siox.workflows.lanes import deal, divide, failure_node
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
-from aiida_siox.workflows.protocol import SioxProtocolMixin
+from aiida_siox.workflows.protocol import SioxProtocolMixin, read_overrides
 from aiida_siox.workflows.site_spectrum import failure_message
 from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain
 from aiida_siox.workflows.training import TrainingProtocol, job_builder
@@ -44,11 +54,10 @@ TRAIN = "train"
 MODELS = {"charge_model": "valence", "rdf_model": "rdf"}
 #: Cost of a site against the atoms of its cell (engine_facts.md); only the order of the work uses it.
 COST_EXPONENT = 1.9
-N_QUARTZ_ATOMS = 9
 
 
 def validate_items(node: orm.List, _: Any = None) -> str | None:
-    """Port validator: a list of [formula, seed] without repetition, each of which can be melted."""
+    """Port validator: a list of [formula, seed] without repetition."""
     items = node.get_list()
     if not items:
         return "`configurations` is empty: give at least one [formula, seed]."
@@ -61,15 +70,9 @@ def validate_items(node: orm.List, _: Any = None) -> str | None:
             and not isinstance(item[1], bool)
         ):
             return f"`configurations` must hold [formula, seed] pairs, got {item!r}."
-        try:
-            formula = format_formula(validate_melt_formula(item[0]))
-        except ValueError as exception:
-            return f"`configurations`: {exception}"
-        if formula != item[0]:
-            return f"`configurations`: write `{formula}` for {item[0]!r}, as in the keys of `melt_quench`."
         if message := validate_seed(orm.Int(item[1]), None):
             return f"`configurations`: {message}"
-        label = configuration_label(formula, item[1])
+        label = configuration_label(*item)
         if label in seen:
             return f"`configurations` holds {label} twice."
         seen.add(label)
@@ -78,11 +81,10 @@ def validate_items(node: orm.List, _: Any = None) -> str | None:
 
 def validate_window(node: orm.Dict, _: Any = None) -> str | None:
     """Port validator: limits and number of points of the grid of the data set."""
-    values = node.get_dict()
-    if set(values) != {"energy_min_eV", "energy_max_eV", "n_points"}:
-        return f"`window` needs exactly energy_min_eV, energy_max_eV and n_points, got {sorted(values)}."
-    if values["energy_min_eV"] >= values["energy_max_eV"] or values["n_points"] < 2:
-        return f"`window` is empty: give energy_min_eV below energy_max_eV and at least 2 points, got {values!r}."
+    try:
+        Window.parse(node.get_dict(), "window")
+    except ValueError as exception:
+        return str(exception)
     return None
 
 
@@ -90,6 +92,10 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any = None) -> str | None:
     """Refuse what the parts would refuse later: what cannot be melted, a data set wider than its spectra."""
     if message := validate_melts(inputs):
         return message
+    if all(key in inputs for key in ("material", "settings")):
+        melted = load_material(inputs["material"].get_dict())
+        if melted.spectral() != load_material(inputs["settings"]["material"]).spectral():
+            return f"`settings.material` is not the `material` that is melted ({melted.name}): give the same to both."
     if not all(key in inputs for key in ("window", "settings")):
         return None
     window, grid = inputs["window"].get_dict(), inputs["settings"].get_dict()["grid"]
@@ -103,7 +109,7 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any = None) -> str | None:
 
 
 def study_lanes(
-    configurations: Sequence[Sequence[Any]], calibrate: bool, max_concurrent: int
+    configurations: Sequence[Sequence[Any]], calibrate: bool, max_concurrent: int, material: Material
 ) -> list[tuple[int, list[list[Any]]]]:
     """Return for each lane how many engine jobs it may run at one time and its configurations.
 
@@ -113,11 +119,11 @@ def study_lanes(
     items: list[list[Any]] = [list(item) for item in configurations]
     weights = []
     for formula, _ in items:
-        counts = parse_formula(formula)
-        weights.append(counts["Si"] * sum(counts.values()) ** COST_EXPONENT)
+        counts = parse_formula(formula, material)
+        weights.append(counts[material.absorber] * sum(counts.values()) ** COST_EXPONENT)
     if calibrate:
         items.append([CALIBRATION])
-        weights.append(float(N_QUARTZ_ATOMS**COST_EXPONENT))
+        weights.append(float(len(reference_crystal(material, material.calibration.crystal)) ** COST_EXPONENT))
     budgets = divide(max_concurrent, len(items))
     return list(zip(budgets, deal(items, weights, len(budgets)), strict=True))
 
@@ -186,7 +192,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
             spec.output_namespace(name, valid_type=kind, dynamic=True, help=words)
         spec.output("acceptance", valid_type=orm.Dict, help="Requested and accepted cells, attempts, by formula.")
         spec.output("calibration", valid_type=CalibrationData, required=False)
-        spec.output("calibration_table", valid_type=SiteTableData, required=False, help="The quartz site.")
+        spec.output("calibration_table", valid_type=SiteTableData, required=False, help="The site of its crystal.")
         spec.output("dataset", valid_type=DatasetData, required=False)
         spec.output("charge_model", valid_type=ModelData, required=False)
         spec.output("rdf_model", valid_type=ModelData, required=False)
@@ -235,8 +241,8 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         """
         inputs = cls.get_protocol_inputs(protocol, overrides)
         melt, targets = inputs["melt_quench"], inputs["structure_targets"]
-        formulas = compositions or inputs["compositions"] or melt["formulas"]
-        formulas = [format_formula(parse_formula(formula)) for formula in formulas]
+        material = load_material(inputs["material"])
+        formulas = formulas_of(material, compositions or inputs["compositions"] or melt["formulas"])
         seeds = seeds or inputs["seeds"] or melt["seeds"]
         builder = cls.get_builder()
         builder.configurations = orm.List([[formula, int(seed)] for formula in formulas for seed in seeds])
@@ -244,18 +250,18 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         engines = (*ENGINES, TRAIN) if should_train and TRAIN in codes else ENGINES
         builder.codes = {engine: codes[engine] for engine in engines}
         melt_quench = {}
-        melt_overrides = _read(overrides).get("melt_quench")
+        melt_overrides = {**read_overrides(overrides).get("melt_quench", {}), "material": inputs["material"]}
         for formula in formulas:
             child = MeltQuenchWorkChain.get_builder_from_protocol(
                 codes["lmp"], formula, int(seeds[0]), protocol, melt_overrides
             )
             melt_quench[formula] = {key: child[key] for key in BY_FORMULA}
-            builder.potential = child.potential
+            builder.potential, builder.material = child.potential, child.material
         builder.melt_quench = melt_quench
         builder.max_attempts = orm.Int(melt["max_attempts"])
         builder.seed_stride = orm.Int(stride_of(seeds))
-        builder.target = orm.Float(inputs["calibration"]["target_eV"])
-        builder.quartz = orm.Dict({"supercell": inputs["calibration"]["supercell"]})
+        for key, node in calibration_inputs(inputs["calibration"], material).items():
+            builder[key] = node
         builder.settings = orm.Dict(StructureTargetsWorkChain.settings_from(targets, protocol))
         builder.clean_scratch = targets["clean_scratch"]
         builder.max_concurrent = orm.Int(inputs["max_concurrent"] if max_concurrent is None else max_concurrent)
@@ -264,7 +270,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
             builder.atomic_data = {key: atomic_data[key] for key in ("pseudos", "core_wavefunction", "energies")}
         if calibration is not None:
             builder.calibration = calibration
-        builder.window = orm.Dict(inputs["window"])
+        builder.window = orm.Dict({**material.window.plain(), **inputs["window"]})
         if should_train:
             builder.training = orm.Dict(inputs["training"])
         if options:
@@ -292,18 +298,16 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         """Nothing can be computed without them."""
         if not self.ctx.atomic.is_finished_ok:
             return self.exit_codes.ERROR_ATOMIC_DATA_FAILED.format(message=failure_message(self.ctx.atomic))
-        outputs = self.ctx.atomic.outputs
-        self.ctx.atomic_data = {
-            "pseudos": dict(outputs.pseudos),
-            "core_wavefunction": outputs.core_wavefunction,
-            "energies": outputs.energies,
-        }
+        self.ctx.atomic_data = atomic_data_of(self.ctx.atomic)
         return None
 
     def run_lanes(self) -> None:
         """Deal configurations, and the calibration unless it was given, to lanes."""
         lanes = study_lanes(
-            self.inputs.configurations.get_list(), "calibration" not in self.inputs, self.inputs.max_concurrent.value
+            self.inputs.configurations.get_list(),
+            "calibration" not in self.inputs,
+            self.inputs.max_concurrent.value,
+            load_material(self.inputs.material.get_dict()),
         )
         for i, (budget, lane) in enumerate(lanes):
             inputs = self.exposed_inputs(ConfigurationLaneWorkChain)
@@ -334,7 +338,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
                 self.out(name, self.ctx[name])
         items = self.inputs.configurations
         self.ctx.acceptance = count_acceptance(
-            configurations=items, version=orm.Int(SCIENCE_VERSION), **self.ctx.attempts
+            configurations=items, material=self.inputs.material, version=orm.Int(SCIENCE_VERSION), **self.ctx.attempts
         )
         self.out("acceptance", self.ctx.acceptance)
         if not self.ctx.site_tables:
@@ -363,7 +367,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
                 self.ctx.failures[label] = failure_node(-1, targets if first.is_finished_ok else first)
 
     def take_calibration(self, calibration: CalibrationData, table: SiteTableData) -> None:
-        """Keep the calibration for the data set, and attach the table of the quartz site."""
+        """Keep the calibration for the data set, and attach the table of its site."""
         self.ctx.calibration = calibration
         self.out("calibration_table", table)
 
@@ -434,14 +438,3 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
                 n_sites=n_sites, n_configurations=n_configurations, missing=missing
             )
         return None
-
-
-def _read(overrides: Any) -> dict[str, Any]:
-    """Return overrides given as a mapping or as the path of a yaml file."""
-    import pathlib
-
-    from aiida_siox.workflows.protocol import read_overrides
-
-    if isinstance(overrides, pathlib.Path):
-        return read_overrides(overrides)
-    return dict(overrides or {})

@@ -22,9 +22,7 @@ from aiida_siox.materials import load_material
 from aiida_siox.report.figures import style as st
 from aiida_siox.report.figures.structures import draw_cell
 from aiida_siox.science.cells import density_g_cm3
-from aiida_siox.science.composition import composition_x
 from aiida_siox.science.published import MEASURED_DENSITIES, MEASURED_PEAKS, PAPER_DENSITIES, PAPER_RATE
-from aiida_siox.science.structures import counts_of
 
 Array = NDArray[np.float64]
 Quality = Mapping[str, Any]
@@ -134,7 +132,7 @@ def cells_figure(cells: Sequence[Atoms]) -> Figure:
         figure.text(
             (column + 0.5) / columns,
             top - 0.01 / rows,
-            f"{composition_name(composition_x(counts_of(atoms)))}   {density_g_cm3(atoms):.2f} g/cm³",
+            f"{composition_name(SIOX.x(SIOX.count(atoms.get_chemical_symbols())))}   {density_g_cm3(atoms):.2f} g/cm³",
             ha="center",
             va="top",
             weight="bold",

@@ -46,12 +46,15 @@ def structures() -> dict[str, Any]:
     from aiida import orm
 
     from aiida_siox.calculations.structures import make_crystal, transform_structure
+    from aiida_siox.materials import load_material
     from aiida_siox.science import SCIENCE_VERSION
-    from aiida_siox.science.cells import alpha_quartz
+    from aiida_siox.science.cells import reference_crystal
+    from aiida_siox.workflows.calibration import crystal_parameters
 
     version = orm.Int(SCIENCE_VERSION)
-    quartz = make_crystal(orm.Dict({"compound": "quartz", "supercell": [1, 1, 1]}), version)
-    atoms = alpha_quartz()
+    siox = load_material("siox")
+    quartz = make_crystal(orm.Dict(crystal_parameters(siox, "quartz", [1, 1, 1])), version)
+    atoms = reference_crystal(siox, "quartz")
     atoms.set_cell(atoms.cell.array @ (np.eye(3) + np.array(STRAIN)), scale_atoms=True)
     atoms.positions += np.random.default_rng(RATTLE_SEED).normal(0, RATTLE_A, atoms.positions.shape)
     atoms.set_cell(atoms.cell.array.round(6))
@@ -158,11 +161,12 @@ def row(name: str, cutoff: int, structure: Any, ground: Any, job: Any) -> dict[s
 
 def cost() -> list[dict[str, Any]]:
     """Return time and memory of ``siox-bader`` against the size of the grid, on model densities of quartz."""
+    from aiida_siox.materials import load_material
     from aiida_siox.science.bader import gaussian_density
-    from aiida_siox.science.cells import alpha_quartz
+    from aiida_siox.science.cells import reference_crystal
     from aiida_siox.science.cube import Cube, write_cube
 
-    atoms = alpha_quartz()
+    atoms = reference_crystal(load_material("siox"), "quartz")
     electrons = np.where(atoms.numbers == 14, 1.0, 7.5)
     widths = np.where(atoms.numbers == 14, 0.3, 0.5)
     values = gaussian_density(atoms.cell.array, atoms.get_scaled_positions(), electrons, widths, COST_GRID)

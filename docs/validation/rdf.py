@@ -12,8 +12,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from ase import Atoms
 
+from aiida_siox.materials import load_material
 from aiida_siox.report.figures.style import FORMAL_COLOURS, style
-from aiida_siox.science.cells import alpha_quartz, diamond_silicon
+from aiida_siox.science.cells import reference_crystal
 from aiida_siox.science.rdf import site_rdf
 
 FOLDER = pathlib.Path(__file__).parent
@@ -30,13 +31,13 @@ def gases() -> np.ndarray:
     for seed in range(N_GASES):
         positions = np.random.default_rng(seed).uniform(0, EDGE_A, (N_ATOMS, 3))
         atoms = Atoms(f"Si{N_ATOMS // 2}O{N_ATOMS // 2}", positions=positions, cell=[EDGE_A] * 3, pbc=True)
-        means.append(site_rdf(atoms, range(N_ATOMS), n_bins=50, sigma=0.0)[1].mean(axis=0))
+        means.append(site_rdf(atoms, range(N_ATOMS), 5.0, 50, 0.0)[1].mean(axis=0))
     return np.array(means)
 
 
 def main() -> None:
     """Measure, write and draw."""
-    silicon, quartz = diamond_silicon(), alpha_quartz()
+    silicon, quartz = (reference_crystal(load_material("siox"), name) for name in ("silicon", "quartz"))
     primitive = Atoms("Si2", positions=[[0, 0, 0], [1.35775] * 3], cell=2.7155 * (1 - np.eye(3)), pbc=True)
     rows: list[dict[str, str]] = []
 
@@ -47,7 +48,7 @@ def main() -> None:
 
     for sigma in SIGMAS:
         for radius, count in SHELLS.items():
-            r, g = site_rdf(silicon, [0], r_max=radius, sigma=sigma)
+            r, g = site_rdf(silicon, [0], radius, 256, sigma)
             density = len(silicon) / silicon.get_volume()
             add(
                 f"neighbours of Si below {radius} Å",
@@ -55,7 +56,7 @@ def main() -> None:
                 float((4 * np.pi * r**2 * density * g[0]).sum() * (r[1] - r[0])),
                 count,
             )
-        small, large = (site_rdf(cell, [0], sigma=sigma)[1] for cell in (primitive, silicon.repeat(3)))
+        small, large = (site_rdf(cell, [0], 5.0, 256, sigma)[1] for cell in (primitive, silicon.repeat(3)))
         add(
             "largest difference of g, 2-atom cell (3.84 Å) and 216-atom cell", sigma, float(abs(small - large).max()), 0
         )
@@ -76,10 +77,14 @@ def main() -> None:
     with style():
         figure, axes = plt.subplots(1, 3, figsize=(7.2, 2.6), layout="constrained")
         for colour, sigma in zip(FORMAL_COLOURS, (0.05, 0.15), strict=False):
-            axes[0].plot(*[values.ravel() for values in site_rdf(silicon, [0], sigma=sigma)], color=colour, label=sigma)
+            axes[0].plot(
+                *[values.ravel() for values in site_rdf(silicon, [0], 5.0, 256, sigma)], color=colour, label=sigma
+            )
         axes[0].legend(title="σ (Å)")
         for colour, pair in zip(FORMAL_COLOURS, ("total", "Si-O", "Si-Si"), strict=False):
-            axes[1].plot(*[values.ravel() for values in site_rdf(quartz, [0], pair=pair)], color=colour, label=pair)
+            axes[1].plot(
+                *[values.ravel() for values in site_rdf(quartz, [0], 5.0, 256, 0.15, pair)], color=colour, label=pair
+            )
         axes[1].legend()
         axes[2].errorbar(r, means.mean(axis=0), error, color=FORMAL_COLOURS[0], fmt=".", markersize=3)
         axes[2].set(ylim=(0.6, 1.4))

@@ -20,14 +20,17 @@ from aiida_siox.calculations.spectra import make_kpoints
 from aiida_siox.calculations.structures import make_crystal, transform_structure
 from aiida_siox.cli.codes import get_codes
 from aiida_siox.cli.daemon import ensure_daemon
+from aiida_siox.materials import load_material
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of
+from aiida_siox.workflows.calibration import crystal_parameters
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.settings import pw_parameters
 from aiida_siox.workflows.site_spectrum import SiteSpectrumWorkChain
-from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain, silicon_sites
+from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain, absorber_sites
 from aiida_siox.workflows.utils import job_metadata
 
+SIOX = load_material("siox")
 CASES = pathlib.Path(__file__).parent / "cases.yaml"
 GROUP = "siox/validation"
 EXTRA = "siox_validation"
@@ -111,7 +114,8 @@ class Campaign:
         recipe = self.recipes["structures"][name]
         version = orm.Int(SCIENCE_VERSION)
         if "crystal" in recipe:
-            node = make_crystal(orm.Dict(recipe["crystal"]), version)
+            parameters = crystal_parameters(SIOX, recipe["crystal"]["compound"], recipe["crystal"]["supercell"])
+            node = make_crystal(orm.Dict(parameters), version)
         elif "transform" in recipe:
             node = transform_structure(self.structure(recipe["parent"]), orm.Dict(recipe["transform"]), version)
         else:
@@ -131,7 +135,7 @@ class Campaign:
         recipe = self.recipes["cases"][name]
         structure = self.structure(recipe["structure"])
         settings = merge(self.recipes["settings"], recipe.get("settings", {}))
-        sites = recipe.get("sites", silicon_sites(structure)[:1])
+        sites = recipe.get("sites", absorber_sites(structure, SIOX.absorber)[:1])
         builder = StructureTargetsWorkChain.get_builder_from_protocol(
             self.codes,
             structure,

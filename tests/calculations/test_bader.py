@@ -9,7 +9,7 @@ from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 
 from aiida_siox.calculations.bader import BaderCalculation
-from aiida_siox.science.cells import alpha_quartz
+from tests.crystals import alpha_quartz
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_wrong_tests_are_refused(changes, message):
     assert message in Ld1Test.fault(test | changes, "test")
 
 
-@pytest.mark.parametrize("run", ["ground", "hole", "oxygen"])
+@pytest.mark.parametrize("run", ["ground", "hole", "O"])
 def test_input_file(parameters, run, file_regression):
     file_regression.check(ld1_input(parameters[run]), extension=".in")
 
@@ -165,7 +165,7 @@ def test_core_correction(aiida_profile):
     """The value of docs/develop/engine_facts.md: 132.996955 Ry."""
     ground = orm.Dict({"all_electron_Ry": -579.674871, "pseudo_Ry": -46.329006, "version": "6.7MaX"})
     hole = orm.Dict({"all_electron_Ry": -442.845440, "pseudo_Ry": -42.496530, "version": "6.7MaX"})
-    result = collect_energies(ground=ground, hole=hole, version=orm.Str("0"))
+    result = collect_energies(ground=ground, hole=hole, version=orm.Int(0))
     assert result["core_correction_eV"] == pytest.approx(1809.516, abs=1e-3)
     assert result["ground_all_electron_Ry"] == -579.674871
     assert result["hole_pseudo_Ry"] == -42.496530
@@ -175,7 +175,7 @@ def test_core_correction(aiida_profile):
 
 def test_split_parameters(aiida_profile, parameters):
     parts = split_parameters(orm.Dict(parameters))
-    assert set(parts) == {"ground", "hole", "oxygen"}
+    assert set(parts) == {"ground", "hole", "O"}
     for run, node in parts.items():
         assert node.get_dict() == parameters[run]
 

@@ -9,13 +9,22 @@ from aiida.manage.caching import enable_caching
 
 from aiida_siox.calculations.structures import assess_structure, join_thermo, make_crystal, make_starting_cell
 from aiida_siox.science import SCIENCE_VERSION
+from tests.crystals import SIOX
 from tests.science.test_quality import PARAMETERS
 
 CELL = {"crystal": "beta-cristobalite", "density_g_cm3": 2.4}
 
 
+def melted():
+    return orm.Dict(SIOX.plain())
+
+
+def crystal(name, supercell):
+    return orm.Dict({"compound": name, "crystal": SIOX.crystals[name].plain(), "supercell": supercell})
+
+
 def starting_cell(seed=1, version=SCIENCE_VERSION):
-    return make_starting_cell(orm.Str("Si8O4"), orm.Int(seed), orm.Dict(CELL), orm.Int(version))
+    return make_starting_cell(orm.Str("Si8O4"), orm.Int(seed), orm.Dict(CELL), melted(), orm.Int(version))
 
 
 def test_starting_cell(aiida_profile):
@@ -39,18 +48,18 @@ def test_another_version_of_the_science_is_not_served_from_the_cache(aiida_profi
 
 
 def test_quartz(aiida_profile):
-    structure = make_crystal(orm.Dict({"compound": "quartz", "supercell": [2, 1, 1]}), orm.Int(SCIENCE_VERSION))
+    structure = make_crystal(crystal("quartz", [2, 1, 1]), orm.Int(SCIENCE_VERSION))
     assert len(structure.sites) == 18
     assert structure.get_formula() == "O12Si6"
     with pytest.raises(ValueError, match="three positive integers"):
-        make_crystal(orm.Dict({"compound": "quartz", "supercell": [0, 1, 1]}), orm.Int(SCIENCE_VERSION))
+        make_crystal(crystal("quartz", [0, 1, 1]), orm.Int(SCIENCE_VERSION))
 
 
 def test_assess(aiida_profile):
-    quartz = make_crystal(orm.Dict({"compound": "quartz", "supercell": [1, 1, 1]}), orm.Int(SCIENCE_VERSION))
+    quartz = make_crystal(crystal("quartz", [1, 1, 1]), orm.Int(SCIENCE_VERSION))
     parameters = {**PARAMETERS, "expected_density_g_cm3": 2.65}
     results = orm.Dict({"pressure_bar": 1.0, "energy_eV": -59.4, "converged": True})
-    outputs = assess_structure(quartz, orm.Dict(parameters), orm.Int(SCIENCE_VERSION), results)
+    outputs = assess_structure(quartz, orm.Dict(parameters), melted(), orm.Int(SCIENCE_VERSION), results)
     quality, profiles = outputs["quality"], outputs["profiles"]
     assert quality["coordination_oxygen"] == {"0": 0, "1": 0, "2": 0, "3": 0, "4": 3}
     assert quality["energy_per_atom_eV"] == pytest.approx(-6.6)
@@ -64,12 +73,12 @@ def test_assess(aiida_profile):
 
 def test_assess_without_results(aiida_profile):
     """Neither pressure nor energy, and nothing that says that the cell is not relaxed."""
-    silicon = make_crystal(orm.Dict({"compound": "silicon", "supercell": [1, 1, 1]}), orm.Int(SCIENCE_VERSION))
-    alone = assess_structure(silicon, orm.Dict(PARAMETERS), orm.Int(SCIENCE_VERSION))["quality"].get_dict()
+    silicon = make_crystal(crystal("silicon", [1, 1, 1]), orm.Int(SCIENCE_VERSION))
+    alone = assess_structure(silicon, orm.Dict(PARAMETERS), melted(), orm.Int(SCIENCE_VERSION))["quality"].get_dict()
     assert "pressure_bar" not in alone
     assert alone["rejected_by"] == ["identical_sites"]
     with pytest.raises(ValueError, match=r"unknown key `quality\.longest`"):
-        assess_structure(silicon, orm.Dict({**PARAMETERS, "longest": 3}), orm.Int(SCIENCE_VERSION))
+        assess_structure(silicon, orm.Dict({**PARAMETERS, "longest": 3}), melted(), orm.Int(SCIENCE_VERSION))
 
 
 def series(steps, stages, value):

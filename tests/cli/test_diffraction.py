@@ -8,8 +8,8 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_siox.calculations.structures import structure_from_atoms
-from aiida_siox.science import cells
 from aiida_siox.science.diffraction import structure_factors
+from tests import crystals
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def rattled():
     """Return two disordered cells of cristobalite."""
     found = []
     for seed in (1, 2):
-        atoms = cells.beta_cristobalite()
+        atoms = crystals.beta_cristobalite()
         atoms.rattle(0.1, seed=seed)
         found.append(atoms)
     return found
@@ -94,7 +94,7 @@ def test_other_numbers(run_cli, structures, tmp_path):
 
 
 def test_refused(run_cli, structures, aiida_profile, tmp_path):
-    silicon = structure_from_atoms(cells.diamond_silicon()).store()
+    silicon = structure_from_atoms(crystals.diamond_silicon()).store()
     error = run_cli("diffraction", structures[0].pk, silicon.pk, fails=True).stderr
     assert "several compositions (Si8, Si8O16)" in error
     number = orm.Int(3).store()
@@ -137,7 +137,7 @@ def test_doubtful_measurements_are_told(run_cli, structures, tmp_path):
 @pytest.fixture
 def structure_set(structures):
     """Return a set with two cells of silica and one of silicon."""
-    silicon = structure_from_atoms(cells.diamond_silicon()).store()
+    silicon = structure_from_atoms(crystals.diamond_silicon()).store()
     node = orm.WorkChainNode(process_type="aiida.workflows:siox.structure_set").store()
     for label, output in {"Si8O16_1": structures[0], "Si8O16_2": structures[1], "Si8_1": silicon}.items():
         output.base.links.add_incoming(node, link_type=LinkType.RETURN, link_label=f"structures__{label}")

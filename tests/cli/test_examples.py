@@ -14,8 +14,8 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida_pseudo.data.pseudo.upf import UpfData
 
-from aiida_siox.science.cells import alpha_quartz
 from tests.cli.conftest import quartz_like
+from tests.crystals import alpha_quartz
 from tests.factories import make_row, make_site
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"

@@ -10,7 +10,7 @@ from aiida.common.links import LinkType
 
 from aiida_siox.calculations.structures import structure_from_atoms
 from aiida_siox.cli.export_structures import FORMATS
-from aiida_siox.science.cells import alpha_quartz, diamond_silicon
+from tests.crystals import alpha_quartz, diamond_silicon
 
 
 @pytest.fixture

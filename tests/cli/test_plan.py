@@ -7,8 +7,8 @@ import pytest
 import yaml
 from aiida import orm
 
-from aiida_siox.science.cells import alpha_quartz
 from aiida_siox.workflows.plan import load_costs
+from tests.crystals import alpha_quartz
 
 ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
 

@@ -20,7 +20,7 @@ from aiida.common.links import LinkType
 
 from aiida_siox.cli import launch, run  # both now: commands are imported late, and would take over what is patched
 from aiida_siox.materials import load_material
-from aiida_siox.science.cells import alpha_quartz
+from tests.crystals import alpha_quartz
 
 STRUCTURES = pathlib.Path(__file__).parent.parent / "fixtures" / "structures"
 ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
@@ -154,7 +154,7 @@ def test_structure_options_refused(run_cli, codes, nothing_runs, quartz_file, tm
         return run_cli("run", "structure", quartz_file, *arguments, fails=True).stderr
 
     assert "did you mean `extxyz`?" in refused("--format", "extxy")
-    assert "Silicon sites of this structure: [0, 1, 2]" in refused("--sites", "0,7")
+    assert "Si sites of this structure: [0, 1, 2]" in refused("--sites", "0,7")
     assert "such as 0,3,7" in refused("--sites", "a")
     assert "did you mean `fast`?" in refused("--protocol", "fats")
     assert "--max-concurrent" in refused("--max-concurrent", "0")

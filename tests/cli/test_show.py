@@ -12,6 +12,7 @@ from aiida_siox.calculations.tables import collect
 from aiida_siox.science.acceptance import attempts_of, count_acceptance
 from tests.calculations import test_tables
 from tests.cli.conftest import SHIFT
+from tests.crystals import SIOX
 from tests.factories import ENERGIES, make_calibration
 from tests.quartz import quartz_spectrum
 
@@ -200,7 +201,7 @@ def test_acceptance_of_a_study(run_cli, aiida_profile):
     assert "Acceptance" not in run_cli("show", study.pk).stdout
     rejected = {"accepted": False, "rejected_by": ["void"]}
     attempts = attempts_of("Si8O4", [1, 2, 3], {1: rejected, 2: rejected}, failed=[3])
-    counted = count_acceptance(["Si8O4"], [attempts])
+    counted = count_acceptance(["Si8O4"], [attempts], SIOX)
     orm.Dict(counted).store().base.links.add_incoming(study, LinkType.RETURN, "acceptance")
     assert run_cli("show", study.pk, "--json").json["acceptance"] == counted
     (row,) = numbers_of(run_cli("show", study.pk).stdout, "Acceptance")

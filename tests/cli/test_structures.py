@@ -11,7 +11,7 @@ from aiida_siox.calculations.structures import assess_structure, structure_from_
 from aiida_siox.cli import launch, structures
 from aiida_siox.science import SCIENCE_VERSION
 from aiida_siox.science.acceptance import DYNAMICS_BLEW_UP, FAILED, attempts_of, count_acceptance
-from aiida_siox.science.cells import alpha_quartz
+from tests.crystals import SIOX, alpha_quartz
 from tests.report.conftest import QUALITY
 
 
@@ -89,7 +89,7 @@ def finished_set(aiida_profile):
     quartz = structure_from_atoms(alpha_quartz()).store()
     results = orm.Dict({"pressure_bar": 0.0, "energy_eV": -59.4, "converged": True})
     parameters = orm.Dict({**QUALITY, "expected_density_g_cm3": 2.65})
-    found = assess_structure(quartz, parameters, orm.Int(SCIENCE_VERSION), results)
+    found = assess_structure(quartz, parameters, orm.Dict(SIOX.plain()), orm.Int(SCIENCE_VERSION), results)
     attempts = [
         attempts_of("Si3O6", [1, 3], {1: {"accepted": False, "rejected_by": ["void"]}, 3: {"accepted": True}}),
         attempts_of("Si8O4", [2, 4, 6], {}, failed=[6]),
@@ -101,7 +101,7 @@ def finished_set(aiida_profile):
         "attempts__Si3O6_1": orm.Dict(attempts[0]).store(),
         "attempts__Si8O4_2": orm.Dict(attempts[1]).store(),
         "failures__Si8O4_2": orm.Dict({"reason": "None of 2 cells of Si8O4 was accepted"}).store(),
-        "acceptance": orm.Dict(count_acceptance(["Si3O6", "Si8O4"], attempts)).store(),
+        "acceptance": orm.Dict(count_acceptance(["Si3O6", "Si8O4"], attempts, SIOX)).store(),
     }
     node = orm.WorkChainNode(process_type="aiida.workflows:siox.structure_set")
     node.set_process_label("StructureSetWorkChain")
@@ -138,16 +138,18 @@ def test_every_rule_has_words(aiida_profile):
 
 def found_profiles(structure, parameters):
     """Return the stored curves of a cell."""
-    return assess_structure(structure, orm.Dict(parameters), orm.Int(SCIENCE_VERSION))["profiles"]
+    return assess_structure(structure, orm.Dict(parameters), orm.Dict(SIOX.plain()), orm.Int(SCIENCE_VERSION))[
+        "profiles"
+    ]
 
 
 def test_show_a_configuration(run_cli, aiida_profile):
     """The accepted cell and the rejected one, each with what it was rejected by."""
     quartz = structure_from_atoms(alpha_quartz()).store()
     parameters = {**QUALITY, "expected_density_g_cm3": 2.65}
-    good = assess_structure(quartz, orm.Dict(parameters), orm.Int(SCIENCE_VERSION))["quality"]
+    good = assess_structure(quartz, orm.Dict(parameters), orm.Dict(SIOX.plain()), orm.Int(SCIENCE_VERSION))["quality"]
     parameters["expected_density_g_cm3"] = 2.0
-    bad = assess_structure(quartz, orm.Dict(parameters), orm.Int(SCIENCE_VERSION))["quality"]
+    bad = assess_structure(quartz, orm.Dict(parameters), orm.Dict(SIOX.plain()), orm.Int(SCIENCE_VERSION))["quality"]
     attempts = attempts_of("Si3O6", [1, 3], {1: bad.get_dict(), 3: good.get_dict()})
     node = orm.WorkChainNode(process_type="aiida.workflows:siox.configuration")
     node.store()

@@ -17,7 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from aiida_siox.calculations.structures import structure_from_atoms
 from aiida_siox.report.figures import style
-from aiida_siox.science.cells import alpha_quartz, density_g_cm3, diamond_silicon
+from aiida_siox.science.cells import density_g_cm3
+from tests.crystals import alpha_quartz, diamond_silicon
 
 EXTRA = "siox_structures"
 FOLDER = pathlib.Path(__file__).parents[2] / "docs" / "structures"

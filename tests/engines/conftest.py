@@ -23,7 +23,7 @@ def quartz_structure(aiida_profile):
     """Return α-quartz (9 atoms) as a stored StructureData."""
     from aiida import orm
 
-    from aiida_siox.science.cells import alpha_quartz
+    from tests.crystals import alpha_quartz
 
     return orm.StructureData(ase=alpha_quartz()).store()
 

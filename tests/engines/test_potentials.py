@@ -12,10 +12,11 @@ from aiida.engine import run_get_node
 
 from aiida_siox.calculations.melt_quench import MeltQuenchCalculation
 from aiida_siox.calculations.structures import structure_from_atoms
-from aiida_siox.science.cells import diamond_silicon, rectangular_quartz
 from aiida_siox.science.neighbours import coordination
 from aiida_siox.science.topology import bond_lengths
-from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, load_potential, resolve_potential
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from aiida_siox.workflows.potential import load_potential, resolve_potential
+from tests.crystals import SIOX, diamond_silicon, rectangular_quartz
 from tests.engines.test_melt_quench import SHORT
 from tests.science.test_potentials import BKS
 
@@ -67,7 +68,7 @@ def test_charges_and_long_range(engine_code):
     assert node.is_finished_ok, node.exit_message
     relaxed = outputs["structure"].get_ase()
     assert relaxed.get_volume() == pytest.approx(atoms.get_volume(), rel=0.03)
-    assert set(coordination(relaxed, 2.0, 2.8)[0][relaxed.numbers == 14]) == {4}
+    assert set(coordination(relaxed, SIOX.cutoffs)["O"][relaxed.numbers == 14]) == {4}
     assert bond_lengths(relaxed, CUTOFFS)["Si-O"].mean() == pytest.approx(1.60, abs=0.02)
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import yaml
 
-from aiida_siox.science.cells import alpha_quartz
 from aiida_siox.science.spectra import maximum_position
+from tests.crystals import alpha_quartz
 from tests.engines.facts import atomic_overrides
 
 SETTINGS = {

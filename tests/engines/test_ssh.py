@@ -95,9 +95,9 @@ def test_structure_targets_through_ssh(ssh_codes):
     from aiida import orm
     from aiida.engine import run_get_node
 
-    from aiida_siox.science.cells import alpha_quartz
     from aiida_siox.workflows.atomic_data import AtomicDataWorkChain
     from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
+    from tests.crystals import alpha_quartz
 
     atomic, node = run_get_node(AtomicDataWorkChain.get_builder_from_protocol(ssh_codes["ld1"]))
     assert node.is_finished_ok, node.exit_message

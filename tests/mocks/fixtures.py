@@ -163,7 +163,7 @@ def mock_atomic_data(aiida_profile, tmp_path_factory) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def mock_quartz(aiida_profile) -> orm.StructureData:
     """Return α-quartz, 9 atoms of which the first three are silicon."""
-    from aiida_siox.science.cells import alpha_quartz
+    from tests.crystals import alpha_quartz
 
     return orm.StructureData(ase=alpha_quartz()).store()
 

@@ -12,8 +12,8 @@ from aiida.common import LinkType
 
 from aiida_siox.calculations.bader import BaderCalculation
 from aiida_siox.parsers.bader import BaderParser
-from aiida_siox.science.cells import alpha_quartz
 from aiida_siox.science.constants import BOHR_ANGSTROM
+from tests.crystals import alpha_quartz
 
 from .raw.test_bader import acf
 

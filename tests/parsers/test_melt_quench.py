@@ -12,8 +12,8 @@ from aiida.common import LinkType
 
 from aiida_siox.calculations.structures import structure_from_atoms
 from aiida_siox.parsers.melt_quench import MeltQuenchParser
-from aiida_siox.science.cells import starting_cell
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from tests.crystals import starting_cell
 
 #: Parameters that the fixtures were made with, apart from those that no parser reads.
 SHORT = {"settle_time_ps": 0.5, "melt_time_ps": 1.0, "quench_time_ps": 2.0, "hold_time_ps": 0.5}

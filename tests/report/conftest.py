@@ -17,7 +17,6 @@ from aiida_siox.calculations.structures import assess_structure, structure_from_
 from aiida_siox.calculations.tables import assemble, collect, record_failure
 from aiida_siox.calculations.training import TRAINING_VERSION, train
 from aiida_siox.data.spectrum import SpectrumData
-from aiida_siox.science.cells import starting_cell
 from aiida_siox.science.neighbours import coordination
 from aiida_siox.science.site_row import site_label
 from aiida_siox.workflows.diffraction import DiffractionProtocol
@@ -25,6 +24,7 @@ from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 from aiida_siox.workflows.training import TrainingProtocol
 from aiida_siox.workflows.utils import CACHED_FROM
+from tests.crystals import SIOX, starting_cell
 from tests.factories import make_calibration, make_spectrum, pole_coefficients
 
 #: Of the clock of the engine jobs, seconds since 1970.
@@ -157,7 +157,8 @@ class StudyMaker:
         structure = self.give(job, "structure", structure_from_atoms(starting_cell(formula, 2.3, seed)))
         job.seal()
         self.outputs[f"structures__{label}"] = structure
-        self.outputs[f"qualities__{label}"] = assess_structure(structure, orm.Dict(QUALITY), orm.Int(1))["quality"]
+        assessment = assess_structure(structure, orm.Dict(QUALITY), orm.Dict(SIOX.plain()), orm.Int(1))
+        self.outputs[f"qualities__{label}"] = assessment["quality"]
         finish(chain)
 
     def targets(self, formula: str, seed: int, failed: tuple[int, ...] = (), n_sites: int | None = None) -> None:
@@ -173,7 +174,7 @@ class StudyMaker:
         )
         chain.store()
         atoms = structure.get_ase()
-        n_oxygen, _ = coordination(atoms, 2.0, 2.8)
+        n_oxygen = coordination(atoms, SIOX.cutoffs)["O"]
         silicon = [i for i, symbol in enumerate(atoms.get_chemical_symbols()) if symbol == "Si"][:n_sites]
         ground = self.job("quantumespresso.pw", "PwCalculation", chain, 12.0, structure=structure)
         scratch = self.give(ground, "remote_folder", orm.FolderData())
@@ -218,7 +219,7 @@ class StudyMaker:
             orm.WorkChainNode, "SiteSpectrumWorkChain", chain, site_label(index), structure=structure
         )
         wrapper.store()
-        hole = mark_absorber(structure, orm.Int(index))
+        hole = mark_absorber(structure, orm.Int(index), orm.Str("Sih"))
         scf = self.job("quantumespresso.pw", "PwCalculation", wrapper, 15.0, structure=hole)
         scratch = self.give(scf, "remote_folder", orm.FolderData())
         scf.seal()

@@ -15,7 +15,7 @@ from aiida_siox.report.figures import timing as timing_figures
 from aiida_siox.report.page import pretty
 from aiida_siox.report.records import NotDrawn, r2_words
 from aiida_siox.report.timing import JobTime, engine_summary
-from aiida_siox.science.cells import alpha_quartz, beta_cristobalite
+from tests.crystals import alpha_quartz, beta_cristobalite
 
 from . import synthetic
 

@@ -10,6 +10,7 @@ from aiida import orm
 from aiida_siox.report import graph, write_report
 from aiida_siox.report.study_nodes import read_study
 from aiida_siox.science.acceptance import attempts_of, count_acceptance
+from tests.crystals import SIOX
 
 
 class Addresses(html.parser.HTMLParser):
@@ -110,7 +111,7 @@ def test_acceptance_is_a_table(study_maker, tmp_path, text):
     maker.begin([["Si4O2", 11]])
     maker.melt("Si4O2", 11)
     attempts = attempts_of("Si4O2", [11, 12, 13], {11: {"accepted": False, "rejected_by": ["void"]}}, failed=[13])
-    maker.outputs["acceptance"] = orm.Dict(count_acceptance(["Si4O2"], [attempts])).store()
+    maker.outputs["acceptance"] = orm.Dict(count_acceptance(["Si4O2"], [attempts], SIOX)).store()
     section = write_report(maker.end(303, "No site."), tmp_path / "report.html").read_text().split('id="structures"')[1]
     row = section.split("Not accepted: why")[1].split("</tbody>")[0]
     assert [cell.split("</td>")[0].split(">")[1] for cell in row.split("<td")[1:]] == [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiida_siox.science.acceptance import attempts_of, count_acceptance, none_accepted
+from tests.crystals import SIOX
 
 GOOD = {"accepted": True, "rejected_by": []}
 VOIDED = {"accepted": False, "rejected_by": ["density", "void"]}
@@ -38,7 +39,7 @@ def test_acceptance():
         attempts_of("Si8O4", [2, 4], {2: BONDED, 4: BONDED}),
         attempts_of("Si14", [1], {1: GOOD}),
     ]
-    counted = count_acceptance(["Si8O4", "Si8O4", "Si14", "Si4O8"], attempts)
+    counted = count_acceptance(["Si8O4", "Si8O4", "Si14", "Si4O8"], attempts, SIOX)
     assert counted["order"] == ["Si8O4", "Si14", "Si4O8"]
     assert counted["Si8O4"] == {
         "x": 0.5,

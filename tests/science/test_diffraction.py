@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from aiida_siox.science import cells, diffraction
+from aiida_siox.science import diffraction
 from aiida_siox.science.diffraction import (
     as_structure_factor,
     first_sharp_peak,
@@ -16,6 +16,7 @@ from aiida_siox.science.diffraction import (
     shortest_reciprocal_vector,
 )
 from aiida_siox.science.diffraction import structure_factors as of_cell
+from tests import crystals
 
 TRICLINIC = np.array([[7.0, 0.3, 0.0], [1.0, 8.0, 0.5], [0.2, -0.6, 9.0]])
 
@@ -56,7 +57,7 @@ def test_thinned_shells_reach_as_far():
 
 def test_bragg_peak_of_silicon_by_hand():
     """(111) of diamond: |F|² / N = |4 (1 − i)|² / 8 = 4, (200) is extinct, both at the lengths of the lattice."""
-    silicon = cells.diamond_silicon()
+    silicon = crystals.diamond_silicon()
     found = structure_factors(silicon, q_max=4.0, q_step=0.001, width=0.01)
     edge = 2 * np.pi / 5.431
     at = {name: int(np.argmin(abs(found.q - edge * np.sqrt(n)))) for name, n in (("111", 3), ("200", 4), ("220", 8))}
@@ -77,7 +78,7 @@ def test_ideal_gas_has_none():
 
 def test_totals_are_weighted_partials():
     """Sears' scattering lengths, 4.15 and 5.80 fm, and form factors that are the numbers of electrons at q = 0."""
-    found = structure_factors(cells.beta_cristobalite(), q_max=6.0)
+    found = structure_factors(crystals.beta_cristobalite(), q_max=6.0)
     b_si, b_o = 4.1507, 5.8037  # fm
     mean = (b_si + 2 * b_o) / 3
     expected = 1 + sum(
@@ -108,12 +109,12 @@ def test_neither_origin_nor_order_matter():
 @pytest.mark.parametrize("arguments", [{"q_max": 0.0}, {"q_max": 5.0, "width": -1.0}, {"q_max": 5.0, "q_step": 0.0}])
 def test_refused(arguments):
     with pytest.raises(ValueError, match="must be positive"):
-        structure_factors(cells.diamond_silicon(), **arguments)
+        structure_factors(crystals.diamond_silicon(), **arguments)
 
 
 def test_too_small_q_max():
     with pytest.raises(ValueError, match="less than the shortest vector"):
-        structure_factors(cells.diamond_silicon(), q_max=1.0)
+        structure_factors(crystals.diamond_silicon(), q_max=1.0)
 
 
 def test_first_sharp_peak():
@@ -145,7 +146,7 @@ def test_shortest_vector():
 
 def test_narrow_gaussians_between_far_vectors():
     """The nearest vector counts where the Gaussians of all are zero in floating point."""
-    found = structure_factors(cells.diamond_silicon(), q_max=4.0, q_step=0.01, width=0.002)
+    found = structure_factors(crystals.diamond_silicon(), q_max=4.0, q_step=0.01, width=0.002)
     assert np.isfinite(found.neutron).all()
     edge = 2 * np.pi / 5.431
     near_111 = abs(found.q - edge * np.sqrt(3)) < 0.03

@@ -7,7 +7,6 @@ import itertools
 import pytest
 from ase import Atoms
 
-from aiida_siox.science.cells import alpha_quartz, starting_cell
 from aiida_siox.science.melt_quench import (
     Dynamics,
     data_file,
@@ -17,7 +16,9 @@ from aiida_siox.science.melt_quench import (
     velocity_seed,
 )
 from aiida_siox.science.potentials import Potential
-from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, resolve_potential
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from aiida_siox.workflows.potential import resolve_potential
+from tests.crystals import alpha_quartz, starting_cell
 
 MUNETOH = Potential.parse(resolve_potential("munetoh"))
 

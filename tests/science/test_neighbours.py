@@ -7,15 +7,15 @@ import pytest
 from ase import Atoms
 from ase.neighborlist import neighbor_list
 
-from aiida_siox.science.cells import alpha_quartz, beta_cristobalite, diamond_silicon
 from aiida_siox.science.neighbours import (
     coordination,
     coordination_histogram,
-    count_oxygen_bonds,
+    count_bonds,
     neighbour_pairs,
     pair_distributions,
     shortest_distances,
 )
+from tests.crystals import SIOX, alpha_quartz, beta_cristobalite, diamond_silicon
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -41,10 +41,11 @@ def test_self_images_count():
 
 def test_coordination_of_crystals():
     quartz = alpha_quartz()
-    n_oxygen, n_silicon = coordination(quartz, 2.0, 2.8)
-    np.testing.assert_array_equal(n_oxygen, [4] * 3 + [0] * 6)
-    np.testing.assert_array_equal(n_silicon, [0] * 3 + [2] * 6)
-    by_oxygen, total = coordination_histogram(diamond_silicon(), 2.0, 2.8)
+    neighbours = coordination(quartz, SIOX.cutoffs)
+    assert list(neighbours) == ["Si", "O"]
+    np.testing.assert_array_equal(neighbours["O"], [4] * 3 + [0] * 6)
+    np.testing.assert_array_equal(neighbours["Si"], [0] * 3 + [2] * 6)
+    by_oxygen, total = coordination_histogram(diamond_silicon(), SIOX)
     assert by_oxygen == {"0": 8, "1": 0, "2": 0, "3": 0, "4": 0}
     assert total["4"] == 8
 
@@ -52,34 +53,35 @@ def test_coordination_of_crystals():
 def test_mixed_coordination():
     """One Si with one Si and one O neighbour, in a large cell."""
     atoms = Atoms("Si2O", positions=[[0, 0, 0], [2.4, 0, 0], [0, 1.65, 0]], cell=[15] * 3, pbc=True)
-    n_oxygen, n_silicon = coordination(atoms, 2.0, 2.8)
-    np.testing.assert_array_equal(n_oxygen, [1, 0, 0])
-    np.testing.assert_array_equal(n_silicon, [1, 1, 1])
-    by_oxygen, total = coordination_histogram(atoms, 2.0, 2.8)
+    neighbours = coordination(atoms, SIOX.cutoffs)
+    np.testing.assert_array_equal(neighbours["O"], [1, 0, 0])
+    np.testing.assert_array_equal(neighbours["Si"], [1, 1, 1])
+    by_oxygen, total = coordination_histogram(atoms, SIOX)
     assert by_oxygen == {"0": 1, "1": 1, "2": 0, "3": 0, "4": 0}
     assert total == {"0": 0, "1": 1, "2": 1, "3": 0, "4": 0}
 
 
 def test_oxygen_bonds():
     atoms = Atoms("SiO2", positions=[[0, 0, 0], [5, 5, 5], [5, 5, 6.2]], cell=[15] * 3, pbc=True)
-    assert count_oxygen_bonds(atoms, 1.8) == 1
-    assert count_oxygen_bonds(beta_cristobalite(), 1.8) == 0
-    n_oxygen, _ = coordination(atoms, 2.0, 2.8, cutoff_o_o=1.8)
-    np.testing.assert_array_equal(n_oxygen, [0, 1, 1])
+    assert count_bonds(atoms, "O", 1.8) == 1
+    assert count_bonds(beta_cristobalite(), "O", 1.8) == 0
+    np.testing.assert_array_equal(coordination(atoms, SIOX.cutoffs)["O"], [0, 1, 1])
+    cutoffs = {pair: longest for pair, longest in SIOX.cutoffs.items() if pair != ("O", "O")}
+    np.testing.assert_array_equal(coordination(atoms, cutoffs)["O"], [0, 0, 0])
 
 
 def test_shortest_distances():
-    shortest = shortest_distances(alpha_quartz(), 3.5)
+    shortest = shortest_distances(alpha_quartz(), SIOX.elements, 3.5)
     assert shortest["Si-O"] == pytest.approx(1.604, abs=1e-3)
     assert shortest["O-O"] == pytest.approx(2.611, abs=1e-3)
-    assert shortest_distances(diamond_silicon(), 3.5)["O-O"] is None
+    assert shortest_distances(diamond_silicon(), SIOX.elements, 3.5)["O-O"] is None
 
 
 def test_pair_distributions_of_a_random_gas_are_one():
     """In a cell of 12 Å up to 9 Å, beyond half its length."""
     positions = np.random.default_rng(3).uniform(0, 12, (600, 3))
     gas = Atoms("Si200O400", positions=positions, cell=[12] * 3, pbc=True)
-    r, found = pair_distributions(gas, 9.0, 90, 0.1)
+    r, found = pair_distributions(gas, SIOX.elements, 9.0, 90, 0.1)
     assert list(found) == ["total", "Si-Si", "Si-O", "O-O"]
     for name, values in found.items():
         assert values[r > 2].mean() == pytest.approx(1, abs=0.02), name
@@ -90,7 +92,7 @@ def test_pair_distributions_of_a_random_gas_are_one():
 def test_pair_distributions_count_neighbours(sigma):
     """The integral of 4πr²ρ_O g_SiO is the number of O around Si, and of Si around Si with ρ_Si."""
     quartz = alpha_quartz()
-    r, found = pair_distributions(quartz, 3.5, 700, sigma)
+    r, found = pair_distributions(quartz, SIOX.elements, 3.5, 700, sigma)
     shell = 4 * np.pi * r**2 * (r[1] - r[0]) / quartz.get_volume()
     assert (shell * 6 * found["Si-O"])[r < 2.6].sum() == pytest.approx(4, rel=2e-3)
     assert (shell * 3 * found["Si-Si"]).sum() == pytest.approx(4, rel=0.05)
@@ -100,15 +102,15 @@ def test_pair_distributions_count_neighbours(sigma):
 
 def test_broadening_is_a_gaussian():
     pair = Atoms("SiO", positions=[[0, 0, 0], [3, 0, 0]], cell=[30] * 3, pbc=True)
-    r, found = pair_distributions(pair, 6.0, 600, 0.2)
+    r, found = pair_distributions(pair, SIOX.elements, 6.0, 600, 0.2)
     counts = found["Si-O"] * 4 * np.pi * r**2 / 30**3
     np.testing.assert_allclose(counts, np.exp(-0.5 * ((r - 3) / 0.2) ** 2) / (0.2 * np.sqrt(2 * np.pi)), atol=1e-3)
-    cut = pair_distributions(pair, 3.0, 300, 0.2)[1]["Si-O"]
+    cut = pair_distributions(pair, SIOX.elements, 3.0, 300, 0.2)[1]["Si-O"]
     np.testing.assert_allclose(cut, found["Si-O"][:300], rtol=1e-9, atol=1e-12)
-    assert list(pair_distributions(diamond_silicon(), 3.0, 30, 0.1)[1]) == ["total", "Si-Si"]
+    assert list(pair_distributions(diamond_silicon(), SIOX.elements, 3.0, 30, 0.1)[1]) == ["total", "Si-Si"]
 
 
 @pytest.mark.parametrize("arguments", [(0.0, 10, 0.1), (5.0, 0, 0.1), (5.0, 10, -0.1)])
 def test_impossible_histograms(arguments):
     with pytest.raises(ValueError, match="positive"):
-        pair_distributions(alpha_quartz(), *arguments)
+        pair_distributions(alpha_quartz(), SIOX.elements, *arguments)

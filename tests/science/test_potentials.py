@@ -148,7 +148,7 @@ def test_species_that_a_potential_does_not_know():
         ({"pair_coeff": []}, "`pair_coeff` must be a list, one or more, each text that is not empty, got"),
         ({"pair_style": 3}, "`pair_style` must be text that is not empty, got 3"),
         ({"pair_coeff": "* *"}, "`pair_coeff` must be a list, .*, got"),
-        ({"species": ["Ge"]}, "names Ge: only Si and O"),
+        ({"species": ["Qu"]}, "names Qu: it must name chemical elements"),
         ({"charges": {"Si": 2.4}}, "must be given for all of its species"),
         ({"charges": {"Si": "2", "O": -1.2}}, "`charges.Si` must be a number, got '2'"),
         ({"files": []}, "`SiO.tersoff` in .* looks like a file: add it to `files`"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import time
 from typing import Any
@@ -11,22 +12,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from aiida_siox.science.cells import alpha_quartz, beta_cristobalite, diamond_silicon
+from aiida_siox.science import quality as science
 from aiida_siox.science.diffraction import structure_factors
-from aiida_siox.science.quality import (
-    ACTIONS,
-    Parameters,
-    analyse,
-    assess,
-    count_distinct_sites,
-    profiles,
-    units_of,
-)
+from aiida_siox.science.quality import ACTIONS, Parameters, units_of
+from tests.crystals import SIOX, alpha_quartz, beta_cristobalite, diamond_silicon, with_bonds
 
 PARAMETERS: dict[str, Any] = {
-    "cutoff_si_o_angstrom": 2.0,
-    "cutoff_si_si_angstrom": 2.8,
-    "cutoff_o_o_angstrom": 1.8,
     "distinct_tolerance": 0.05,
     "void_distance_angstrom": 2.5,
     "longest_ring": 16,
@@ -46,6 +37,10 @@ PARAMETERS: dict[str, Any] = {
         "not_relaxed": {"action": "reject"},
     },
 }
+analyse, assess, profiles, count_distinct_sites = (
+    functools.partial(function, material=SIOX)
+    for function in (science.analyse, science.assess, science.profiles, science.count_distinct_sites)
+)
 RESULTS = {"pressure_bar": 5.0, "energy_eV": -60.0, "converged": True}
 TETRAHEDRAL = float(np.degrees(np.arccos(-1 / 3)))
 
@@ -74,7 +69,7 @@ def test_distinct_sites():
 
 
 def test_quartz():
-    quality = assess(alpha_quartz(), {**PARAMETERS, "expected_density_g_cm3": 2.65}, RESULTS)
+    quality = assess(alpha_quartz(), {**PARAMETERS, "expected_density_g_cm3": 2.65}, results=RESULTS)
     assert (quality["formula"], quality["x"], quality["n_atoms"], quality["n_silicon"]) == ("Si3O6", 2, 9, 3)
     assert quality["density_g_cm3"] == pytest.approx(2.649, abs=1e-3)
     assert quality["expected_density_g_cm3"] == 2.65
@@ -130,9 +125,9 @@ def test_first_peak_is_that_of_the_structure_factor():
 def test_plain_values():
     """JSON holds it as it is, without NaN; the three functions agree."""
     atoms = rattled(beta_cristobalite())
-    quality, curves = analyse(atoms, PARAMETERS, RESULTS)
+    quality, curves = analyse(atoms, PARAMETERS, results=RESULTS)
     assert json.loads(json.dumps(quality, allow_nan=False)) == quality
-    assert assess(atoms, PARAMETERS, RESULTS) == quality
+    assert assess(atoms, PARAMETERS, results=RESULTS) == quality
     alone = profiles(atoms, PARAMETERS)
     assert list(alone) == list(curves)
     for name, values in alone.items():
@@ -224,9 +219,9 @@ DENSITY = 2.174  # of this cristobalite, 8 SiO2 in (7.16 Å)³
          with_vacancies(("Si", 1)), {}, None),  # four O of sixteen lose an Si
         ("identical_sites", diamond_silicon(), {}, None, rattled(diamond_silicon()), {}, None),
         ("identical_sites", diamond_silicon(), {}, None, alpha_quartz(), {}, None),  # three Si may be alike
-        ("silica_network", silica(), {"cutoff_si_o_angstrom": 1.5}, None, silica(), {}, None),
-        ("silica_network", silica(), {"cutoff_si_o_angstrom": 1.5}, None,
-         with_vacancies(("O", 1)), {"cutoff_si_o_angstrom": 1.5}, None),  # asked at x = 2 only
+        ("silica_network", silica(), {"Si-O": 1.5}, None, silica(), {}, None),
+        ("silica_network", silica(), {"Si-O": 1.5}, None,
+         with_vacancies(("O", 1)), {"Si-O": 1.5}, None),  # asked at x = 2 only
         ("not_relaxed", silica(), {}, {**RESULTS, "converged": False}, silica(), {}, RESULTS),
         ("not_relaxed", silica(), {}, {**RESULTS, "converged": False}, silica(), {}, None),
     ],
@@ -235,14 +230,17 @@ def test_rules(rule, atoms, parameters, results, good_atoms, good_parameters, go
     """Each rule is broken by one cell and kept by another, and its action decides what follows."""
 
     def judged(cell: Atoms, changes: dict[str, Any], of_run: Any, action: str) -> dict[str, Any]:
-        settings = cheap()
+        settings, material = cheap(), SIOX
         for path, value in {**changes, f"rules.{rule}.action": action}.items():
+            if path == "Si-O":
+                material = with_bonds(SiO=value)
+                continue
             *folders, last = path.split(".")
             place = settings
             for folder in folders:
                 place = place[folder]
             place[last] = value
-        return assess(cell, settings, of_run)
+        return science.assess(cell, settings, material, of_run)
 
     assert rule not in judged(good_atoms, good_parameters, good_results, "reject")["flags"]
     for action in ACTIONS:
@@ -325,8 +323,6 @@ def test_valid_parameters():
             r"`rules\.oxygen_bond\.max_bonds` must be an integer .* True",
         ),
         (with_value("longest_ring", 2), r"`longest_ring` must be an integer from 3"),
-        (with_value("cutoff_o_o_angstrom", 0), r"`cutoff_o_o_angstrom` must be a number above 0 up to 6, got 0"),
-        (with_value("cutoff_si_o_angstrom", float("nan")), r"`cutoff_si_o_angstrom` must be a number .* got nan"),
         (
             with_value("distinct_tolerance", "5e-2"),
             r"`distinct_tolerance` .* got '5e-2'\. Write 1\.0e-8, with a dot: yaml",

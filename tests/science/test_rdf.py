@@ -9,8 +9,15 @@ import pytest
 from ase import Atoms
 from scipy.special import ndtr
 
-from aiida_siox.science.cells import alpha_quartz, diamond_silicon
-from aiida_siox.science.rdf import PAIRS, bin_centres, site_rdf
+from aiida_siox.science import rdf
+from aiida_siox.science.rdf import bin_centres
+from tests.crystals import alpha_quartz, diamond_silicon
+
+PAIRS = {"total": (14, 8), "Si-O": (8,), "Si-Si": (14,)}
+
+
+def site_rdf(atoms, indices, **changes):
+    return rdf.site_rdf(atoms, indices, **{"r_max": 5.0, "n_bins": 256, "sigma": 0.15, **changes})
 
 
 def neighbours_below(r, g, density):
@@ -185,7 +192,7 @@ def test_broadening_goes_to_the_histogram():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"pair": "O-O"}, "unknown pair `O-O`"),
+        ({"pair": "Si-Q"}, "unknown pair `Si-Q`"),
         ({"indices": [9]}, "site 9 is not in a cell of 9 atoms"),
         ({"indices": [-1]}, "site -1 is not"),
         ({"sigma": -0.1}, "sigma -0.1"),

@@ -38,7 +38,7 @@ def test_shifts_of_steps_with_both_compounds():
             case("c", "quartz", "large", 1850.0),
         ]
     )
-    (shift,) = edge_shifts(rows)
+    (shift,) = edge_shifts(rows, ("silicon", "quartz"))
     assert shift["step"] == "small"
     assert shift["white_line_eV"] == pytest.approx(6.3, abs=1e-3)
     assert shift["half_height_eV"] == pytest.approx(6.3, abs=5e-3)

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from ase import Atoms
 
-from aiida_siox.science.cells import alpha_quartz, diamond_silicon
 from aiida_siox.science.structures import validate_structure
+from tests.crystals import SIOX, alpha_quartz, diamond_silicon
 
 
 @pytest.mark.parametrize("atoms", [alpha_quartz(), diamond_silicon(), Atoms("Si", cell=[2.5] * 3, pbc=True)])
 def test_good_structures_pass(atoms):
-    validate_structure(atoms)
+    validate_structure(atoms, SIOX)
 
 
 def overlapping() -> Atoms:
@@ -43,4 +43,9 @@ def not_a_number() -> Atoms:
 )
 def test_bad_structures_are_refused(atoms, words):
     with pytest.raises(ValueError, match=words):
-        validate_structure(atoms)
+        validate_structure(atoms, SIOX)
+
+
+def test_without_a_material_any_species_will_do():
+    atoms = Atoms("GeN", positions=[[0, 0, 0], [2, 2, 2]], cell=[5] * 3, pbc=True)
+    validate_structure(atoms)

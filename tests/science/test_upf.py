@@ -137,7 +137,7 @@ def test_torn_orbitals_are_refused(text, message):
 def test_core_wavefunction_is_what_xspectra_reads(files):
     _, _, wfc = files
     orbitals = upf.read_orbitals(wfc)
-    lines = upf.core_wavefunction(orbitals).splitlines()
+    lines = upf.core_wavefunction(orbitals, "1S").splitlines()
     assert lines[0].startswith("#")
     assert not any(line.startswith("#") for line in lines[1:]), "xspectra.x 6.7 skips exactly one line"
     table = np.array([line.split() for line in lines[1:]], dtype=float)
@@ -151,7 +151,7 @@ def test_core_wavefunction_is_what_xspectra_reads(files):
 
 def test_core_wavefunction_needs_the_orbital():
     orbitals = upf.read_orbitals("# r 2P\n0.1 0.5\n0.2 0.6\n")
-    assert upf.core_wavefunction(orbitals) is None
+    assert upf.core_wavefunction(orbitals, "1S") is None
 
 
 def test_long_lines_with_a_tag_are_not_broken():

@@ -77,7 +77,7 @@ def test_builder_takes_overrides_and_options(code):
         ({"overrides": {"parameters": {"ground": {"inputp": {"rcore": "1.5"}}}}}, "must be a number"),
         ({"overrides": {"parameters": {"hole": {"input": {"zed": 15.0}}}}}, "same element"),
         ({"overrides": {"parameters": {"hole": {"input": {"config": "[Ne] 3s2 3p2 3d-1"}}}}}, "there is no hole"),
-        ({"overrides": {"parameters": {"oxygen": {"input": {"dft": "LDA"}}}}}, "functional must be the same"),
+        ({"overrides": {"parameters": {"O": {"input": {"dft": "LDA"}}}}}, "functional must be the same"),
         ({"overrides": {"parameters": {"hole": {"inputp": {"file_pseudopw": "O.pbe-kjpaw.UPF"}}}}}, "must differ"),
     ],
 )
@@ -100,13 +100,16 @@ def test_missing_run_is_refused():
     for key in list(parameters):
         wrong = copy.deepcopy(parameters)
         del wrong[key]
-        assert "exactly the keys" in check_atomic_parameters(wrong)
+        assert check_atomic_parameters(wrong) is not None
     parameters["family"]["colour"] = "blue"
     assert "`family` needs exactly" in check_atomic_parameters(parameters)
 
 
 def test_all_failed_atoms_are_named(process):
-    process.ctx.update(ground=make_job(0), hole=make_job(312, "it ends early"), oxygen=make_job(330, "no convergence"))
+    process.setup()
+    process.ctx.update(
+        atom_ground=make_job(0), atom_hole=make_job(312, "it ends early"), atom_O=make_job(330, "no convergence")
+    )
     result = process.inspect_atoms()
     assert result == process.exit_codes.ERROR_SUB_PROCESS_FAILED.format(failures=result.message.split(": ", 1)[1])
     assert result.status == 301
@@ -118,14 +121,16 @@ def test_all_failed_atoms_are_named(process):
 
 
 def test_ground_state_without_core_wavefunction_is_a_failure(process):
-    process.ctx.update(ground=make_job(0), hole=make_job(0), oxygen=make_job(0))
-    assert process.inspect_atoms() == process.exit_codes.ERROR_NO_CORE_WAVEFUNCTION
+    process.setup()
+    process.ctx.update(atom_ground=make_job(0), atom_hole=make_job(0), atom_O=make_job(0))
+    assert process.inspect_atoms() == process.exit_codes.ERROR_NO_CORE_WAVEFUNCTION.format(level="1S")
 
 
 def test_excepted_atom_is_a_failure(process):
     excepted = orm.CalcJobNode()
     excepted.set_process_state(ProcessState.EXCEPTED)
-    process.ctx.update(ground=make_job(0), hole=excepted, oxygen=make_job(0))
+    process.setup()
+    process.ctx.update(atom_ground=make_job(0), atom_hole=excepted, atom_O=make_job(0))
     result = process.inspect_atoms()
     assert result.status == 301
     assert "excepted" in result.message

@@ -2,6 +2,8 @@
 
 import pytest
 from aiida import orm
+from aiida.engine.utils import instantiate_process
+from aiida.manage import get_manager
 
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 
@@ -12,15 +14,21 @@ def builder(mock_engines, mock_atomic_data):
 
 
 @pytest.mark.parametrize("target", [0.0, 1829.9, 1861.0])
-def test_target_out_of_range(builder, target):
-    with pytest.raises(ValueError, match=f"about 1846 to 1847 eV, got {target} eV"):
-        builder.target = orm.Float(target)
+def test_target_out_of_range(mock_engines, mock_atomic_data, builder, target):
+    words = f"main peak of quartz lies between 1830 and 1860 eV, got {target:g}"
+    with pytest.raises(ValueError, match=words):
+        CalibrationWorkChain.get_builder_from_protocol(
+            mock_engines.codes, mock_atomic_data, "fast", {"target_eV": target}
+        )
+    builder.target = orm.Float(target)
+    with pytest.raises(ValueError, match=words):
+        instantiate_process(get_manager().get_runner(), builder)
 
 
 @pytest.mark.parametrize("supercell", [[1, 1], [0, 1, 1], [1.5, 1, 1], None, [True, True, True]])
 def test_supercell(builder, supercell):
     with pytest.raises(ValueError, match="three positive integers"):
-        builder.quartz = orm.Dict({"supercell": supercell})
+        builder.crystal = orm.Dict({**builder.crystal.get_dict(), "supercell": supercell})
 
 
 def test_the_settings_are_those_of_the_targets(mock_engines, mock_atomic_data):

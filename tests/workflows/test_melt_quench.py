@@ -13,8 +13,10 @@ from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 
 from aiida_siox.calculations.melt_quench import MeltQuenchCalculation
-from aiida_siox.science.composition import composition_x, parse_formula
-from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, density_at, load_potential, resolve_potential
+from aiida_siox.science.composition import parse_formula
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain, density_at
+from aiida_siox.workflows.potential import load_potential, resolve_potential
+from tests.crystals import SIOX
 
 EXIT_CODES = MeltQuenchCalculation.exit_codes
 
@@ -117,8 +119,8 @@ def test_default_protocol_is_fast(code):
 @pytest.mark.parametrize("protocol", ["fast", "balanced", "shortened", "paper"])
 def test_protocols_have_the_nine_compositions(protocol):
     inputs = MeltQuenchWorkChain.get_protocol_inputs(protocol)
-    counts = [parse_formula(formula) for formula in inputs["formulas"]]
-    assert [composition_x(entry) for entry in counts] == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
+    counts = [parse_formula(formula, SIOX) for formula in inputs["formulas"]]
+    assert [SIOX.x(entry) for entry in counts] == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
     n_atoms = [sum(entry.values()) for entry in counts]
     low, high = {"fast": (10, 18), "balanced": (24, 48), "shortened": (200, 240), "paper": (160, 240)}[protocol]
     assert low <= min(n_atoms)
@@ -230,10 +232,10 @@ def test_builder_refuses(code, arguments, words):
         ({"seed": lambda: orm.Int(-1)}, "`seed` must be an integer from 0 on, got -1"),
         (
             {"starting_cell": lambda: orm.Dict({"crystal": "coesite", "density_g_cm3": 2.4})},
-            "unknown crystal `coesite`",
+            "siox has no crystal `coesite`",
         ),
-        ({"starting_cell": lambda: orm.Dict({"crystal": "alpha-quartz", "density_g_cm3": 99.0})}, "density 99.0"),
-        ({"starting_cell": lambda: orm.Dict({"crystal": "alpha-quartz"})}, "needs exactly `crystal`"),
+        ({"starting_cell": lambda: orm.Dict({"crystal": "rectangular-quartz", "density_g_cm3": 99.0})}, "density 99.0"),
+        ({"starting_cell": lambda: orm.Dict({"crystal": "rectangular-quartz"})}, "needs exactly `crystal`"),
         ({"quality": lambda: orm.Dict({"cutoff": 2.0})}, "unknown key `quality.cutoff`"),
         ({"parameters": lambda: orm.Dict({})}, "`parameters` lacks `timestep_fs`"),
         ({"potential": lambda: {"definition": orm.Dict({"name": "x"})}}, "`potential`: the input lacks `source`"),

@@ -10,7 +10,6 @@ import pytest
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_siox.science.cells import alpha_quartz
 from aiida_siox.science.cost import plane_waves
 from aiida_siox.workflows import plan as plans
 from aiida_siox.workflows.plan import (
@@ -25,6 +24,7 @@ from aiida_siox.workflows.plan import (
     targets_part,
 )
 from aiida_siox.workflows.study import StudyWorkChain
+from tests.crystals import alpha_quartz
 from tests.mocks.fixtures import jobs_of
 
 PLUGINS = {

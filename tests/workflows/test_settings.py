@@ -33,8 +33,8 @@ def test_protocols_are_valid(protocol):
         ("scf", "nspin", 3, "must be one of 1, 2, got 3"),
         ("scf", "ecutrho_Ry", 150.0, "at least 200"),
         ("scf", "kpoints_mesh", [2, 2], r"three positive integers such as \[2, 2, 2\] or null, got \[2, 2\]"),
-        ("scf", "kpoints_mesh", [2, 2, 0], r"kpoints_mesh\.2` must be an integer from 1 on, got 0"),
-        ("scf", "kpoints_distance", 0.0, r"above 0 up to 10 \(1/Å\), got 0.0"),
+        ("scf", "kpoints_mesh", [2, 2, 0], r"kpoints_mesh\.2` must be an integer from 1 up to 100, got 0"),
+        ("scf", "kpoints_distance", 0.0, r"from 0\.02 up to 10 \(1/Å\), got 0.0"),
         ("xspectra", "energy_max_eV", 40.0, "leaves out a part"),
         ("xspectra", "energy_min_eV", -5.0, "leaves out a part"),
         ("xspectra", "gamma_eV", 0.0, "a half width above 0 up to 50 eV, got 0.0"),
@@ -54,6 +54,7 @@ def test_protocols_are_valid(protocol):
         ("grid", "step_eV", 1e-6, "a number from 0.001 up to 10, got 1e-06"),
         (None, "grid", {"energy_min_eV": 838, "energy_max_eV": 898, "step_eV": 0.1}, "energies between 1630 and 2060"),
         (None, "material", "sixo", "unknown material `sixo`: did you mean `siox`"),
+        (None, "bader", None, "`settings.bader` must be a mapping with method, got None"),
         (None, "colour", "red", "unknown key `settings.colour`"),
         (None, "gamma_eV", 0.5, "it stands elsewhere, did you mean `settings.xspectra.gamma_eV`"),
     ],
@@ -90,7 +91,7 @@ def test_what_stands_open_is_taken_from_the_material(settings):
     assert full["material"]["bonds_angstrom"]["Si-O"] == 2.0
     assert validate_settings(orm.Dict(full)) is None
     message = validate_settings(orm.Dict(settings))
-    assert message.startswith("settings leave material, xspectra.r_paw_bohr open")
+    assert message.startswith("settings leave xspectra.r_paw_bohr open")
     settings["xspectra"]["r_paw_bohr"] = 2.7
     assert Settings.parse(settings).xspectra.r_paw_bohr == 2.7
 

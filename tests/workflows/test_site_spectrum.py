@@ -133,7 +133,7 @@ def inputs(mock_engines, mock_atomic_data, mock_quartz):
 @pytest.mark.parametrize("site", [3, 9, -1])
 def test_a_site_that_is_no_silicon(inputs, site):
     n_processes = orm.QueryBuilder().append(orm.ProcessNode).count()
-    with pytest.raises(ValueError, match=rf"`site` {site} is not a silicon atom. Silicon sites .*: \[0, 1, 2\]"):
+    with pytest.raises(ValueError, match=rf"`site` {site} is no Si atom. Si sites .*: \[0, 1, 2\]"):
         run_get_node(SiteSpectrumWorkChain, **{**inputs, "site": orm.Int(site)})
     assert orm.QueryBuilder().append(orm.ProcessNode).count() == n_processes
 

@@ -215,10 +215,10 @@ class TestRefused:
     @pytest.mark.parametrize(
         ("sites", "message"),
         [
-            ([3], r"\[3\] do not. Silicon sites of this structure: \[0, 1, 2\]"),
+            ([3], r"\[3\] do not. Si sites of this structure: \[0, 1, 2\]"),
             ([0, 99], r"\[99\] do not"),
             ([-1], r"\[-1\] do not"),
-            ([], "must name silicon atoms"),
+            ([], "must name Si atoms"),
             ([0, 2, 0], r"names a site twice: \[0, 2, 0\]"),
         ],
     )

@@ -14,6 +14,7 @@ from aiida_siox.calculations.training import TRAINING_VERSION, train
 from aiida_siox.science.acceptance import attempts_of, count_acceptance
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.study import StudyWorkChain
+from tests.crystals import SIOX
 from tests.factories import make_calibration, make_row, make_table
 from tests.mocks.fixtures import SHORT_MELT, STUDY_ITEMS, Run, jobs_of, peak_of
 from tests.workflows.nodes import configuration_node, lane_node, process_node
@@ -208,7 +209,7 @@ def test_message_says_what_the_attempts_came_to(builder):
     study = instantiate_process(get_manager().get_runner(), builder)
     study.ctx.site_tables = {"Si14_1": table}
     study.ctx.attempts = {f"{entry['formula']}_1": orm.Dict(entry) for entry in attempts}
-    study.ctx.acceptance = orm.Dict(count_acceptance([formula for formula, _ in items], attempts))
+    study.ctx.acceptance = orm.Dict(count_acceptance([formula for formula, _ in items], attempts, SIOX))
     assert study.results().message == (
         "1 sites and 3 configurations failed; the rest is in the data set. No cell was accepted of Si8O4 (2 of 6 "
         "attempts made: 1 rejected, 1 failed), Si4O8 (none of 3 attempts came to an end)."
