@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import types
 from collections.abc import Callable, Collection, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, Union, get_args, get_origin
@@ -154,7 +155,7 @@ def _hint(error: Mapping[str, Any]) -> str:
     value = error["input"]
     if not isinstance(value, str):
         return ""
-    if error["type"] == "literal_error":
+    if error["type"] in ("literal_error", "enum"):
         valid = error["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
         said = nearest(value, valid)
         return f" D{said[1:].partition('?')[0]}?" if said.startswith("did") else ""
@@ -230,6 +231,8 @@ def _words(field: FieldInfo) -> str:
             return f"one of {', '.join(map(str, mark.values))}"
     if origin is Literal:
         return f"one of {', '.join(map(str, parts))}"
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return f"one of {', '.join(str(choice.value) for choice in annotation)}"
     if annotation is bool:
         return "true or false"
     if annotation is str:
@@ -244,7 +247,7 @@ def _words(field: FieldInfo) -> str:
         return f"a list, {most}each {describe(FieldInfo.from_annotation(parts[0]))}"
     if inner := _model_of(field):
         return f"a mapping with {', '.join(inner.model_fields)}"
-    if origin is dict:
+    if origin in (dict, Mapping):
         return f"a mapping to values, each {describe(FieldInfo.from_annotation(parts[1]))}"
     return "something else"
 

@@ -15,14 +15,16 @@ import time
 
 import numpy as np
 
-from aiida_siox.learning.ensemble import Task, fit_ensembles
-from aiida_siox.learning.parameters import Hyperparameters, Target
-from aiida_siox.learning.sites import SiteSet
+from aiida_siox.learning.data.examples import Examples
+from aiida_siox.learning.data.sites import Configuration, SiteSet
+from aiida_siox.learning.training.cross_validation import Task, fit_ensembles
+from aiida_siox.learning.training.parameters import Hyperparameters
+from aiida_siox.science.quantity import Axis
 from aiida_siox.workflows.training import TrainingProtocol
 
 
 def synthetic(n: int) -> SiteSet:
-    """Return smooth random spectra and targets that bend with them: no physics."""
+    """Return smooth random spectra and properties that bend with them: no physics."""
     generator = np.random.default_rng(0)
     energy, r = np.linspace(1830.0, 1880.0, 256), (np.arange(256) + 0.5) * 5 / 256
     shapes = np.exp(-(((energy - np.linspace(1835, 1875, 12)[:, None]) / 4) ** 2))
@@ -31,25 +33,19 @@ def synthetic(n: int) -> SiteSet:
     return SiteSet.checked(
         energy=energy,
         spectra=amounts @ shapes,
-        valence=np.tanh(3 * (amounts[:, 0] - 0.5)),
-        rdf=amounts**2 @ peaks,
-        r=r,
-        n_oxygen=np.zeros(n, dtype=int),
+        properties={"valence": np.tanh(3 * (amounts[:, :1] - 0.5)), "rdf": amounts**2 @ peaks},
+        axes={"rdf": Axis("r", "Å", tuple(r.tolist()))},
         site_index=np.arange(n),
         configuration=np.arange(n) % 45,
-        formulas=["synthetic"] * 45,
-        x=np.arange(45) % 9 / 4,
-        digests=[str(i) for i in range(45)],
-        complete=np.ones(45, dtype=bool),
-        sigma_angstrom=0.15,
+        configurations=[Configuration("synthetic", i % 9 / 4, str(i)) for i in range(45)],
     )
 
 
-def resampled(sites: SiteSet, n: int) -> SiteSet:
+def resampled(examples: Examples, n: int) -> Examples:
     """Return rows drawn with replacement, each spectrum with noise of 1 % of the spread."""
     generator = np.random.default_rng(0)
-    drawn = sites.subset(generator.integers(0, len(sites), n))
-    noise = generator.normal(0, 0.01 * sites.spectra.std(), drawn.spectra.shape)
+    drawn = examples.subset(generator.integers(0, len(examples), n))
+    noise = generator.normal(0, 0.01 * drawn.spectra.std(), drawn.spectra.shape)
     return dataclasses.replace(drawn, spectra=drawn.spectra + noise)
 
 
@@ -64,17 +60,19 @@ def main() -> None:
     if arguments.sites is None:
         sites, words = synthetic(arguments.rows), "synthetic"
     else:
-        original = SiteSet.from_npz(arguments.sites)
-        sites, words = resampled(original, arguments.rows), f"resampled from {len(original)}"
+        sites = SiteSet.from_npz(arguments.sites)
+        words = f"resampled from {len(sites)}"
     changes = {"epochs": arguments.epochs, "patience": arguments.epochs, "threads": arguments.threads}
-    hyper = Hyperparameters.from_dict(TrainingProtocol.get_parameters(None, changes))
-    point = {"learning_rate": hyper.learning_rate, "weight_decay": hyper.weight_decay}
-    print(f"{len(sites)} rows ({words}), {hyper.n_folds} folds, {hyper.epochs} epochs, {hyper.threads} threads")
+    hyper = Hyperparameters.parse(TrainingProtocol.get_parameters(None, changes))
+    print(f"{arguments.rows} rows ({words}), {hyper.n_folds} folds, {hyper.epochs} epochs, {hyper.threads} threads")
     total = 0.0
-    for target in (Target.VALENCE, Target.RDF):
+    for target in ("valence", "rdf"):
+        examples = sites.examples(target)
+        if arguments.sites is not None:
+            examples = resampled(examples, arguments.rows)
         start = time.perf_counter()
-        task = Task(np.arange(len(sites)), hyper.seed, grouped=False, point=point)
-        fit_ensembles(sites.energy, sites.spectra, sites.targets(target), sites.groups, target, [task], hyper)
+        task = Task(np.arange(len(examples)), hyper.seed, grouped=False, point=hyper.own_point)
+        fit_ensembles(examples, [task], hyper)
         seconds = time.perf_counter() - start
         total += seconds
         print(f"{target}: {seconds:.0f} s")

@@ -20,11 +20,13 @@ from sklearn.neural_network import MLPRegressor
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from aiida_siox.learning.batched import Job, fit_all, reproducible
-from aiida_siox.learning.networks import SpectrumNetwork
-from aiida_siox.learning.parameters import Architecture, Hyperparameters, Target
-from aiida_siox.learning.sites import SiteSet
-from aiida_siox.learning.splits import site_folds
+from aiida_siox.learning.data.sites import SiteSet
+from aiida_siox.learning.data.splits import site_folds
+from aiida_siox.learning.networks.architecture import Architecture
+from aiida_siox.learning.networks.layers import SpectrumNetwork
+from aiida_siox.learning.training.loop import Job, fit_all, reproducible
+from aiida_siox.learning.training.parameters import Hyperparameters
+from aiida_siox.science.properties import PROPERTIES
 from aiida_siox.workflows.training import TrainingProtocol
 
 
@@ -124,7 +126,7 @@ def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sites", type=pathlib.Path)
-    parser.add_argument("--target", type=Target, default=Target.VALENCE)
+    parser.add_argument("--target", default="valence")
     parser.add_argument("--networks", type=int, default=25)
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--threads", type=int, default=2)
@@ -135,13 +137,12 @@ def main() -> None:
         words = f"{arguments.rows} synthetic rows"
     else:
         sites = SiteSet.from_npz(arguments.sites)
-        energy, spectra, targets = (
-            torch.from_numpy(a) for a in (sites.energy, sites.spectra, sites.targets(arguments.target))
-        )
+        examples = sites.examples(arguments.target)
+        energy, spectra, targets = (torch.from_numpy(a) for a in (examples.energy, examples.spectra, examples.targets))
         words = f"{len(sites)} sites"
     changes = {"epochs": arguments.epochs, "patience": arguments.epochs, "threads": arguments.threads}
-    hyper = Hyperparameters.from_dict(TrainingProtocol.get_parameters(None, changes))
-    architecture = hyper.architecture(arguments.target, len(energy), targets.shape[1])
+    hyper = Hyperparameters.parse(TrainingProtocol.get_parameters(None, changes))
+    architecture = hyper.architecture(PROPERTIES.named(arguments.target).quantity(), len(energy), targets.shape[1])
     jobs = []
     for seed in range(math.ceil(arguments.networks / 5)):
         fold = site_folds(len(spectra), 5, seed)

@@ -18,18 +18,17 @@ try:
 except ValueError as exception:
     sys.exit(f"Refused: {exception}")
 
-if prediction.target == "valence":
-    interval = f"{prediction.coverage:.0%} interval {prediction.low:.2f} to {prediction.high:.2f} e"
-    print(f"valence {prediction.value:.2f} e, {interval}")
-elif prediction.target == "oxidation":
-    print("fractions of Si0 to Si4+: " + " ".join(f"{fraction:.2f}" for fraction in prediction.value))
+quantity = prediction.quantity
+if quantity.is_scalar:
+    interval = f"{prediction.coverage:.0%} interval {prediction.low:.2f} to {prediction.high:.2f}"
+    print(f"{quantity.title} {prediction.value:.2f} {quantity.unit}, {interval}")
 else:
-    print(f"g(R), broadened by {prediction.sigma_angstrom} Å:")
-    for r, g in zip(prediction.r_angstrom, prediction.value, strict=True):
-        print(f"{r:7.4f} {g:8.4f}")
+    print(f"{quantity.title} {quantity.note}".rstrip())
+    for place, value in zip(quantity.axis.values, prediction.value, strict=True):
+        print(f"{place:>7.7} {value:8.4f}" if isinstance(place, str) else f"{place:7.4f} {value:8.4f}")
 of = (
     "averaged spectra that training left out" if prediction.split == "averages" else f"sites ({prediction.split} split)"
 )
-print(f"# RMSE of {of}: {prediction.rmse:.3f} {prediction.unit}")
+print(f"# RMSE of {of}: {prediction.rmse:.3f} {quantity.unit}")
 for note in prediction.notes:
     print(f"# {note}")

@@ -6,16 +6,21 @@ anything ASE reads, SITE the index of a silicon atom (default: all of them).
 
 import sys
 
-import ase.io
 from aiida import orm
 from aiida.engine import run_get_node
 
 from aiida_siox.cli.codes import get_codes
+from aiida_siox.materials import load_material
+from aiida_siox.science.structure_file import doubts, read_structure_file, told_back
 from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of, find_atomic_data
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 
 if len(sys.argv) < 2:
     sys.exit(__doc__)
+
+found = read_structure_file(sys.argv[1])
+material = load_material("siox")
+print(told_back(found.atoms, material), *found.remarks, *doubts(found.atoms, material), sep="\n")
 
 codes = get_codes(["ld1", "pw", "pp", "xspectra", "bader"])
 atomic_data = find_atomic_data(codes["ld1"])
@@ -25,7 +30,7 @@ if atomic_data is None:
 
 builder = StructureTargetsWorkChain.get_builder_from_protocol(
     codes,
-    orm.StructureData(ase=ase.io.read(sys.argv[1])),
+    orm.StructureData(ase=found.atoms),
     atomic_data,
     protocol="fast",
     sites=[int(site) for site in sys.argv[2:]] or None,

@@ -19,7 +19,7 @@ ENGINES = {
     "pp": ("pp.x", "quantumespresso.pp"),
     "xspectra": ("xspectra.x", "siox.xspectra"),
     "bader": ("siox-bader", "siox.bader"),
-    "train": ("siox-train", "siox.train"),
+    "analysis": ("siox-analyse", "siox.analysis"),
 }
 #: Engines that run beside the mock ones.
 BESIDE_MOCKS = ("lmp", "ld1")

@@ -13,7 +13,7 @@ from aiida_siox.data.site import SiteData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.materials import load_material
-from aiida_siox.science.lanczos import RYDBERG_EV
+from aiida_siox.science.constants import RYDBERG_QE_EV
 from aiida_siox.science.properties import Axis, property_axes
 from aiida_siox.science.site_row import SiteRow
 
@@ -58,14 +58,14 @@ def pole_coefficients(
     peaks, heights = np.asarray(peaks, dtype=float), np.asarray(heights, dtype=float)
     n_polarisations, n_k = peaks.shape
     a = np.zeros((n_polarisations, n_k, 4))
-    energy = (peaks + zero_eV) / RYDBERG_EV
+    energy = (peaks + zero_eV) / RYDBERG_QE_EV
     a[:, :, 0] = energy
-    prefactor = 4 * np.pi / 137.04 * (energy + RUN["core_energy_eV"] / RYDBERG_EV)
+    prefactor = 4 * np.pi / 137.04 * (energy + RUN["core_energy_eV"] / RYDBERG_QE_EV)
     weights = np.full(n_k, 2.0 / n_k)
     return {
         "a": a,
         "b": np.zeros_like(a),
-        "norm": np.sqrt(heights * (RUN["gamma_eV"] / RYDBERG_EV) / prefactor / weights),
+        "norm": np.sqrt(heights * (RUN["gamma_eV"] / RYDBERG_QE_EV) / prefactor / weights),
         "n_iterations": np.full((n_polarisations, n_k), 4),
         "weights": weights,
     }

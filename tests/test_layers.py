@@ -6,6 +6,7 @@ import ast
 import graphlib
 import importlib.metadata
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -98,9 +99,9 @@ def test_bader_script_needs_neither_aiida_nor_torch():
 
 
 def test_training_script_needs_no_aiida():
-    """`siox-train` runs where numpy, scipy and torch are, and nothing else of this package's needs."""
+    """`siox-analyse` runs where numpy, scipy and torch are, and nothing else of this package's needs."""
     code = (
-        "import sys, aiida_siox.learning.script, aiida_siox.learning.analysis\n"
+        "import sys, aiida_siox.learning.script, aiida_siox.learning.analysis.parts\n"
         "heavy = {'aiida', 'click', 'rich', 'matplotlib', 'ase'} & set(sys.modules)\n"
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
@@ -118,7 +119,7 @@ def test_entry_points_are_declared():
         ("aiida.workflows", "siox.study"),
         ("console_scripts", "aiida-siox"),
         ("console_scripts", "siox-bader"),
-        ("console_scripts", "siox-train"),
+        ("console_scripts", "siox-analyse"),
     } <= names
 
 
@@ -167,6 +168,25 @@ def imports_by_module() -> dict[str, set[str]]:
 def test_no_import_cycle():
     """No module is needed, even inside a function, by one that it needs."""
     graphlib.TopologicalSorter(imports_by_module()).prepare()
+
+
+#: Literals that name elements, kinds, pairs, crystals or levels, which only a material may.
+OF_A_MATERIAL = re.compile(r"(Si|O|Ge)(h|-(Si|O|Ge)|_(Si|O|Ge))?|(alpha-)?quartz|1[Ss]")
+#: Where they may stand, and why.
+EXCEPTIONS = {
+    ("report/records.py", "O"): "one of the elements that take electrons, whatever the material",
+}
+
+
+def test_literals_of_a_material_stand_with_the_material():
+    """Si, O, Sih, 1S and quartz are values of materials/*.yaml: code names roles."""
+    found = {
+        (str(path.relative_to(PACKAGE)), node.value)
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and OF_A_MATERIAL.fullmatch(node.value)
+    }
+    assert {place for place in found if place[0].split("/")[0] != "materials"} == set(EXCEPTIONS)
 
 
 def test_functions_and_files_are_short():

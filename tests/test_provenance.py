@@ -84,9 +84,9 @@ def test_rows_of_the_data_set_are_the_finished_rows(mock_study, tables):
     assert found == expected
 
 
-@pytest.mark.parametrize("label", ["charge_model", "rdf_model"])
-def test_a_model_leads_back_to_the_melt(mock_study, label):
-    model = mock_study.node.outputs[label]
+@pytest.mark.parametrize("name", ["valence", "rdf"])
+def test_a_model_leads_back_to_the_melt(mock_study, name):
+    model = mock_study.node.outputs.models[name]
     assert len(ancestors(model, MeltQuenchCalculation)) == 3
     assert len(ancestors(model, Ld1Calculation)) == 3
     graph = Graph()

@@ -74,15 +74,13 @@ def test_reader(apply):
 
 
 MATERIAL = """
-from ase.spacegroup import crystal
 from aiida_siox.materials import MATERIALS, load_material
+from aiida_siox.science.cells import build_crystal
 from aiida_siox.science.structure_file import doubts, told_back
 
 assert "nitride" in MATERIALS
 material = load_material("nitride")
-cell = material.crystals["beta-nitride"]
-symbols, sites = zip(*[(element, place) for element, *place in cell.basis])
-atoms = crystal(symbols, sites, spacegroup=cell.spacegroup, cellpar=cell.cell)
+atoms = build_crystal(material.crystals["beta-nitride"])
 assert atoms.symbols.formula.format("hill") == "N8Si6", atoms
 assert "6 Si beside 4 N" in told_back(atoms, material), told_back(atoms, material)
 assert not doubts(atoms, material), doubts(atoms, material)
@@ -91,3 +89,25 @@ assert not doubts(atoms, material), doubts(atoms, material)
 
 def test_material(apply):
     assert apply("add_material.md", "-c", MATERIAL) == ["aiida_siox/materials/nitride.yaml"]
+
+
+CALIBRATOR = """
+import numpy as np
+from aiida_siox.learning.uncertainty.calibrator import CALIBRATORS
+from aiida_siox.learning.uncertainty.left_out import LeftOut
+
+errors = np.arange(1.0, 20.0)[:, None]
+zeros, number = np.zeros_like(errors), np.arange(19)
+left_out = LeftOut(zeros, number % 5, errors, zeros, zeros, number)
+calibrator = CALIBRATORS["quantile"].fit(left_out, None)
+calibrator = type(calibrator).from_state(calibrator.state())
+low, high = calibrator.interval(np.full((5, 2, 1), 100.0), np.zeros((2, 3)), 0.9)
+# the 18th of 19 errors, since 0.9 (19 + 1) = 18
+assert low.tolist() == [[82.0], [82.0]], low
+assert high.tolist() == [[118.0], [118.0]], high
+assert not calibrator.suffice(0.99)
+"""
+
+
+def test_calibrator(apply):
+    assert apply("add_calibrator.md", "-c", CALIBRATOR) == ["aiida_siox/learning/uncertainty/calibrator.py"]

@@ -17,9 +17,9 @@ from aiida import orm
 from aiida.common.links import LinkType
 
 from aiida_siox.learning import metrics, probes
-from aiida_siox.learning.analysis import run_part
-from aiida_siox.learning.novelty import NoveltyReference
-from aiida_siox.learning.sites import SiteSet
+from aiida_siox.learning.analysis.parts import run_part
+from aiida_siox.learning.data.sites import SiteSet
+from aiida_siox.learning.uncertainty.novelty import NoveltyReference
 from aiida_siox.workflows.analysis import AnalysisProtocol
 from tests.factories import make_row, make_table
 from tests.learning.toy import toy_novelty
@@ -160,7 +160,7 @@ class TestWhatIsReadFromIt:
         with gzip.open(path, "rt") as file:
             energy, sigma = np.loadtxt(file).T
         edge = energy[np.argmax(np.diff(sigma))]
-        detector = NoveltyReference.fit(sites.energy, sites.spectra, sites.groups, toy_novelty(), 1)
+        detector = NoveltyReference.fit(sites.energy, sites.spectra, sites.group, toy_novelty(), 1)
         for centre in (1840.0, 1843.0, 1846.0, 1849.0):
             spectrum = np.interp(sites.energy, energy + centre - edge, sigma)
             spectrum *= sites.spectra.mean() / spectrum.mean()
@@ -169,7 +169,8 @@ class TestWhatIsReadFromIt:
 
     def test_valence_follows_the_oxygen_neighbours(self, sites):
         """What XPS is read by: 0.6 to 0.9 e of Bader charge for each of them (tests of the labels, not of networks)."""
-        slope, _ = np.polyfit(sites.n_oxygen, sites.valence, 1)
+        valence = sites.values("valence")
+        slope, _ = np.polyfit(sites.n_ligands, valence, 1)
         assert 0.6 < slope < 0.9
-        assert metrics.r_squared(np.polyval(np.polyfit(sites.n_oxygen, sites.valence, 1), sites.n_oxygen)[:, None],
-                                 sites.valence[:, None]) > 0.9  # fmt: skip
+        assert metrics.r_squared(np.polyval(np.polyfit(sites.n_ligands, valence, 1), sites.n_ligands)[:, None],
+                                 valence[:, None]) > 0.9  # fmt: skip

@@ -13,6 +13,7 @@ from aiida_pseudo.data.pseudo.upf import UpfData
 from pydantic import BeforeValidator, ConfigDict, Field, Strict, model_validator
 
 from aiida_siox.checked import Checked, Flag, Number, Positive, Whole, validated
+from aiida_siox.materials.material import CORE_LEVELS
 from aiida_siox.science.energies import core_correction
 from aiida_siox.science.logarithmic_derivatives import compare, ghost_levels
 from aiida_siox.science.upf import quantum_numbers
@@ -161,7 +162,7 @@ class Ld1Parameters(Checked):
     inputp: InputP
     states: Annotated[list[Row], Field(min_length=1)]
     gipaw_states: list[GipawRow] = []
-    core_level: Annotated[str, Field(pattern="^[1-7][SPDF]$", description="a level such as 1S")] = "1S"
+    core_level: Annotated[str, Field(pattern="^[1-7][SPDF]$", description="a level such as 1S")] = CORE_LEVELS["K"]
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -16,14 +16,9 @@ from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.materials import Material, load_material
 from aiida_siox.science import spectra as sp
+from aiida_siox.science.constants import RYDBERG_AIIDA_EV
 from aiida_siox.science.digest import structure_digest
-from aiida_siox.science.energies import (
-    RYDBERG_EV,
-    band_edges,
-    free_atom_transition,
-    total_energy_offset,
-    transition_energy,
-)
+from aiida_siox.science.energies import band_edges, free_atom_transition, total_energy_offset, transition_energy
 from aiida_siox.science.run_comparison import free_energy, run_differences, same
 
 #: What ld1.x says of the free atom, the terms of the core correction.
@@ -95,7 +90,7 @@ def digest_of(structure: orm.StructureData) -> str:
 
 def total_energy_ry(parameters: dict[str, Any]) -> float:
     """Return the energy of pw.x's ``!`` line in Ry from the parsed output."""
-    return float(parameters["energy"]) / RYDBERG_EV
+    return float(parameters["energy"]) / RYDBERG_AIIDA_EV
 
 
 def engine_name(parameters: dict[str, Any]) -> str:
@@ -235,7 +230,7 @@ def assemble_spectrum(
     energies |= dict(zip(("highest_occupied_eV", "lowest_empty_eV"), edges, strict=True))
     for name, run in (("ground", ground), ("hole", hole)):
         if "energy_smearing" in run:  # -TS, which the energy contains
-            energies[f"{name}_smearing_Ry"] = float(run["energy_smearing"]) / RYDBERG_EV
+            energies[f"{name}_smearing_Ry"] = float(run["energy_smearing"]) / RYDBERG_AIIDA_EV
     if not all(math.isfinite(value) for value in energies.values()):
         raise ValueError(f"an energy of site {site.value} is not a number: {energies}.")
     run = own_attributes(lanczos)

@@ -105,17 +105,21 @@ def collect(
     :param charges: ``electrons`` (n_atoms,) of the Bader basins, ground state.
     :param nested: namespaces, which a calcfunction takes as keywords only. ``pseudos``: UPF nodes of the kinds.
         ``spectra``: SpectrumData nodes by ``site_0007``. ``failures``: Dict nodes of ``record_failure`` by the same
-        keys; every requested site is in one of the two.
+        keys; every requested site is in one of the two. ``hole_charges``: as ``charges``, of the cells with a hole.
     """
     del version
-    pseudos, spectra, failures = (nested.get(name, {}) for name in ("pseudos", "spectra", "failures"))
+    pseudos, spectra, failures, holes = (
+        nested.get(name, {}) for name in ("pseudos", "spectra", "failures", "hole_charges")
+    )
     values = settings.get_dict()
     material = load_material(values["material"])
     check_spectra(structure, values["treatment"], spectra)
     check_pseudos(material, pseudos)
     atoms = structure.get_ase()
     atoms.set_tags(0)
-    cell = Cell(atoms, material, values, np.asarray(charges.get_array("electrons"), dtype=float))
+    electrons = {label: np.asarray(node.get_array("electrons"), dtype=float) for label, node in holes.items()}
+    hole_electrons = {site: electrons[site_label(site)] for site in sites.get_list() if site_label(site) in electrons}
+    cell = Cell(atoms, material, values, np.asarray(charges.get_array("electrons"), dtype=float), hole_electrons)
     energy = sp.Grid.parse(values["grid"], "settings.grid").energies()
     rows = site_rows(cell, sorted(int(i) for i in sites.get_list()), spectra, failures, energy)
     engines = {
@@ -161,12 +165,13 @@ def check_pseudos(material: Material, pseudos: Mapping[str, UpfData]) -> None:
 
     :raises ValueError: naming file, both numbers and the remedy.
     """
+    expectations = {**material.species, material.hole_kind: material.species[material.absorber] + 1}
     for kind, pseudo in pseudos.items():
-        expected = material.species.get(kind)
+        expected = expectations.get(kind)
         if expected is not None and pseudo.z_valence != expected:
             raise ValueError(
                 f"the data set {pseudo.filename} of {kind} has {pseudo.z_valence:g} valence electrons, the material "
-                f"{material.name} says {expected:g}: give `species.{kind}` of the material that number."
+                f"{material.name} says {expected:g} (`species`; the hole has one more): take sets of one material."
             )
 
 

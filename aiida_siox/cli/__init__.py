@@ -21,7 +21,7 @@ COMMANDS = {
         "spectrum", "spectrum", "Broaden finished spectra anew: model, instrument, range; to file or node."
     ),
     "diffraction": Lazy("diffraction", "diffraction", "Structure factors of structures, beside a measured one."),
-    "train": Lazy("train", "train", "Train the two networks on a data set."),
+    "train": Lazy("train", "train", "Train networks on a data set."),
     "analyse": Lazy(
         "analyse", "analyse", "Analyse a data set: splits, baselines, windows, uncertainty, models; a report."
     ),

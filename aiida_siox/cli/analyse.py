@@ -17,11 +17,21 @@ from aiida import orm
 from aiida_siox.cli.common import describe, json_option, load_node, say, scheduler_options, user_errors, with_profile
 from aiida_siox.cli.launch import EXIT_INCOMPLETE, failure_text, run_process, submit_process
 from aiida_siox.cli.output.tables import emit_json
+from aiida_siox.learning.analysis.parameters import PARAMETERS
 
 Update = Callable[[float, str], None]
 
-#: Parts in the order in which they run.
-PARTS = ("splits", "windows", "averages", "uncertainty", "learning_curve", "model")
+PARTS = tuple(PARAMETERS)
+#: Key of the code in ``setup`` and of its scheduler options.
+CODE = "analysis"
+
+code_option = click.option("--code", "code_label", metavar="LABEL", help="Run as a job of this code of siox-analyse.")
+scheduler_file_option = click.option(
+    "--options",
+    "options_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
+    help="With --code: yaml file with scheduler options, e.g. `analysis: {max_wallclock_seconds: 3600}`.",
+)
 
 
 @dataclasses.dataclass
@@ -37,7 +47,7 @@ class Done:
 
     @property
     def nodes(self) -> dict[str, orm.Data]:
-        """Results by name: ``analysis``, and the models by target."""
+        """Results by name: ``analysis``, and the models by property."""
         if not self.node.is_finished_ok:
             return {}
         models = self.node.outputs.models if "models" in self.node.outputs else {}
@@ -65,14 +75,10 @@ def read_parts(ctx: click.Context, param: click.Parameter, value: str | None) ->
 @click.command()
 @click.argument("identifier", metavar="DATASET")
 @click.option("--parts", callback=read_parts, help=f"Some of {','.join(PARTS)}, with commas; all when not given.")
-@click.option("--code", "code_label", metavar="LABEL", help="Run the parts as jobs of this code of siox-train.")
+@click.option("--target", "targets", multiple=True, help="Property to learn; may be repeated. [default: by part]")
+@code_option
 @click.option("--submit", is_flag=True, help="With --code: leave the jobs to the daemon, all at one time, and return.")
-@click.option(
-    "--options",
-    "options_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=pathlib.Path),
-    help="With --code: yaml file with scheduler options, e.g. `train: {max_wallclock_seconds: 3600}`.",
-)
+@scheduler_file_option
 @click.option("--protocol", help="fast, balanced or paper [default: balanced].")
 @click.option(
     "--overrides",
@@ -91,6 +97,7 @@ def read_parts(ctx: click.Context, param: click.Parameter, value: str | None) ->
 def analyse(
     identifier: str,
     parts: list[str],
+    targets: tuple[str, ...],
     code_label: str | None,
     submit: bool,
     options_file: pathlib.Path | None,
@@ -111,22 +118,16 @@ def analyse(
     from aiida_siox.workflows.protocol import read_overrides
 
     dataset = load_node(identifier, DatasetData)
-    if code_label is None and (submit or options_file is not None):
-        raise click.ClickException("--submit and --options belong to jobs: name the code of siox-train with --code.")
+    if code_label is None and submit:
+        raise click.ClickException("--submit belongs to jobs: name the code of siox-analyse with --code.")
     with user_errors():
         group_label(dataset)
-        parameters = AnalysisProtocol.get_parameters(protocol, None if overrides is None else read_overrides(overrides))
-    if code_label is None:
-        run: Callable[[str, Update], orm.ProcessNode] = FunctionRun(dataset, parameters)
-    else:
-        from aiida_siox.cli.codes import get_codes
-
-        code = get_codes(["train"], selection={"train": code_label})["train"]
-        jobs = JobRun(dataset, parameters, code, scheduler_options(options_file, "train") or {})
-        if submit:
-            submitted(dataset, {part: submit_process(jobs.builder(part)) for part in parts}, as_json)
-            return
-        run = jobs
+        changes = None if overrides is None else read_overrides(overrides)
+        parameters = AnalysisProtocol.get_parameters(protocol, changes, targets)
+    run = make_run(dataset, parameters, code_label, options_file)
+    if submit and isinstance(run, JobRun):
+        submitted(dataset, {part: submit_process(run.builder(part)) for part in parts}, as_json)
+        return
     done: dict[str, Done] = {}
     with progress_bar() as advance:
         for part in parts:
@@ -140,6 +141,23 @@ def analyse(
 
 
 # --- running one part ----------------------------------------------------------------------------------------------
+
+
+def make_run(
+    dataset: Any, parameters: dict[str, dict[str, Any]], code_label: str | None, options_file: pathlib.Path | None
+) -> FunctionRun | JobRun:
+    """Return what runs a part: here, or as a job where there is a code.
+
+    :raises click.ClickException: if there are options without a code, or no such code.
+    """
+    if code_label is None:
+        if options_file is not None:
+            raise click.ClickException("--options belongs to jobs: name the code of siox-analyse with --code.")
+        return FunctionRun(dataset, parameters)
+    from aiida_siox.cli.codes import get_codes
+
+    code = get_codes([CODE], selection={CODE: code_label})[CODE]
+    return JobRun(dataset, parameters, code, scheduler_options(options_file, CODE) or {})
 
 
 class FunctionRun:
@@ -193,7 +211,7 @@ class Listener:
 
 
 class JobRun:
-    """Runs a part as a job of ``siox-train``, wherever its code is."""
+    """Runs a part as a job of ``siox-analyse``, wherever its code is."""
 
     def __init__(
         self, dataset: Any, parameters: dict[str, dict[str, Any]], code: orm.AbstractCode, options: dict[str, Any]
@@ -322,7 +340,7 @@ def conclude(dataset: Any, parts: list[str], done: dict[str, Done], report: path
     else:
         print_analysis(dataset, {part: node.base.attributes.all for part, node in found.items()})
         for target, model in models.items():
-            click.echo(f"Model of the {target}: {model.pk}. Next: aiida-siox predict {model.pk} SPECTRUM.txt")
+            click.echo(f"Model of {target}: {model.pk}. Next: aiida-siox predict {model.pk} SPECTRUM.txt")
         if found:
             click.echo(f"Group of the analysis: {group_label(dataset)}")
         if report is not None:

@@ -14,7 +14,6 @@ from aiida_siox.report.records import seed_words
 
 Attributes = Mapping[str, Any]
 
-UNITS = {"valence": "e", "rdf": "g(R)", "oxidation": "fraction"}
 #: Columns of the table of splits: baselines that learn something, and such that do not.
 BASELINES = {
     "descriptors": "descriptors",
@@ -30,9 +29,9 @@ def print_analysis(dataset: Any, parts: Mapping[str, Attributes]) -> None:
     :param dataset: the DatasetData.
     :param parts: attributes of the AnalysisData by part.
     """
-    sigma = dataset.base.attributes.get("sigma_angstrom", None)
-    configurations = dataset_records(dataset).counted
-    title = f"data set {dataset.pk}: {dataset.n_sites} sites, {configurations}, σ of g(R) {sigma} Å"
+    records = dataset_records(dataset)
+    notes = [f"{quantity.title}: {quantity.note}" for quantity in records.quantities.values() if quantity.note]
+    title = ", ".join([f"data set {dataset.pk}: {len(records.spectra)} sites", records.counted, *notes])
     for part, attributes in parts.items():
         PRINTERS.get(part, _print_scores)(f"{part} ({title})", attributes)
 
@@ -45,7 +44,7 @@ def _print_splits(title: str, attributes: Attributes) -> None:
             others = score.get("baselines") or {}
             rows.append(
                 [
-                    f"{target} / {UNITS.get(target, '-')}",
+                    f"{target} / {_unit(attributes, target)}",
                     kind,
                     interval(score.get("rmse")),
                     *(mean_of(score.get(key)) for key in ("r2", "rmse_no_skill", "rmse_single")),
@@ -53,7 +52,7 @@ def _print_splits(title: str, attributes: Attributes) -> None:
                     f"{score.get('n_train', '-')}/{score.get('n_test', '-')}",
                 ]
             )
-    columns = ["target", "split", "RMSE (90 % interval)", "R²", "no skill", "one network", *BASELINES.values()]
+    columns = ["target", "split", _rmse(attributes), "R²", "no skill", "one network", *BASELINES.values()]
     print_table(f"{title}, {seed_words(attributes.get('n_seeds'))}", [*columns, "train/test"], rows)
 
 
@@ -68,7 +67,7 @@ def _print_windows(title: str, attributes: Attributes) -> None:
             energies = "-" if low is None else f"{low:g} to {high:g}"
             row = [target, name, energies, interval(score.get("rmse"))]
             rows.append([*row, mean_of(score.get("r2")), mean_of(score.get("rmse_no_skill"))])
-    columns = ["target", "window", "eV", "RMSE (90 % interval)", "R²", "no skill"]
+    columns = ["target", "window", "eV", _rmse(attributes), "R²", "no skill"]
     print_table(f"{title}, {seed_words(attributes.get('n_seeds'))}", columns, rows)
 
 
@@ -84,22 +83,26 @@ def _print_averages(title: str, attributes: Attributes) -> None:
     for target, variants in _scores(attributes).items():
         for variant, score in variants.items():
             pairs = score.get("bias_by_x") or []
-            if target == "valence" and pairs:
-                click.echo(f"  bias of {variant} by x: " + ", ".join(f"{x:g}: {bias:+.3f}" for x, bias in pairs))
+            if pairs:
+                click.echo(
+                    f"  {target}, bias of {variant} by x: " + ", ".join(f"{x:g}: {bias:+.3f}" for x, bias in pairs)
+                )
 
 
 def _print_uncertainty(title: str, attributes: Attributes) -> None:
     """Print what the intervals cover and what is flagged."""
-    rows = []
+    rows, asked = [], attributes.get("coverage_asked")
     for target, entry in (attributes.get("coverage") or {}).items():
-        rows.append([target, interval(entry, "coverage"), mean_of(entry.get("mean_width"))])
+        rows.append([target, interval(entry, "coverage"), mean_of(entry.get("mean_width")), _unit(attributes, target)])
+    method = (attributes.get("method") or {}).get("calibrator", "method not stated")
     numbers = ", ".join(
         f"{target} {n}"
         for target, n in (attributes.get("n_repetitions") or {}).items()
         if target in (attributes.get("coverage") or {})
     )
-    title = f"{title}, repetitions: {numbers or 'not stated'}"
-    print_table(title, ["target", "coverage (bootstrap over configurations)", "mean width"], rows)
+    title = f"{title}, {method}, repetitions: {numbers or 'not stated'}"
+    wanted = "coverage" if asked is None else f"coverage of {asked:.0%} intervals"
+    print_table(title, ["target", f"{wanted} (bootstrap over configurations)", "mean width", "unit"], rows)
     if attributes.get("false_alarms") is not None:
         click.echo(f"  False alarms on held-out sites: {mean_of(attributes['false_alarms'])}")
     for probe in attributes.get("probes") or []:
@@ -114,13 +117,12 @@ def _print_learning_curve(title: str, attributes: Attributes) -> None:
     for target, fit in (attributes.get("fit") or {}).items():
         words = ", ".join(f"{key} {mean_of(value)}" for key, value in (fit or {}).items())
         click.echo(f"  {target}: RMSE = a · sites^(-b) + c with {words or 'no fit'}")
-    if attributes.get("linear_rmse") is not None:
-        click.echo(f"  valence: linear regression on three descriptors {mean_of(attributes['linear_rmse'])}")
+    for target, error in (attributes.get("linear_rmse") or {}).items():
+        click.echo(f"  {target}: linear regression on three descriptors {mean_of(error)}")
     for target, needed in (attributes.get("sites_needed") or {}).items():
-        pairs = needed.items() if isinstance(needed, Mapping) else [("wanted", needed)]
-        text = ", ".join(f"{goal}: {'out of reach' if count is None else count}" for goal, count in pairs)
+        text = ", ".join(f"{goal}: {'out of reach' if count is None else count}" for goal, count in needed.items())
         if text:
-            click.echo(f"  sites needed for an RMSE of the {target} of {text}")
+            click.echo(f"  sites needed for an RMSE of {target} of {text}")
 
 
 def _print_scores(title: str, attributes: Attributes) -> None:
@@ -138,6 +140,17 @@ PRINTERS: dict[str, Callable[[str, Attributes], None]] = {
     "uncertainty": _print_uncertainty,
     "learning_curve": _print_learning_curve,
 }
+
+
+def _unit(attributes: Attributes, target: str) -> str:
+    """Return the unit of a property."""
+    return str(((attributes.get("quantities") or {}).get(target) or {}).get("unit", "-"))
+
+
+def _rmse(attributes: Attributes) -> str:
+    """Return the heading of scores with intervals."""
+    confidence = attributes.get("confidence")
+    return "RMSE" if confidence is None else f"RMSE ({confidence:.0%} interval)"
 
 
 def _scores(attributes: Attributes) -> Mapping[str, Any]:

@@ -143,9 +143,9 @@ def study_codes(computer: str | None = None) -> dict[str, InstalledCode]:
     :raises click.ClickException: naming all that is missing, with the remedy.
     """
     codes = get_codes(STUDY_ENGINES, computer=computer)
-    found = [code for code in (find_code("train", computer), find_code("train")) if code is not None]
+    found = [code for code in (find_code("analysis", computer), find_code("analysis")) if code is not None]
     usable = [code for code in found if not executable_problem(code)]
-    return {**codes, "train": usable[0]} if usable else codes
+    return {**codes, "analysis": usable[0]} if usable else codes
 
 
 def executable_problem(code: InstalledCode) -> str:

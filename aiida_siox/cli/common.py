@@ -33,8 +33,7 @@ OUTPUT_LABELS = {
     "calibration": "calibrations",
     "comparison": "comparison",
     "dataset": "dataset",
-    "charge_model": "charge_model",
-    "rdf_model": "rdf_model",
+    "models": "models",
 }
 
 #: What AiiDA puts before the messages of our validators.

@@ -233,7 +233,7 @@ def print_next(study: orm.WorkChainNode) -> None:
     """Print three commands to try, ready to be pasted."""
     outputs = named_outputs(study)
     commands = [f"aiida-siox show {pk}" for pk in [study.pk, *list(outputs.get("site_table", {}).values())[:1]]]
-    model = outputs.get("charge_model")
+    model = next(iter(outputs.get("models", {}).values()), None)
     commands.append(f"verdi node graph generate {model}" if model else f"aiida-siox export {study.pk} study.aiida")
     click.echo("\nNext, three commands to try:")
     for command in filter(None, [environment_line(), *commands]):

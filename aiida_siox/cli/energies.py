@@ -13,7 +13,8 @@ from aiida_siox.cli.output.tables import print_table
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.spectrum import SpectrumData
-from aiida_siox.science.energies import RYDBERG_EV, total_energy_offset
+from aiida_siox.science.constants import RYDBERG_AIIDA_EV
+from aiida_siox.science.energies import total_energy_offset
 from aiida_siox.science.energy_terms import PART, SUM, EnergyTerm
 from aiida_siox.science.spectra import maximum_position
 
@@ -31,7 +32,7 @@ def print_energies(node: SpectrumData | SiteData, calibration: CalibrationData |
     kind = attributes.get("free_energy", None) or {}
     quantity = kind.get("quantity", "the `!` line of pw.x")
     if kind.get("smearing"):
-        quantity += f", {kind['smearing']} smearing of {kind['degauss_eV'] / RYDBERG_EV:.4g} Ry"
+        quantity += f", {kind['smearing']} smearing of {kind['degauss_eV'] / RYDBERG_AIIDA_EV:.4g} Ry"
     print_table(
         f"Energies, {attributes.get('treatment')}: lines with = are the sum of those above; E is {quantity}",
         ["term", "eV", "Ry", "of it / eV"],
@@ -63,7 +64,7 @@ def print_table_energies(summary: Mapping[str, Any]) -> None:
             continue
         white_line = maximum_position(energy, np.asarray(site["spectrum"]))
         offset = total_energy_offset(treatment, terms["transition_eV"], terms["energy_zero_eV"], terms["fermi_eV"])
-        values = [(terms["hole_Ry"] - terms["ground_Ry"]) * RYDBERG_EV, terms["core_correction_eV"]]
+        values = [(terms["hole_Ry"] - terms["ground_Ry"]) * RYDBERG_AIIDA_EV, terms["core_correction_eV"]]
         values += [terms["transition_eV"], terms["energy_zero_eV"], *([terms["fermi_eV"]] if fermi else [])]
         values += [offset, white_line - (shift or 0.0) - offset, white_line]
         rows.append(
@@ -80,7 +81,7 @@ def print_table_energies(summary: Mapping[str, Any]) -> None:
         )
     )
     smearing = [
-        abs(site["energies"][key]) * RYDBERG_EV
+        abs(site["energies"][key]) * RYDBERG_AIIDA_EV
         for site in summary["sites"]
         for key in ("hole_smearing_Ry", "ground_smearing_Ry")
         if key in (site["energies"] or {})

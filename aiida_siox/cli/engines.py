@@ -63,7 +63,7 @@ ENGINES: dict[str, Engine] = {
             remedy=OWN_SCRIPT,
         ),
         Engine(
-            "train", "siox-train", "siox.train", "--version", r"siox-train (\d+(?:\.\d+)+)",
+            "analysis", "siox-analyse", "siox.analysis", "--version", r"siox-analyse (\d+(?:\.\d+)+)",
             remedy=OWN_SCRIPT, optional=True,
         ),
     )

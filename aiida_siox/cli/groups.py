@@ -14,6 +14,10 @@ RUN = {
     ),
     "dataset": Lazy("run", "dataset", "From compositions to a data set: melts and spectra."),
     "study": Lazy("run", "study", "From compositions to trained networks: melts, spectra, data set, models."),
+    "atomic-data": Lazy("reference", "atomic_data", "Data sets of the elements and of the core hole, with ld1.x."),
+    "calibration": Lazy(
+        "reference", "calibration", "The shift to the measured axis, from the crystal of the material."
+    ),
     "reference": Lazy("reference", "reference", "Reference crystals from coarse to fine, and the calibration."),
 }
 PLAN = {

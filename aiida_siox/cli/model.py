@@ -48,7 +48,7 @@ def import_model(path: pathlib.Path, as_json: bool) -> None:
     if found is None:
         found = node.store()
     if as_json:
-        emit_json({"file": str(path), "model": found.pk, "uuid": found.uuid, "target": str(found.target)})
+        emit_json({"file": str(path), "model": found.pk, "uuid": found.uuid, "target": found.target})
         return
     click.echo(f"model {found.pk} ({found.target}). Next: aiida-siox predict {found.pk} SPECTRUM.txt")
 

@@ -1,4 +1,4 @@
-"""``aiida-siox predict``: valence or RDF from a spectrum in a file."""
+"""``aiida-siox predict``: a property from a spectrum in a file."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import click
 from aiida_siox.cli.common import json_option, load_node, say, user_errors, with_profile
 from aiida_siox.cli.output.tables import emit_json
 
+#: Units in names of columns.
+ASCII = {"Å": "angstrom", "°": "degree"}
+
 
 @click.command()
 @click.argument("model")
@@ -21,7 +24,7 @@ from aiida_siox.cli.output.tables import emit_json
     help="Write the result there, with commas between the columns if the name ends in .csv.",
 )
 @click.option(
-    "--site", is_flag=True, help="FILE is of a single Si atom, not an average over many as a measured spectrum is."
+    "--site", is_flag=True, help="FILE is of a single absorber, not an average over many as a measured spectrum is."
 )
 @click.option(
     "--normalisation",
@@ -44,7 +47,7 @@ def predict(
     FILE has two columns: energy in eV (measured axis) and absorption.
     """
     from aiida_siox.data.model import ModelData
-    from aiida_siox.learning.parameters import Normalisation, SpectrumKind
+    from aiida_siox.learning.data.spectrum import Normalisation, SpectrumKind
     from aiida_siox.science.readers import read_spectrum_file
 
     node = load_node(model, ModelData)
@@ -62,20 +65,18 @@ def predict(
         scores = {"rmse_by_split": rmse_by_split(node)}
         emit_json({"model": node.pk, "model_uuid": node.uuid, "file": str(file), **prediction.to_dict(), **scores})
         return
-    error = f"± {prediction.rmse:.3f} {prediction.unit} (RMSE {where(node, prediction)})"
+    quantity = prediction.quantity
+    unit = "" if quantity.unit == "1" else f" {quantity.unit}"
+    error = f"± {prediction.rmse:.3f}{unit} (RMSE {where(node, prediction)})"
     protocol = node.base.attributes.get("protocol", None)
-    if prediction.target == "valence":
-        what = "Valence of this Si" if site else "Mean valence of Si"
-        click.echo(f"{what}: {prediction.value:+.3f} {prediction.unit} {error}, protocol {protocol}")
+    what = f"{quantity.title} of this site" if site else f"{quantity.title}, mean over sites"
+    if quantity.is_scalar:
+        click.echo(f"{what}: {signed(prediction.value, quantity)}{unit} {error}, protocol {protocol}")
         if math.isfinite(prediction.high - prediction.low):
-            click.echo(f"{prediction.coverage:.0%} interval: {prediction.low:+.3f} to {prediction.high:+.3f} e")
-    elif prediction.target == "oxidation":
-        click.echo(f"# fractions of the oxidation states of Si {error}, protocol {protocol}")
-        if output is None:
-            click.echo(columns(prediction, " "))
+            low, high = (signed(end, quantity) for end in (prediction.low, prediction.high))
+            click.echo(f"{prediction.coverage:.0%} interval: {low} to {high}{unit}")
     else:
-        sigma = prediction.sigma_angstrom
-        click.echo(f"# g(R) of Si, σ {sigma} Å, {error}, protocol {protocol}")
+        click.echo(", ".join(["# " + what, *([quantity.note] if quantity.note else []), error, f"protocol {protocol}"]))
         if output is None:
             click.echo(columns(prediction, " "))
     if output is not None:
@@ -102,14 +103,29 @@ def rmse_by_split(node: Any) -> dict[str, float]:
     return {split: float(number) for split, number in numbers.items() if number is not None}
 
 
+def signed(value: float, quantity: Any) -> str:
+    """Return a number as text, with its sign where the property can be negative."""
+    return f"{value:+.3f}" if quantity.limits[0] < 0 else f"{value:.3f}"
+
+
 def columns(prediction: Any, separator: str) -> str:
-    """Return the result as text: g(R) as two columns, the valence with its error as one line."""
-    if prediction.target == "valence":
+    """Return the result as text: a scalar with its error as one line, else the axis and the values."""
+    if prediction.quantity.is_scalar:
         return f"{prediction.value:.5f}{separator}{prediction.rmse:.5f}"
-    if prediction.target == "oxidation":
-        return "\n".join(f"{state}{separator}{part:.5f}" for state, part in enumerate(prediction.value))
-    pairs = zip(prediction.r_angstrom, prediction.value, strict=True)
-    return "\n".join(f"{r:.5f}{separator}{g:.5f}" for r, g in pairs)
+    labels = [v if isinstance(v, str) else f"{v:.5f}" for v in prediction.quantity.axis.values]
+    pairs = zip(labels, prediction.value, strict=True)
+    return "\n".join(f"{label}{separator}{value:.5f}" for label, value in pairs)
+
+
+def titles(quantity: Any) -> tuple[str, str]:
+    """Return the names of the columns, with units where there are any."""
+
+    def named(name: str, unit: str) -> str:
+        return name if unit in ("", "1") else f"{name}_{ASCII.get(unit, unit)}"
+
+    if quantity.is_scalar:
+        return named(quantity.name, quantity.unit), named("rmse", quantity.unit)
+    return named(quantity.axis.name, quantity.axis.unit), named(quantity.name, quantity.unit)
 
 
 def write_columns(path: pathlib.Path, prediction: Any) -> None:
@@ -118,11 +134,8 @@ def write_columns(path: pathlib.Path, prediction: Any) -> None:
     :raises click.ClickException: if the file cannot be written.
     """
     separator = "," if path.suffix.lower() == ".csv" else " "
-    titles = {"valence": ("valence_e", "rmse_e"), "oxidation": ("n_oxygen", "fraction")}.get(
-        prediction.target, ("r_angstrom", "g")
-    )
     mark = "" if separator == "," else "# "
     try:
-        path.write_text(f"{mark}{separator.join(titles)}\n{columns(prediction, separator)}\n")
+        path.write_text(f"{mark}{separator.join(titles(prediction.quantity))}\n{columns(prediction, separator)}\n")
     except OSError as exception:
         raise click.ClickException(f"{path} cannot be written: {exception.strerror}.")

@@ -34,7 +34,7 @@ JOBS = {
     "siox.xspectra": "xspectra.x",
     "siox.bader": "pp.x and Bader",
     "quantumespresso.pw": "pw.x",
-    "siox.train": "siox-train",
+    "siox.analysis": "siox-analyse",
 }
 FINISHED = ("finished", "excepted", "killed")
 #: Labels of the calls of a site and of a configuration.

@@ -1,4 +1,4 @@
-"""``aiida-siox run reference``: crystals of a material, and what their spectra converge to."""
+"""``aiida-siox run atomic-data``, ``calibration`` and ``reference``: what a material brings before any structure."""
 
 from __future__ import annotations
 
@@ -8,10 +8,71 @@ from typing import Any
 
 import click
 
-from aiida_siox.cli.common import launch_options, scheduler_options, user_errors, with_profile
+from aiida_siox.cli.common import launch_options, scheduler_options, user_errors, with_profile, without
 from aiida_siox.cli.launch import launch
 from aiida_siox.cli.output.numbers import number
 from aiida_siox.cli.output.tables import print_table
+
+
+@click.command("atomic-data")
+@without("max_concurrent")
+@launch_options
+@with_profile
+def atomic_data(
+    protocol: str | None,
+    overrides: dict[str, Any],
+    options_file: pathlib.Path | None,
+    computer: str | None,
+    submit: bool,
+    as_json: bool,
+) -> None:
+    """Make the data sets of the material with ld1.x: its elements, and the absorber with the core hole.
+
+    The other commands do so by themselves. Protocol `ultrasoft`: the sets for spectra alone, if the material has them.
+    --overrides has the keys of protocols/atomic_data.yaml.
+    """
+    from aiida_siox.cli.codes import get_codes
+    from aiida_siox.workflows.atomic_data import AtomicDataWorkChain
+
+    options = scheduler_options(options_file, "ld1")
+    with user_errors():
+        code = get_codes(["ld1"], computer=computer)["ld1"]
+        builder = AtomicDataWorkChain.get_builder_from_protocol(code, protocol, overrides, options)
+    launch(builder, submit)
+
+
+@click.command("calibration")
+@launch_options
+@with_profile
+def calibration(
+    protocol: str | None,
+    overrides: dict[str, Any],
+    max_concurrent: int | None,
+    options_file: pathlib.Path | None,
+    computer: str | None,
+    submit: bool,
+    as_json: bool,
+) -> None:
+    """Compute the calibration: one site of the crystal whose measured main peak the material knows.
+
+    --overrides has the keys of protocols/calibration.yaml and, under `structure_targets`, those of the spectra.
+    """
+    from aiida_siox.cli.codes import get_codes
+    from aiida_siox.cli.run import STRUCTURE_ENGINES, obtain_atomic_data, split_overrides
+    from aiida_siox.workflows.calibration import CalibrationWorkChain
+
+    options = scheduler_options(options_file)
+    changes, atomic_changes = split_overrides(overrides)
+    targets = changes.pop("structure_targets", None)
+    with user_errors():
+        CalibrationWorkChain.get_protocol_inputs(protocol, changes)
+    codes = get_codes(STRUCTURE_ENGINES, computer=computer)
+    atoms = obtain_atomic_data(codes["ld1"], protocol, options, atomic_changes)
+    with user_errors():
+        builder = CalibrationWorkChain.get_builder_from_protocol(
+            codes, atoms, protocol, changes, targets_overrides=targets, max_concurrent=max_concurrent, options=options
+        )
+    launch(builder, submit)
 
 
 @click.command("reference")

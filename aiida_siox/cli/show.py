@@ -174,7 +174,7 @@ def study_summary(node: orm.WorkChainNode) -> dict[str, Any]:
         "acceptance": acceptance_of(outputs),
         "calibration": outputs.get("calibration"),
         "dataset": outputs.get("dataset"),
-        "models": {name: outputs[f"{name}_model"] for name in ("charge", "rdf") if f"{name}_model" in outputs},
+        "models": outputs.get("models", {}),
         "timings": [dataclasses.asdict(entry) for entry in engine_summary(study_times(node))],
         "failures": [dataclasses.asdict(failure) for failure in study.failures],
         "missing": study.missing,

@@ -21,10 +21,34 @@ GROUP_PREFIX = "siox/analysis/"
 
 
 class AnalysisData(ArrayData):
-    """Arrays and attributes of one part of the analysis; what they are stands with the part in ``learning.analysis``.
+    """Arrays and attributes of one part of the analysis.
 
-    Attributes: ``part``; ``dataset_digest``, the digest of the contents of the data set; ``parameters`` and ``version``
-    that the part was run with; and everything that the part says, such as ``scores``.
+    Attributes of every part: ``part``; ``dataset_digest``, the digest of the contents of the data set; ``parameters``
+    and ``version`` that the part was run with; ``quantities``, what each target is, by name (``Quantity.to_dict``);
+    ``coverage_asked`` of intervals and ``confidence`` of scores; ``n_sites``, ``n_configurations``, ``grid``, ``seed``,
+    ``threads``, ``seconds``. Numbers of repetitions (``n_seeds``, ``n_repetitions``) stand by target.
+
+    Arrays are named by target, which is the name of a property. Rows are the n sites of the data set, NaN where a site
+    was not predicted or has not the property. ``…`` is (n,) of a scalar, (n, m) of any other kind; scalars alone have
+    what is marked so.
+
+    - ``splits``: ``{target}_{split}_predicted`` …, ``{target}_{split}_site_rmse`` (seeds, n),
+      ``{target}_{split}_{baseline}_predicted`` …; scalars, random split: ``{target}_{split}_fitted`` (n,).
+      ``scores[target][split]``, with ``baselines``; ``scores_unavailable[split]``.
+    - ``windows``: ``window_names`` (w,), ``windows_eV`` (w, 2); scalars ``{target}_window_predicted`` and ``_fitted``
+      (w, n); others ``{target}_window_site_rmse`` (w, n). ``scores[target][window]``.
+    - ``averages``, rows are the c configurations ``{target}_configuration`` (c,): ``{target}_reference``,
+      ``{target}_{variant}_predicted``; scalars ``{target}_{variant}_low`` and ``_high`` (c,). Variants: ``sites``,
+      ``mixtures``. ``scores[target][variant]``; of scalars with ``bias``, ``bias_by_x``, ``coverage``; of fractions
+      with ``total_variation``.
+    - ``uncertainty``: ``{target}_predicted``, ``_low``, ``_high``, of scalars for each repetition (repetitions, n), of
+      others for the first; ``novelty`` (n,) in units of ``novelty_threshold``. ``coverage[target]``: what the evaluator
+      gives, of ``coverage`` the numbers ``coverage``, ``low``, ``high``, ``mean_width``, and ``by_x`` with rows of x
+      and these; ``method``; ``false_alarms``; ``probes``.
+    - ``learning_curve``, s sizes: ``{target}_n_sites`` (s, repeats), ``{target}_n_configurations`` (s,),
+      ``{target}_rmse``, ``{target}_rmse_no_skill`` (s, repeats); scalars ``{target}_rmse_linear`` (s, repeats).
+      ``fit[target]``, ``sites_needed[target]``; scalars ``linear_rmse[target]``.
+    - ``model``: none; the models are nodes of their own.
     """
 
     @classmethod
@@ -87,7 +111,7 @@ class AnalysisData(ArrayData):
 
     @property
     def scores(self) -> dict[str, Any]:
-        """Scores by target and split, window or variant; empty for a part without."""
+        """Scores by property and split, window or variant; empty for a part without."""
         return dict(self.base.attributes.get("scores", None) or {})
 
     @property
@@ -116,7 +140,7 @@ def group_label(dataset: DatasetData) -> str:
 
 
 def keep_in_group(dataset: DatasetData, nodes: Iterable[Data]) -> Group:
-    """Put results into the group of a data set, in the place of older ones of the same part or target.
+    """Put results into the group of a data set, in the place of older ones of the same part or property.
 
     :param nodes: stored AnalysisData and ModelData.
     """
@@ -129,11 +153,11 @@ def keep_in_group(dataset: DatasetData, nodes: Iterable[Data]) -> Group:
 
 
 def analysis_of(dataset: DatasetData) -> tuple[dict[str, AnalysisData], dict[str, ModelData]]:
-    """Return the latest analysis of a data set: parts by name, models by target; empty where there is none."""
+    """Return the latest analysis of a data set: parts by name, models by property; empty where there is none."""
     group = Group.collection.find({"label": group_label(dataset)})
     nodes = list(group[0].nodes) if group else []
     parts = {node.part: node for node in nodes if isinstance(node, AnalysisData)}
-    return parts, {str(node.target): node for node in nodes if isinstance(node, ModelData)}
+    return parts, {node.target: node for node in nodes if isinstance(node, ModelData)}
 
 
 def _role(node: Data) -> tuple[str, str]:

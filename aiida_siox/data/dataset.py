@@ -12,7 +12,7 @@ from aiida_siox.data.base import check_keys, checked_array
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.property_arrays import PropertyArrays, property_layout
 from aiida_siox.data.site_table import SiteTableData
-from aiida_siox.learning.sites import SiteSet
+from aiida_siox.learning.data.sites import Configuration, SiteSet
 from aiida_siox.science import spectra as sp
 from aiida_siox.science.digest import mapping_digest
 from aiida_siox.science.plain import plain
@@ -183,26 +183,24 @@ class DatasetData(PropertyArrays):
 
         :raises ValueError: if the arrays do not fit each other, or a number is not finite.
         """
-        configurations = self.configurations
-        counts = np.bincount(self.configuration, minlength=len(configurations))
-        properties, axes = self.properties, self.axes
+        counts = np.bincount(self.configuration, minlength=len(self.configurations))
         return SiteSet.checked(
             energy=self.energy,
             spectra=self.spectra,
-            valence=properties["valence"][:, 0],
-            rdf=properties["rdf"],
-            r=axes["rdf"].values,
-            n_oxygen=self.n_ligands,
+            properties=self.properties,
+            axes=self.axes,
+            attributes=self.attributes,
             site_index=self.site_index,
             configuration=self.configuration,
-            formulas=[entry["formula"] for entry in configurations],
-            x=[entry["x"] for entry in configurations],
-            digests=[entry["structure_digest"] for entry in configurations],
-            complete=[
-                count >= sp.MINIMUM_COVERAGE * entry["n_absorbers"]
-                for count, entry in zip(counts, configurations, strict=True)
+            configurations=[
+                Configuration(
+                    formula=entry["formula"],
+                    x=float(entry["x"]),
+                    group=entry["structure_digest"],
+                    complete=bool(count >= sp.MINIMUM_COVERAGE * entry["n_absorbers"]),
+                )
+                for count, entry in zip(counts, self.configurations, strict=True)
             ],
-            sigma_angstrom=self.base.attributes.get("sigma_angstrom"),
         )
 
     def summary(self) -> dict[str, Any]:

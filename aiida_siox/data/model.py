@@ -14,10 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.learning.card import RANGE_KEYS
+from aiida_siox.learning.data.spectrum import Normalisation, SpectrumKind
+from aiida_siox.learning.data.splits import SplitKind
 from aiida_siox.learning.model import Prediction, SpectrumModel
-from aiida_siox.learning.parameters import Normalisation, SpectrumKind, SplitKind, Target
 from aiida_siox.learning.parity import Parity
 from aiida_siox.science.plain import plain
+from aiida_siox.science.quantity import Quantity
 
 Array = NDArray[np.float64]
 
@@ -31,16 +33,16 @@ _REPEATED = (
 
 
 class ModelData(Data):
-    """A model that reads one target from a spectrum on the calibrated axis: a shell around ``SpectrumModel``.
+    """A model that reads one property from a spectrum on the calibrated axis: a shell around ``SpectrumModel``.
 
     File: ``model.pt``, which ``aiida_siox.learning.model`` reads without AiiDA.
     Attributes, all queryable: the ``card`` of the model (data, training, scores, intervals, novelty, range, limits,
-    versions); ``target``, ``unit``; what the data set says of itself, such as ``dataset_digest``, ``protocol``,
-    ``treatment``, ``gamma_eV``, ``shift_eV``, ``sigma_angstrom``, ``settings_digest``; ``scores`` of each split (means
-    over seeds) and ``scores_unavailable`` with the reason for a split that could not be made; ``split``, ``rmse``,
-    ``r2``, ``rmse_no_skill``, ``skill`` of the split that predictions quote; ``n_train``; ``seed``, ``threads``,
-    ``architecture``, ``window_eV``, ``energy_eV``, ``normalisation`` (a sentence), ``r_angstrom``, ``torch_version``;
-    ``network_sha256`` of the file.
+    versions); ``target``, the name of the property, ``unit`` and the whole ``quantity``; what the data set says of
+    itself, such as ``dataset_digest``, ``protocol``, ``treatment``, ``gamma_eV``, ``shift_eV``, ``sigma_angstrom``,
+    ``settings_digest``; ``scores`` of each split (means over seeds) and ``scores_unavailable`` with the reason for a
+    split that could not be made; ``split``, ``rmse``, ``r2``, ``rmse_no_skill``, ``skill`` of the split that
+    predictions quote; ``n_train``; ``seed``, ``threads``, ``architecture``, ``window_eV``, ``energy_eV``,
+    ``normalisation`` (a sentence), ``torch_version``; ``network_sha256`` of the file.
     """
 
     MODEL_FILE = "model.pt"
@@ -67,15 +69,16 @@ class ModelData(Data):
             {
                 **{key: known[key] for key in _REPEATED if key in known},
                 "card": card,
-                "target": str(model.target),
-                "unit": model.target.unit,
+                "target": model.target,
+                "unit": model.quantity.unit,
+                "quantity": model.quantity.to_dict(),
                 "scores": {kind: values for kind, values in scores.items() if kind in list(SplitKind)},
                 "scores_unavailable": card["scores_unavailable"],
                 "split": split,
                 **{key: scores[split].get(key) for key in ("rmse", "r2", "rmse_no_skill", "skill")},
                 "n_train": card["data"]["n_sites"],
                 **{key: card["training"][key] for key in ("seed", "threads", "architecture")},
-                **{key: card["range"][key] for key in ("window_eV", "normalisation", "r_angstrom")},
+                **{key: card["range"][key] for key in ("window_eV", "normalisation")},
                 "energy_eV": model.energy.tolist(),
                 "torch_version": card["versions"]["torch"],
                 "network_sha256": hashlib.sha256(content).hexdigest(),
@@ -87,7 +90,7 @@ class ModelData(Data):
     def _validate(self) -> bool:
         """Check before storing that the node is whole."""
         super()._validate()
-        missing = {"target", "card", "energy_eV", "network_sha256"} - set(self.base.attributes.all)
+        missing = {"target", "quantity", "card", "energy_eV", "network_sha256"} - set(self.base.attributes.all)
         if missing:
             raise ValueError(
                 f"a ModelData comes from ModelData.from_spectrum_model; this one lacks {', '.join(sorted(missing))}."
@@ -119,9 +122,14 @@ class ModelData(Data):
         return content
 
     @property
-    def target(self) -> Target:
+    def quantity(self) -> Quantity:
         """What the model reads."""
-        return Target(self.base.attributes.get("target"))
+        return Quantity.from_dict(self.base.attributes.get("quantity"))
+
+    @property
+    def target(self) -> str:
+        """Name of the property that the model reads."""
+        return str(self.base.attributes.get("target"))
 
     @property
     def energy(self) -> Array:
@@ -133,12 +141,6 @@ class ModelData(Data):
         """Lowest and highest energy that the networks read."""
         low, high = self.base.attributes.get("window_eV")
         return float(low), float(high)
-
-    @property
-    def r(self) -> Array | None:
-        """Distances in Å of the predicted g(R), shape (n_r,); None unless the target is the RDF."""
-        r = self.base.attributes.get("r_angstrom")
-        return None if r is None else np.asarray(r, dtype=float)
 
     @property
     def scores(self) -> dict[str, dict[str, Any]]:
@@ -161,7 +163,7 @@ class ModelData(Data):
         """Predict many spectra that are on :attr:`energy` already, without any check of what they are.
 
         :param spectra: raw spectra, shape (n, n_e).
-        :returns: e, shape (n,); g(R), shape (n, n_r); or fractions of Si⁰ to Si⁴⁺, shape (n, 5).
+        :returns: shape (n,) of a scalar, (n, n_outputs) else.
         :raises ValueError: if the shape does not fit, a number is not finite, or the model file is corrupted.
         """
         return self.spectrum_model.predict_on_grid(spectra)
@@ -219,7 +221,7 @@ class ModelData(Data):
         evaluation = self.spectrum_model.evaluation
         if evaluation is None:
             raise ValueError(f"no parity for the split `{kind}`: the model was kept without its evaluation.")
-        return evaluation.parity(kind, self.target)
+        return evaluation.parity(kind, self.quantity)
 
     def summary(self) -> dict[str, Any]:
         """Return what ``aiida-siox show`` prints of this node."""

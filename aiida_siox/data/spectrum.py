@@ -27,12 +27,13 @@ class SpectrumData(FilledArrayData):
     Arrays: the coefficients :data:`COEFFICIENTS` under the names that
     :class:`~aiida_siox.calculations.xspectra.XspectraCalculation` gives them; ``energy_xspectra`` (n,) in eV on
     xspectra's own axis and ``mean`` (n,), the polarisation mean there with the broadening ``broadening``.
-    Attributes: of the run :data:`RUN`, of the absorber :data:`REQUIRED` and :data:`OPTIONAL`; ``converged_range_eV``,
-    on xspectra's own axis. ``energies`` holds every term of the transition: :data:`AXIS_ENERGIES`, ``offset_eV`` (zero
-    of ``energy_xspectra`` on the total-energy axis) and, where known, ``highest_occupied_eV`` and ``lowest_empty_eV``
-    (levels of the hole cell), ``ground_smearing_Ry`` and ``hole_smearing_Ry`` (-TS of the total energies). ``cut_eV`` is
-    where the occupied states are cut, relative to the energy zero; ``flags`` says what is to be doubted. ``atomic_energies`` are the four of the core correction; ``free_energy`` says which
-    quantity the total energies are (F = E - TS), with the smearing.
+    Attributes: of the run :data:`RUN`, of the absorber :data:`ABSORBER` and :data:`OPTIONAL`; ``converged_range_eV``,
+    on xspectra's own axis; ``cut_eV``, where the occupied states are cut, relative to the energy zero; ``flags``, what
+    is to be doubted. ``energies`` holds every term of the transition: :data:`AXIS_ENERGIES`, ``offset_eV`` (zero of
+    ``energy_xspectra`` on the total-energy axis) and, where known, ``highest_occupied_eV`` and ``lowest_empty_eV``
+    (levels of the hole cell), ``ground_smearing_Ry`` and ``hole_smearing_Ry`` (-TS of the total energies).
+    ``atomic_energies`` are the four of the core correction; ``free_energy`` says which quantity the total energies are
+    (F = E - TS), with the smearing.
     """
 
     CONSTRUCTOR = "from_coefficients"

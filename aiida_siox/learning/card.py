@@ -11,16 +11,18 @@ import torch
 from numpy.typing import NDArray
 
 from aiida_siox import __version__
-from aiida_siox.learning.ensemble import Trained
-from aiida_siox.learning.novelty import STATISTICS, NoveltyReference
-from aiida_siox.learning.parameters import Hyperparameters, Normalisation, Target
-from aiida_siox.learning.sites import SiteSet
+from aiida_siox.learning.data.sites import SiteSet
+from aiida_siox.learning.data.spectrum import Normalisation
+from aiida_siox.learning.training.cross_validation import Trained
+from aiida_siox.learning.training.parameters import Hyperparameters
+from aiida_siox.learning.uncertainty.novelty import STATISTICS, NoveltyReference
 from aiida_siox.science.plain import plain
+from aiida_siox.science.quantity import Kind, Quantity
 
 Array = NDArray[np.float64]
 
 #: Keys of a description (what a data set says of itself) that belong to the intended range.
-RANGE_KEYS = ("treatment", "gamma_eV", "shift_eV")
+RANGE_KEYS = ("treatment", "gamma_eV", "sigma_angstrom", "shift_eV")
 
 
 def normalisation_text(hyper: Hyperparameters) -> str:
@@ -33,7 +35,7 @@ def normalisation_text(hyper: Hyperparameters) -> str:
 
 def build_card(
     sites: SiteSet,
-    target: Target,
+    target: str,
     hyper: Hyperparameters,
     trained: Trained,
     novelty: NoveltyReference,
@@ -45,30 +47,30 @@ def build_card(
     """Return the card of a model as plain values.
 
     :param sites: the data set.
-    :param target: what was learned.
+    :param target: name of the property that was learned.
     :param hyper: how.
     :param trained: the ensemble.
     :param novelty: what tells unlike spectra.
     :param intensity: mean of each training spectrum before normalisation, shape (n_train,).
     :param scores: of what the networks left out, by what it is.
-    :param intervals: coverage, and the mean width of the intervals of sites and of averaged spectra.
+    :param intervals: what else there is to say of them, such as the mean width for sites and for averaged spectra.
     """
-    rows = trained.rows
-    owners = sites.configuration[rows]
-    x = sites.x[owners]
+    examples = sites.examples(target).subset(trained.rows)
+    owners, x, quantity = examples.configuration, examples.x, examples.quantity
+    n_ligands = sites.n_ligands[examples.rows]
     grouped = all(len(np.unique(trained.fold[owners == i])) == 1 for i in np.unique(owners))
     return plain(
         {
-            "target": str(target),
-            "unit": target.unit,
+            "target": target,
+            "title": quantity.title,
+            "unit": quantity.unit,
+            "note": quantity.note,
             "data": {
-                "n_sites": len(rows),
-                "n_configurations": len({sites.digests[i] for i in np.unique(owners)}),
+                "n_sites": len(examples),
+                "n_configurations": len(np.unique(examples.group)),
                 "n_compositions": len(np.unique(x)),
                 "sites_by_composition": {f"{value:.4f}": int((x == value).sum()) for value in np.unique(x)},
-                "sites_by_n_oxygen": {
-                    str(n): int((sites.n_oxygen[rows] == n).sum()) for n in np.unique(sites.n_oxygen[rows])
-                },
+                "sites_by_n_ligands": {str(n): int((n_ligands == n).sum()) for n in np.unique(n_ligands) if n >= 0},
                 "formulas": sorted({sites.formulas[i] for i in np.unique(owners)}),
             },
             "training": {
@@ -76,7 +78,7 @@ def build_card(
                 "n_folds": len(trained.ensemble.networks),
                 "networks_per_fold": len(trained.ensemble.networks[0]),
                 "hyperparameters": trained.point,
-                "architecture": trained.ensemble.architecture.to_dict(),
+                "architecture": trained.ensemble.architecture.plain(),
                 "best_epochs": trained.best_epochs,
                 "epochs": hyper.epochs,
                 "batch_size": hyper.batch_size,
@@ -84,7 +86,7 @@ def build_card(
                 "threads": hyper.threads,
             },
             "scores": scores,
-            "intervals": {"method": "CV+", **intervals},
+            "intervals": {"coverage": hyper.coverage, "method": hyper.uncertainty.plain(), **intervals},
             "novelty": {
                 "threshold": novelty.threshold,
                 "quantile": hyper.novelty.quantile,
@@ -96,10 +98,9 @@ def build_card(
                 "x": [x.min(), x.max()],
                 "normalisation": normalisation_text(hyper),
                 "intensity": [intensity.min(), intensity.max()],
-                "sigma_angstrom": sites.sigma_angstrom if target is Target.RDF else None,
-                "r_angstrom": sites.r if target is Target.RDF else None,
+                "intensity_factor": hyper.intensity_factor,
             },
-            "limits": limits(target, hyper.normalisation, grouped),
+            "limits": limits(quantity, hyper.normalisation, grouped),
             "versions": {
                 "aiida_siox": __version__,
                 "torch": str(torch.__version__),
@@ -110,11 +111,11 @@ def build_card(
     )
 
 
-def limits(target: Target, normalisation: Normalisation, grouped: bool) -> list[str]:
+def limits(quantity: Quantity, normalisation: Normalisation, grouped: bool) -> list[str]:
     """Return what a reader must not expect of a model."""
     texts = [
-        "Trained on computed spectra of small melt-quenched cells of silicon and oxygen without hydrogen, defects by "
-        "irradiation or interfaces: other elements and phases are outside.",
+        "Trained on computed spectra of small cells of the formulas above: other elements and phases, hydrogen, "
+        "defects by irradiation and interfaces are outside.",
         "Energies are on the calibrated axis. An axis that is off by 1 eV moves the result and is not always noticed.",
         "Intervals are for computed spectra, of one site or averaged over a configuration of training size; they hold "
         "on average over such spectra, not for each, and know nothing of the difference between computed and measured "
@@ -122,10 +123,10 @@ def limits(target: Target, normalisation: Normalisation, grouped: bool) -> list[
     ]
     if normalisation is Normalisation.NONE:
         texts.append("Reads cross-sections per absorber: a spectrum that was normalised or measured is refused.")
-    if target is Target.RDF:
-        texts.append("g(R) is broadened; its error means nothing without that broadening.")
-    if target is Target.OXIDATION:
-        texts.append("Fractions of the states add up to one; more than four oxygen neighbours count as four.")
+    if quantity.note:
+        texts.append(f"Values and errors of {quantity.title} hold for {quantity.note} only.")
+    if quantity.kind is Kind.FRACTIONS and quantity.axis is not None:
+        texts.append(f"Fractions add up to one; what lies beyond the last of {quantity.axis.name} counts as the last.")
     if not grouped:
         texts.append("Too few configurations to hold any out: scores and intervals are of sites, and too good.")
     return texts
@@ -150,7 +151,8 @@ def described(card: Mapping[str, Any], description: Mapping[str, Any]) -> dict[s
 
 def render(card: Mapping[str, Any]) -> str:
     """Return a card as Markdown."""
-    lines = [f"# Model of the {card['target']} ({card['unit']})"]
+    note = f", {card['note']}" if card["note"] else ""
+    lines = [f"# Model of {card['target']}: {card['title']} ({card['unit']}{note})"]
     titles = {
         "data": "Data",
         "range": "Intended range",

@@ -19,77 +19,75 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from aiida_siox.learning import card as cards
-from aiida_siox.learning.ensemble import Ensemble, Trained
-from aiida_siox.learning.evaluation import Held
-from aiida_siox.learning.networks import LOAD_ERRORS
-from aiida_siox.learning.novelty import NoveltyReference
-from aiida_siox.learning.parameters import Hyperparameters, Normalisation, SpectrumKind, Target
+from aiida_siox.learning.data.sites import SiteSet
+from aiida_siox.learning.data.spectrum import Normalisation, SpectrumKind, onto_grid
+from aiida_siox.learning.networks.ensemble import Ensemble
+from aiida_siox.learning.networks.layers import LOAD_ERRORS
 from aiida_siox.learning.parity import Evaluation
-from aiida_siox.learning.residuals import Residuals, of_averages, of_sites
-from aiida_siox.learning.sites import SiteSet
-from aiida_siox.learning.spectrum import onto_grid
+from aiida_siox.learning.training.cross_validation import Trained
+from aiida_siox.learning.training.parameters import Hyperparameters
+from aiida_siox.learning.training.scores import Held
+from aiida_siox.learning.uncertainty.calibrator import CALIBRATORS, Calibrator
+from aiida_siox.learning.uncertainty.left_out import of_averages, of_sites
+from aiida_siox.learning.uncertainty.novelty import NoveltyReference
 from aiida_siox.science.plain import plain
+from aiida_siox.science.quantity import Quantity
 
 Array = NDArray[np.float64]
 
 FORMAT = "aiida_siox spectrum model"
 #: Raise it when the content of the file changes.
-FORMAT_VERSION = 3
-
-#: A mean absorption outside the range of training by more than this factor is not in the model's units.
-_INTENSITY_FACTOR = 2.0
+FORMAT_VERSION = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """What a model reads from one spectrum.
 
-    :param target: ``valence``, ``rdf`` or ``oxidation``.
-    :param value: valence in e; g(R) on ``r_angstrom``, shape (n_r,); or fractions of Si⁰ to Si⁴⁺, shape (5,).
+    :param quantity: what it is: name, title, unit, axis, note.
+    :param value: a number for a scalar, else on the axis, shape (m,).
     :param low: lower end of the interval, of the shape of ``value``; −∞, or the least value there can be, where the
         data are too few for one.
     :param high: its upper end.
     :param kind: ``site`` or ``average``: what the interval and the RMSE are of.
     :param coverage: how many such spectra such intervals hold.
-    :param unit: ``e``, ``g(R)`` or ``fraction``.
     :param novelty: how unlike the spectra of training this one is.
     :param novelty_threshold: what is above is unlike.
     :param flagged: whether it is: the value then means nothing.
-    :param r_angstrom: distances in Å, shape (n_r,); None unless the target is the RDF.
-    :param sigma_angstrom: Gaussian broadening of the g(R) that the model learned; None unless the target is the RDF.
-    :param rmse: RMSE of the model on such spectra that it did not fit, in ``unit``.
+    :param rmse: RMSE of the model on such spectra that it did not fit, in the unit.
     :param split: the split that gave it: ``grouped``, or ``out_of_fold`` and ``averages`` for folds of training.
     :param normalisation: what the model takes the absorption to be.
     :param notes: what the reader must know to trust the value.
     """
 
-    target: str
+    quantity: Quantity
     kind: str
     value: float | Array
     low: float | Array
     high: float | Array
     coverage: float
-    unit: str
     novelty: float
     novelty_threshold: float
     flagged: bool
-    r_angstrom: Array | None
-    sigma_angstrom: float | None
     rmse: float
     split: str
     normalisation: str
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON can hold; infinite ends are null."""
-        return plain(dataclasses.asdict(self))
+        """Return plain values that JSON can hold, those of the quantity beside the others; infinite ends are null."""
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "quantity"}
+        described = self.quantity.to_dict()
+        named = {"target": described["name"], **{key: described[key] for key in ("title", "unit", "axis", "note")}}
+        return dict(plain({**named, **own}))
 
 
 class SpectrumModel:
-    """Networks that read one target from a spectrum, how sure they are, and what they know.
+    """Networks that read one property from a spectrum, how sure they are, and what they know.
 
     :param ensemble: networks of the folds.
-    :param residuals: errors of what the networks left out, of sites and of averaged spectra.
+    :param calibrator: name of what made the intervals.
+    :param intervals: what it learned from what the networks left out, of sites and of averaged spectra.
     :param novelty: what tells unlike spectra.
     :param card: from :func:`~aiida_siox.learning.card.build_card`.
     :param evaluation: references and predictions of the splits that were scored, where they were kept.
@@ -98,23 +96,24 @@ class SpectrumModel:
     def __init__(
         self,
         ensemble: Ensemble,
-        residuals: Mapping[SpectrumKind, Residuals],
+        calibrator: str,
+        intervals: Mapping[SpectrumKind, Calibrator],
         novelty: NoveltyReference,
         card: Mapping[str, Any],
         evaluation: Evaluation | None = None,
     ) -> None:
-        self.ensemble, self.residuals, self.novelty = ensemble, dict(residuals), novelty
+        self.ensemble, self.novelty = ensemble, novelty
+        self.calibrator, self.intervals = calibrator, dict(intervals)
         self.card, self.evaluation = dict(card), evaluation
 
     @classmethod
     def from_trained(
         cls,
         sites: SiteSet,
-        target: Target,
+        target: str,
         hyper: Hyperparameters,
         trained: Trained,
         *,
-        coverage: float,
         scores: Mapping[str, Any] | None = None,
         unavailable: Mapping[str, str] | None = None,
         held: Mapping[str, Held] | None = None,
@@ -122,30 +121,26 @@ class SpectrumModel:
         """Build from an ensemble and the sites that it was trained on.
 
         :param sites: the data set.
-        :param target: what was learned.
+        :param target: name of the property that was learned.
         :param hyper: how.
-        :param trained: of :func:`~aiida_siox.learning.ensemble.fit_ensembles`.
-        :param coverage: of the intervals.
+        :param trained: of :func:`~aiida_siox.learning.training.cross_validation.fit_ensembles`.
         :param scores: of splits, by kind, for the card.
         :param unavailable: why splits could not be made, by kind, for the card.
         :param held: what gave the scores, by kind, for parity plots.
         :raises ValueError: if something does not fit.
         """
-        rows = trained.rows
+        examples = sites.examples(target)
+        inside, ensemble = examples.subset(trained.rows), trained.ensemble
         left_out = {
-            SpectrumKind.SITE: of_sites(sites, target, trained),
-            SpectrumKind.AVERAGE: of_averages(sites, target, trained),
+            SpectrumKind.SITE: of_sites(examples, trained),
+            SpectrumKind.AVERAGE: of_averages(examples, trained),
         }
-        residuals = {kind: found.residuals() for kind, found in left_out.items()}
-        novelty = NoveltyReference.fit(
-            sites.energy,
-            _normalised(trained.ensemble, sites.spectra[rows]),
-            sites.groups[rows],
-            hyper.novelty,
-            hyper.seed,
-        )
-        members = trained.ensemble.member_predictions(sites.spectra[rows])
-        ends = {kind: found.interval(members, coverage) for kind, found in residuals.items()}
+        calibrator = CALIBRATORS.named(hyper.uncertainty.calibrator)
+        intervals = {kind: calibrator.fit(found, hyper.uncertainty) for kind, found in left_out.items()}
+        read = ensemble.normalise(inside.spectra)
+        novelty = NoveltyReference.fit(sites.energy, read, inside.group, hyper.novelty, hyper.seed)
+        members = ensemble.member_predictions(inside.spectra)
+        ends = {kind: found.interval(members, read, hyper.coverage) for kind, found in intervals.items()}
         widths = {kind: float((high - low).mean()) for kind, (low, high) in ends.items()}
         names = {SpectrumKind.SITE: "out_of_fold", SpectrumKind.AVERAGE: "averages"}
         card = cards.build_card(
@@ -154,22 +149,27 @@ class SpectrumModel:
             hyper,
             trained,
             novelty,
-            sites.spectra[rows].mean(axis=1),
+            inside.spectra.mean(axis=1),
             scores={names[kind]: found.scores() for kind, found in left_out.items() if len(found.fold)},
             intervals={
-                "coverage": coverage,
+                "n_left_out": {kind: found.n_groups for kind, found in left_out.items()},
                 "mean_width": {kind: width if np.isfinite(width) else None for kind, width in widths.items()},
             },
         )
         card = cards.described(card, {"scores": scores or {}})
         card["scores_unavailable"] = dict(unavailable or {})
         evaluation = None if held is None else Evaluation.of(sites, target, held)
-        return cls(trained.ensemble, residuals, novelty, card, evaluation)
+        return cls(ensemble, hyper.uncertainty.calibrator, intervals, novelty, card, evaluation)
 
     @property
-    def target(self) -> Target:
+    def quantity(self) -> Quantity:
         """What is read."""
-        return self.ensemble.target
+        return self.ensemble.quantity
+
+    @property
+    def target(self) -> str:
+        """Name of the property that is read."""
+        return self.quantity.name
 
     @property
     def energy(self) -> Array:
@@ -189,7 +189,7 @@ class SpectrumModel:
     def described(self, description: Mapping[str, Any]) -> SpectrumModel:
         """Return the model with more on its card (see :func:`~aiida_siox.learning.card.described`)."""
         card = cards.described(self.card, description)
-        return SpectrumModel(self.ensemble, self.residuals, self.novelty, card, self.evaluation)
+        return SpectrumModel(self.ensemble, self.calibrator, self.intervals, self.novelty, card, self.evaluation)
 
     @property
     def mean_scores(self) -> dict[str, dict[str, Any]]:
@@ -211,21 +211,21 @@ class SpectrumModel:
         """Predict many spectra that are on :attr:`energy` already, without any check of what they are.
 
         :param spectra: raw spectra, shape (m, n_e).
-        :returns: e, shape (m,); g(R), shape (m, n_r); or fractions, shape (m, 5).
+        :returns: shape (m,) of a scalar, (m, n_outputs) else.
         :raises ValueError: if the shape does not fit or a number is not finite.
         """
-        return self._flat(self.ensemble.predict(self._checked(spectra)))
+        return self.quantity.as_stored(self.ensemble.predict(self._checked(spectra)))
 
     def intervals_on_grid(self, spectra: ArrayLike, kind: SpectrumKind = SpectrumKind.SITE) -> tuple[Array, Array]:
-        """Return the ends of the CV+ intervals of many spectra, of the shape of :meth:`predict_on_grid`.
+        """Return the ends of the intervals of many spectra, of the shape of :meth:`predict_on_grid`.
 
         :param kind: what the spectra are of.
         """
-        members = self.ensemble.member_predictions(self._checked(spectra))
-        low, high = self.residuals[kind].interval(members, self.coverage)
-        ends = (np.clip(end, *self.target.limits) for end in (low, high))
-        lower, upper = (self._flat(end) for end in ends)
-        return lower, upper
+        rows = self._checked(spectra)
+        members, read = self.ensemble.member_predictions(rows), self.ensemble.normalise(rows)
+        ends = self.intervals[kind].interval(members, read, self.coverage)
+        low, high = (self.quantity.as_stored(np.clip(end, *self.quantity.limits)) for end in ends)
+        return low, high
 
     def predict(
         self,
@@ -245,30 +245,24 @@ class SpectrumModel:
         """
         row = onto_grid(energy, values, self.energy, float(self.card["range"]["max_step_eV"]))[None]
         self._refuse_other_units(row, normalisation)
-        normalised = _normalised(self.ensemble, row)
-        score, threshold = float(self.novelty.score(normalised)[0]), float(self.novelty.threshold)
+        score, threshold = float(self.novelty.score(self.ensemble.normalise(row))[0]), float(self.novelty.threshold)
         low, high = self.intervals_on_grid(row, kind)
-        scalar = self.target is Target.VALENCE
-        value = self.predict_on_grid(row)
-        ends = [float(a[0]) if scalar else np.asarray(a[0]) for a in (value, low, high)]
+        found = (self.predict_on_grid(row), low, high)
+        ends = [float(a[0]) if self.quantity.is_scalar else np.asarray(a[0]) for a in found]
         split, rmse = self.quoted_score(kind)
-        limits = self.card["range"]
         return Prediction(
-            target=str(self.target),
+            quantity=self.quantity,
             kind=str(kind),
             value=ends[0],
             low=ends[1],
             high=ends[2],
             coverage=self.coverage,
-            unit=self.target.unit,
             novelty=score,
             novelty_threshold=threshold,
             flagged=score > threshold,
-            r_angstrom=None if limits["r_angstrom"] is None else np.asarray(limits["r_angstrom"], dtype=float),
-            sigma_angstrom=limits["sigma_angstrom"],
             rmse=rmse,
             split=split,
-            normalisation=str(limits["normalisation"]),
+            normalisation=str(self.card["range"]["normalisation"]),
             notes=tuple(self._notes(score, threshold, kind)),
         )
 
@@ -287,11 +281,11 @@ class SpectrumModel:
                 f"WARNING: the spectrum is unlike those of training (novelty {score:.2f}, threshold {threshold:.2f}): "
                 "the value means nothing. Check the energy calibration, the normalisation and the background."
             )
-        residuals = self.residuals[kind]
-        if not residuals.suffice(self.coverage):
+        if not self.intervals[kind].suffice(self.coverage):
+            n = self.card["intervals"]["n_left_out"][kind]
             notes.append(
-                f"No interval: {residuals.n_groups} configurations that training left out are too few for "
-                f"{self.coverage:.0%} of them. Train on more."
+                f"No interval: {n} configurations that training left out are too few for {self.coverage:.0%} of them. "
+                "Train on more."
             )
         return notes
 
@@ -306,7 +300,8 @@ class SpectrumModel:
             )
         low, high = self.card["range"]["intensity"]
         mean = float(row.mean())
-        if not low / _INTENSITY_FACTOR <= mean <= high * _INTENSITY_FACTOR:
+        factor = float(self.card["range"]["intensity_factor"])
+        if not low / factor <= mean <= high * factor:
             raise ValueError(
                 f"the mean absorption is {mean:.4g}, but {low:.4g} to {high:.4g} in training: the spectrum is "
                 f"normalised, or in other units than the model. {remedy}"
@@ -320,23 +315,14 @@ class SpectrumModel:
             raise ValueError("the spectra contain numbers that are not finite.")
         return array
 
-    def _flat(self, values: Array) -> Array:
-        return np.asarray(values[:, 0] if self.target is Target.VALENCE else values)
-
     def to_bytes(self) -> bytes:
         """Return the content of the file of this model."""
         content = {
             "format": FORMAT,
             "version": FORMAT_VERSION,
             "ensemble": self.ensemble.state(),
-            "residuals": {
-                str(kind): (
-                    torch.from_numpy(each.values.astype(np.float32)),
-                    torch.from_numpy(each.fold),
-                    torch.from_numpy(each.group),
-                )
-                for kind, each in self.residuals.items()
-            },
+            "calibrator": self.calibrator,
+            "intervals": {str(kind): _tensors(each.state()) for kind, each in self.intervals.items()},
             "novelty": self.novelty.state(),
             "card": json.dumps(plain(self.card), sort_keys=True),
             "evaluation": None if self.evaluation is None else self.evaluation.state(),
@@ -363,21 +349,20 @@ class SpectrumModel:
                 "install the version that wrote it, or export the model again."
             )
         try:
+            if state["calibrator"] not in CALIBRATORS:
+                raise ValueError(
+                    f"its intervals are of the calibrator `{state['calibrator']}`, which is not here: install the "
+                    "package that brings it"
+                )
+            calibrator = CALIBRATORS[state["calibrator"]]
             model = cls(
                 Ensemble.from_state(state["ensemble"]),
-                {
-                    SpectrumKind(kind): Residuals(values.numpy().astype(float), fold.numpy(), group.numpy())
-                    for kind, (values, fold, group) in state["residuals"].items()
-                },
+                state["calibrator"],
+                {kind: calibrator.from_state(_arrays(state["intervals"][str(kind)])) for kind in SpectrumKind},
                 NoveltyReference.from_state(state["novelty"]),
                 json.loads(state["card"]),
                 None if state["evaluation"] is None else Evaluation.from_state(state["evaluation"]),
             )
-            for kind in SpectrumKind:
-                residuals = model.residuals[kind]
-                lengths = {len(residuals.values), len(residuals.fold), len(residuals.group)}
-                if len(lengths) > 1 or not np.isfinite(residuals.values).all():
-                    raise ValueError("residuals, folds and groups do not fit")
             _ = (model.coverage, model.quoted_score(), model.card["range"]["max_step_eV"])
         except (KeyError, TypeError, AttributeError, ValueError) as exception:
             raise ValueError(f"the file of the model is damaged ({exception})") from exception
@@ -403,6 +388,14 @@ class SpectrumModel:
             raise ValueError(f"{path}: {exception}") from exception
 
 
-def _normalised(ensemble: Ensemble, spectra: Array) -> Array:
-    """Return spectra as the networks normalise them, shape (m, n_e)."""
-    return np.asarray(ensemble.networks[0][0].normalise(torch.from_numpy(np.ascontiguousarray(spectra))).numpy())
+def _tensors(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arrays as tensors, the rest as it is."""
+    return {
+        key: torch.from_numpy(np.ascontiguousarray(value)) if isinstance(value, np.ndarray) else value
+        for key, value in state.items()
+    }
+
+
+def _arrays(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return tensors as arrays, the rest as it is."""
+    return {key: value.numpy() if isinstance(value, torch.Tensor) else value for key, value in state.items()}

@@ -10,37 +10,37 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from aiida_siox.learning.evaluation import Held
-from aiida_siox.learning.parameters import Target
-from aiida_siox.learning.sites import SiteSet
+from aiida_siox.learning.data.sites import SiteSet
+from aiida_siox.learning.training.scores import Held
+from aiida_siox.science.quantity import Quantity
 
 Array = NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
 class Parity:
-    """References and predictions of every site of the data set for one split, row by row; NaN where there is none.
+    """References and predictions of every site that has the property for one split; NaN where there is none.
 
     :param split: ``random``, ``grouped`` or ``composition``.
-    :param unit: of the target.
-    :param reference: shape (n,) for the valence, else (n, n_outputs).
+    :param quantity: what was learned.
+    :param reference: shape (n,) for a scalar, else (n, n_outputs).
     :param predicted: the same shape.
     :param part: ``train`` or ``test``, shape (n,).
     :param site_index: index of the site in its structure, shape (n,).
-    :param n_oxygen: formal valence, shape (n,).
+    :param n_ligands: number of ligands, −1 where it is not known, shape (n,).
     :param formula: of the configuration, shape (n,).
-    :param structure_digest: of the configuration, shape (n,).
+    :param group: of the configuration, a label that equal ones share, shape (n,).
     """
 
     split: str
-    unit: str
+    quantity: Quantity
     reference: Array
     predicted: Array
     part: NDArray[np.str_]
     site_index: NDArray[np.int64]
-    n_oxygen: NDArray[np.int64]
+    n_ligands: NDArray[np.int64]
     formula: NDArray[np.str_]
-    structure_digest: NDArray[np.str_]
+    group: NDArray[np.str_]
 
     @property
     def test(self) -> NDArray[np.bool_]:
@@ -49,7 +49,7 @@ class Parity:
 
     @property
     def rmse_per_site(self) -> Array:
-        """RMSE of each row over its outputs (the absolute error for the valence), shape (n,)."""
+        """RMSE of each row over its outputs (the absolute error of a scalar), shape (n,)."""
         error = (self.predicted - self.reference).reshape(len(self.part), -1)
         return np.sqrt((error**2).mean(axis=1))
 
@@ -58,71 +58,72 @@ class Parity:
 class Evaluation:
     """References and predictions of all splits.
 
-    :param arrays: ``reference`` (n, n_outputs), ``site_index``, ``n_oxygen``, ``configuration`` (n,), and for each
+    :param arrays: ``reference`` (n, n_outputs), ``site_index``, ``n_ligands``, ``configuration`` (n,), and for each
         split ``{split}_predicted`` (n, n_outputs) and ``{split}_test`` (n,).
     :param formulas: formula of each configuration.
-    :param digests: structure digest of each configuration.
+    :param groups: of each configuration.
     """
 
     arrays: Mapping[str, NDArray[Any]]
     formulas: tuple[str, ...]
-    digests: tuple[str, ...]
+    groups: tuple[str, ...]
 
     @classmethod
-    def of(cls, sites: SiteSet, target: Target, held: Mapping[str, Held]) -> Evaluation:
+    def of(cls, sites: SiteSet, target: str, held: Mapping[str, Held]) -> Evaluation:
         """Take the first repetition of each split.
 
         :param sites: the data set.
-        :param target: what was learned.
-        :param held: by split, from :func:`~aiida_siox.learning.evaluation.hold_out`.
+        :param target: name of the property that was learned.
+        :param held: by split, from :func:`~aiida_siox.learning.training.scores.hold_out`.
         """
+        examples = sites.examples(target)
         arrays: dict[str, NDArray[Any]] = {
-            "reference": sites.targets(target).astype(np.float32),
-            "site_index": sites.site_index,
-            "n_oxygen": sites.n_oxygen,
-            "configuration": sites.configuration,
+            "reference": examples.targets.astype(np.float32),
+            "site_index": sites.site_index[examples.rows],
+            "n_ligands": sites.n_ligands[examples.rows],
+            "configuration": examples.configuration,
         }
         for split, result in held.items():
             predicted = np.where(result.tested[:, None], result.predicted, result.fitted)
             arrays[f"{split}_predicted"] = predicted.astype(np.float32)
             arrays[f"{split}_test"] = result.tested
-        return cls(arrays, sites.formulas, sites.digests)
+        return cls(arrays, sites.formulas, sites.groups)
 
     @property
     def splits(self) -> list[str]:
         """Splits that there are."""
         return [name.removesuffix("_predicted") for name in self.arrays if name.endswith("_predicted")]
 
-    def parity(self, split: str, target: Target) -> Parity:
+    def parity(self, split: str, quantity: Quantity) -> Parity:
         """Return one split.
 
         :raises ValueError: if there is no such split.
         """
         if split not in self.splits:
             raise ValueError(f"no parity for the split `{split}`: there is {', '.join(self.splits) or 'none'}.")
-        reference, predicted = (self.arrays[name].astype(float) for name in ("reference", f"{split}_predicted"))
-        if target is Target.VALENCE:
-            reference, predicted = reference[:, 0], predicted[:, 0]
+        reference, predicted = (
+            quantity.as_stored(self.arrays[name].astype(float)) for name in ("reference", f"{split}_predicted")
+        )
         owners = self.arrays["configuration"]
         return Parity(
             split=split,
-            unit=target.unit,
+            quantity=quantity,
             reference=reference,
             predicted=predicted,
             part=np.where(self.arrays[f"{split}_test"], "test", "train"),
             site_index=self.arrays["site_index"],
-            n_oxygen=self.arrays["n_oxygen"],
+            n_ligands=self.arrays["n_ligands"],
             formula=np.array(self.formulas)[owners],
-            structure_digest=np.array(self.digests)[owners],
+            group=np.array(self.groups)[owners],
         )
 
     def state(self) -> dict[str, Any]:
         """Return tensors and plain values that :meth:`from_state` takes."""
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in self.arrays.items()}
-        return {"arrays": tensors, "formulas": list(self.formulas), "digests": list(self.digests)}
+        return {"arrays": tensors, "formulas": list(self.formulas), "groups": list(self.groups)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Evaluation:
         """Build from what :meth:`state` gave."""
         arrays = {name: tensor.numpy() for name, tensor in state["arrays"].items()}
-        return cls(arrays, tuple(state["formulas"]), tuple(state["digests"]))
+        return cls(arrays, tuple(state["formulas"]), tuple(state["groups"]))

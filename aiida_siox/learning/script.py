@@ -1,7 +1,7 @@
-"""``siox-train SITES.npz PARAMETERS.json``: one part of the analysis, from files to files.
+"""``siox-analyse SITES.npz PARAMETERS.json``: one part of the analysis, from files to files.
 
-Needs numpy, scipy and torch, not AiiDA, so that on a cluster ``pip install --no-deps aiida-siox`` beside them is
-enough.
+Needs numpy, scipy, pydantic and torch, not AiiDA, so that on a cluster ``pip install --no-deps aiida-siox`` beside
+them is enough.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-DONE = "siox-train: done"
+DONE = "siox-analyse: done"
 """Last line of standard output of a run that succeeded."""
 
 #: What stopped a run, in ``result.json``.
@@ -28,7 +28,7 @@ class OutOfTime(Exception):
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="siox-train", description="Run one part of the analysis of a data set.", allow_abbrev=False
+        prog="siox-analyse", description="Run one part of the analysis of a data set.", allow_abbrev=False
     )
     parser.add_argument("sites", nargs="?", type=pathlib.Path, help="file of sites (SiteSet.to_npz)")
     parser.add_argument(
@@ -81,12 +81,14 @@ def _run(arguments: argparse.Namespace) -> tuple[str, str] | None:
     import torch
 
     from aiida_siox import __version__
-    from aiida_siox.learning.analysis import PARTS, run_part
-    from aiida_siox.learning.results import RESULT_JSON, SCHEMA, check_request, write_json, write_result
-    from aiida_siox.learning.sites import SiteSet
+    from aiida_siox.learning.analysis.parameters import check_request
+    from aiida_siox.learning.analysis.parts import run_part
+    from aiida_siox.learning.analysis.results import RESULT_JSON, SCHEMA, write_json, write_result
+    from aiida_siox.learning.data.sites import SiteSet
 
     start_wall, start_cpu = time.perf_counter(), time.process_time()
-    description: dict[str, Any] = {"program": "siox-train", "version": __version__, "torch_version": torch.__version__}
+    versions = {"version": __version__, "torch_version": torch.__version__}
+    description: dict[str, Any] = {"program": "siox-analyse", **versions}
 
     def used() -> dict[str, float]:
         return {
@@ -103,7 +105,7 @@ def _run(arguments: argparse.Namespace) -> tuple[str, str] | None:
     try:
         request = read_request(arguments.parameters)
         description |= {key: request[key] for key in ("part", "parameters")} | {"part_version": request["version"]}
-        check_request(request["part"], request["parameters"], PARTS)
+        check_request(request["part"], request["parameters"])
     except ValueError as exception:
         return stopped(PARAMETERS, exception)
     try:
@@ -131,13 +133,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         from aiida_siox import __version__
 
-        print(f"siox-train {__version__} (torch {version('torch')})")
+        print(f"siox-analyse {__version__} (torch {version('torch')})")
         return 0
     if arguments.sites is None or arguments.parameters is None:
-        parser.error("two files are needed: siox-train SITES.npz PARAMETERS.json")
+        parser.error("two files are needed: siox-analyse SITES.npz PARAMETERS.json")
     problem = _run(arguments)
     if problem is not None:
-        print(f"siox-train: error: {problem[1]}", file=sys.stderr)
+        print(f"siox-analyse: error: {problem[1]}", file=sys.stderr)
         return 1
     print(DONE)
     return 0

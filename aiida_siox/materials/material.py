@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import yaml
 from ase.data import chemical_symbols
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from aiida_siox.checked import Checked
+from aiida_siox.checked import Checked, Count, Number, Positive, Whole
 from aiida_siox.registry import Registry, nearest
 
 FOLDER = pathlib.Path(__file__).parent
@@ -32,11 +32,11 @@ class Crystal(Checked):
     :param source: where the numbers are from.
     """
 
-    spacegroup: Annotated[int, Field(ge=1, le=230)]
-    setting: int = 1
-    cell: Annotated[list[PositiveFloat], Field(min_length=6, max_length=6)]
-    basis: Annotated[list[tuple[str, float, float, float]], Field(min_length=1)]
-    supercell: Annotated[list[tuple[int, int, int]], Field(min_length=3, max_length=3)] | None = None
+    spacegroup: Annotated[Whole, Field(ge=1, le=230)]
+    setting: Whole = 1
+    cell: Annotated[list[Positive], Field(min_length=6, max_length=6)]
+    basis: Annotated[list[tuple[str, Number, Number, Number]], Field(min_length=1)]
+    supercell: Annotated[list[tuple[Whole, Whole, Whole]], Field(min_length=3, max_length=3)] | None = None
     source: str
 
 
@@ -49,8 +49,8 @@ class Calibration(Checked):
     """
 
     crystal: str
-    white_line_eV: PositiveFloat
-    plausible_eV: tuple[PositiveFloat, PositiveFloat]
+    white_line_eV: Positive
+    plausible_eV: tuple[Positive, Positive]
 
     @model_validator(mode="after")
     def _fits(self) -> Calibration:
@@ -75,7 +75,7 @@ class References(Checked):
     :param source: of the energies.
     """
 
-    peaks_eV: dict[str, PositiveFloat]
+    peaks_eV: dict[str, Positive]
     shift: tuple[str, str]
     source: str
 
@@ -88,14 +88,16 @@ class Window(Checked):
     :param n_points: how many.
     """
 
-    energy_min_eV: float
-    energy_max_eV: float
-    n_points: Annotated[int, Field(ge=2)]
+    energy_min_eV: Positive
+    energy_max_eV: Positive
+    n_points: Annotated[Whole, Field(ge=2, le=100_000)]
 
     @model_validator(mode="after")
     def _fits(self) -> Window:
         if self.energy_min_eV >= self.energy_max_eV:
-            raise ValueError(f"is empty: energy_min_eV {self.energy_min_eV:g} is not below energy_max_eV")
+            raise ValueError(
+                f"is empty: energy_min_eV {self.energy_min_eV:g} is not below energy_max_eV {self.energy_max_eV:g}"
+            )
         return self
 
 
@@ -111,9 +113,9 @@ class Melt(Checked):
 
     potential: str
     crystal: str
-    largest_x: PositiveFloat
-    expected_densities: list[tuple[float, PositiveFloat]]
-    densities: list[tuple[float, PositiveFloat]]
+    largest_x: Positive
+    expected_densities: list[tuple[Number, Positive]]
+    densities: list[tuple[Number, Positive]]
 
 
 class Plausible(Checked):
@@ -123,8 +125,8 @@ class Plausible(Checked):
     :param neighbours: fewest and most bonds of an atom, by element.
     """
 
-    density_g_cm3: tuple[PositiveFloat, PositiveFloat]
-    neighbours: dict[str, tuple[int, int]]
+    density_g_cm3: tuple[Positive, Positive]
+    neighbours: dict[str, tuple[Whole, Whole]]
 
 
 class Material(Checked):
@@ -160,13 +162,13 @@ class Material(Checked):
     absorber: str
     edge: str
     core_level: str
-    core_width_eV: PositiveFloat
+    core_width_eV: Positive
     ligands: list[str]
-    max_ligands: PositiveInt
-    species: dict[str, PositiveFloat]
+    max_ligands: Count
+    species: dict[str, Positive]
     hole_kind: str
-    r_paw_bohr: PositiveFloat
-    bonds_angstrom: dict[str, PositiveFloat]
+    r_paw_bohr: Positive
+    bonds_angstrom: dict[str, Positive]
     plausible: Plausible | None = None
     crystals: dict[str, Crystal]
     calibration: Calibration
@@ -201,9 +203,9 @@ class Material(Checked):
         if self.references is not None:
             named["references"] = [*self.references.peaks_eV, *self.references.shift]
         for where, crystals in named.items():
-            for crystal in crystals:
-                if crystal not in self.crystals:
-                    raise ValueError(f"{where} {crystal}: {nearest(crystal, self.crystals)}")
+            for name in crystals:
+                if name not in self.crystals:
+                    raise ValueError(f"{where} {name}: {nearest(name, self.crystals)}")
         for name, crystal in self.crystals.items():
             if wrong := sorted({element for element, *_ in crystal.basis} - set(self.species)):
                 raise ValueError(f"crystal {name} has {', '.join(wrong)}: not among the species")

@@ -43,10 +43,11 @@ def dataset_records(dataset: DatasetData) -> SiteRecords:
     """Return the sites of a data set."""
     sites, attributes = dataset.site_set(), dataset.base.attributes
     totals = [int(entry["n_absorbers"]) for entry in dataset.configurations]
-    names = [f"{f}_{d[:6]}" for f, d in zip(sites.formulas, sites.digests, strict=True)]
+    names = [f"{f}_{d[:6]}" for f, d in zip(sites.formulas, sites.groups, strict=True)]
     counts = [names[:i].count(name) for i, name in enumerate(names)]
     labels = [f"{name}-{n + 1}" if n else name for name, n in zip(names, counts, strict=True)]
-    cells = zip(labels, sites.formulas, sites.x.tolist(), totals, sites.complete.tolist(), sites.digests, strict=True)
+    complete = [cell.complete for cell in sites.configurations]
+    cells = zip(labels, sites.formulas, sites.x.tolist(), totals, complete, sites.groups, strict=True)
     quantities, values = quantities_of(dataset), dataset.properties
     return SiteRecords(
         origin=f"data set {str(attributes.get('digest'))[:8]}",

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import ase.units
 import gemmi
 import numpy as np
 from ase import Atoms
@@ -24,6 +23,7 @@ from ase.data import atomic_numbers
 from ase.io.formats import open_with_compression
 from numpy.typing import NDArray
 
+from aiida_siox.science.cells import density_g_cm3
 from aiida_siox.science.neighbours import neighbour_pairs
 
 Array = NDArray[np.float64]
@@ -381,7 +381,7 @@ def contradictions(tags: Tags, atoms: Atoms, multiplicities: Sequence[int]) -> l
     wrong += _of_formula(tags, atoms)
     for tag, value, tolerance, unit in (
         ("cell_volume", float(atoms.get_volume()), VOLUME_TOLERANCE, "Å³"),
-        ("exptl_crystal_density_diffrn", density(atoms), DENSITY_TOLERANCE, "g/cm³"),
+        ("exptl_crystal_density_diffrn", density_g_cm3(atoms), DENSITY_TOLERANCE, "g/cm³"),
     ):
         said = _number(_first(tags, tag))
         if math.isfinite(said) and abs(value - said) > tolerance * max(value, said):
@@ -421,13 +421,8 @@ def is_same_crystal(one: Atoms, other: Atoms) -> bool:
     return len(found[0]) == len(found[1]) and bool(np.allclose(found[0], found[1], atol=PRECISION))
 
 
-def density(atoms: Atoms) -> float:
-    """Return the mass density of a cell in g/cm³."""
-    return float(atoms.get_masses().sum() / atoms.get_volume() * ase.units._amu * 1e27)
-
-
 def _words(atoms: Atoms) -> str:
-    return f"{atoms.symbols.formula} of {density(atoms):.2f} g/cm³"
+    return f"{atoms.symbols.formula} of {density_g_cm3(atoms):.2f} g/cm³"
 
 
 def _labels(tags: Tags) -> list[str]:

@@ -60,9 +60,9 @@ def formula_of_cell(symbols: Iterable[str]) -> str:
     return format_formula({symbol: counts[symbol] for symbol in sorted(counts, key=lambda s: -atomic_numbers[s])})
 
 
-def format_formula(counts: Mapping[str, int]) -> str:
+def format_formula(counts: Mapping[str, float]) -> str:
     """Return the formula of counts, in their order, without species that are absent and without the count 1."""
-    return "".join(symbol if number == 1 else f"{symbol}{number}" for symbol, number in counts.items() if number)
+    return "".join(symbol if number == 1 else f"{symbol}{number:g}" for symbol, number in counts.items() if number)
 
 
 def validate_melt_formula(formula: str, material: Material) -> dict[str, int]:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-#: One Rydberg in eV as aiida-quantumespresso converts it (qe_tools, CODATA 2010), so that Ry → eV → Ry is exact.
-RYDBERG_EV = 13.6056917253
+from aiida_siox.science.constants import RYDBERG_AIIDA_EV
 
 #: Part of a full level above which xspectra.x (6.7) counts it as occupied when it looks for its energy zero.
 OCCUPIED = 1e-3
@@ -33,12 +32,12 @@ def core_correction(
     """
     hole = hole_all_electron_ry - hole_pseudo_ry
     ground = ground_all_electron_ry - ground_pseudo_ry
-    return (hole - ground) * RYDBERG_EV
+    return (hole - ground) * RYDBERG_AIIDA_EV
 
 
 def transition_energy(ground_ry: float, hole_ry: float, core_correction_ev: float) -> float:
     """Return [E(hole) − E(ground)] + ΔE_core in eV from the total energies (Ry) of the two cells."""
-    return (hole_ry - ground_ry) * RYDBERG_EV + core_correction_ev
+    return (hole_ry - ground_ry) * RYDBERG_AIIDA_EV + core_correction_ev
 
 
 def free_atom_transition(ground_all_electron_ry: float, hole_all_electron_ry: float) -> float:
@@ -47,7 +46,7 @@ def free_atom_transition(ground_all_electron_ry: float, hole_all_electron_ry: fl
     The treatment ``none`` has no total-energy difference. It gets this constant for every site, so that its spectra
     come to lie near the edge, but it knows nothing of the core-level shift from site to site.
     """
-    return (hole_all_electron_ry - ground_all_electron_ry) * RYDBERG_EV
+    return (hole_all_electron_ry - ground_all_electron_ry) * RYDBERG_AIIDA_EV
 
 
 def total_energy_offset(treatment: str, transition_ev: float, energy_zero_ev: float, fermi_ev: float) -> float:

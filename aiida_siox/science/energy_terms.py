@@ -6,7 +6,7 @@ import dataclasses
 import itertools
 from collections.abc import Mapping
 
-from aiida_siox.science.energies import RYDBERG_EV
+from aiida_siox.science.constants import RYDBERG_AIIDA_EV
 
 TERM, SUM, PART = "term", "sum", "part"
 """Kinds of lines: added up; the sum of all terms so far; contained in a term, for information."""
@@ -28,7 +28,7 @@ class EnergyTerm:
     @property
     def value_Ry(self) -> float:
         """The same in Ry."""
-        return self.value_eV / RYDBERG_EV
+        return self.value_eV / RYDBERG_AIIDA_EV
 
 
 def energy_terms(
@@ -62,15 +62,15 @@ def energy_terms(
     else:
         for name, sign in (("hole", 1.0), ("ground", -1.0)):
             word = "" if sign > 0 else "-"
-            add(f"{word}E({name})", sign * energies[f"{name}_Ry"] * RYDBERG_EV)
+            add(f"{word}E({name})", sign * energies[f"{name}_Ry"] * RYDBERG_AIIDA_EV)
             if f"{name}_smearing_Ry" in energies:
-                add(f"  of it {word}(-TS)", sign * energies[f"{name}_smearing_Ry"] * RYDBERG_EV, PART)
+                add(f"  of it {word}(-TS)", sign * energies[f"{name}_smearing_Ry"] * RYDBERG_AIIDA_EV, PART)
         add("ΔE_core", energies["core_correction_eV"])
         for name, kind in itertools.product(("hole", "ground"), ("all_electron", "pseudo")):
             if atomic:
                 sign = 1.0 if (name == "hole") == (kind == "all_electron") else -1.0
                 symbol = f"{'' if sign > 0 else '-'}E_{'AE' if kind == 'all_electron' else 'PS'}({name})"
-                add(f"  of it {symbol} of the atom", sign * atomic[f"{name}_{kind}_Ry"] * RYDBERG_EV, PART)
+                add(f"  of it {symbol} of the atom", sign * atomic[f"{name}_{kind}_Ry"] * RYDBERG_AIIDA_EV, PART)
     add_sum("transition energy")
     add("energy zero of xspectra.x", energies["energy_zero_eV"])
     if treatment != "fch":

@@ -31,8 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-RYDBERG_EV = 13.605693122994
-"""Energy of a Rydberg in eV (CODATA 2018); QE 6.7 and later agree to 1e-9."""
+from aiida_siox.science.constants import RYDBERG_QE_EV
 
 INVERSE_FINE_STRUCTURE = 137.04
 """The value that xspectra writes into its prefactor."""
@@ -240,13 +239,13 @@ def spectrum_from_coefficients(
     if cut_occupied and not smooth_eV > 0:
         raise ValueError(f"the smoothing interval must be positive, got {smooth_eV} eV.")
 
-    energy, zero = (energy_eV - cut_eV) / RYDBERG_EV, (energy_zero_eV + cut_eV) / RYDBERG_EV  # from the cut on
-    smooth = smooth_eV / RYDBERG_EV
+    energy, zero = (energy_eV - cut_eV) / RYDBERG_QE_EV, (energy_zero_eV + cut_eV) / RYDBERG_QE_EV  # from the cut on
+    smooth = smooth_eV / RYDBERG_QE_EV
     slope_step = float(np.diff(energy).min())
     # Beside the energies asked for: two points on either side of the bridge, for its values and slopes.
     bridge = np.array([-smooth - slope_step, -smooth, smooth, smooth + slope_step])
     at = np.concatenate([energy, bridge])
-    gamma = half_widths(gamma_eV, at * RYDBERG_EV + cut_eV) / RYDBERG_EV
+    gamma = half_widths(gamma_eV, at * RYDBERG_QE_EV + cut_eV) / RYDBERG_QE_EV
     nodes, node_weights = np.empty(0), np.empty(0)
     if cut_occupied:
         outside = np.abs(at) >= smooth  # what lies inside is bridged
@@ -277,5 +276,5 @@ def spectrum_from_coefficients(
         values = values[:, :-4]
 
     summed = (coefficients.weights * coefficients.norm**2) @ values
-    prefactor = 4 * np.pi / INVERSE_FINE_STRUCTURE * (energy + zero + coefficients.core_energy_eV / RYDBERG_EV)
+    prefactor = 4 * np.pi / INVERSE_FINE_STRUCTURE * (energy + zero + coefficients.core_energy_eV / RYDBERG_QE_EV)
     return np.asarray(prefactor * summed)

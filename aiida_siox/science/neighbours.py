@@ -91,7 +91,7 @@ def coordination_histogram(atoms: Atoms, material: Material) -> tuple[dict[str, 
     """
     neighbours = coordination(atoms, material.cutoffs)
     absorbers = atoms.numbers == atomic_numbers[material.absorber]
-    counted = (sum(neighbours[element] for element in material.ligands), sum(neighbours.values()))
+    counted = (np.sum([neighbours[element] for element in kind], axis=0) for kind in (material.ligands, neighbours))
     by_ligands, total = (np.bincount(n[absorbers], minlength=material.max_ligands + 1) for n in counted)
     return (
         {str(n): int(count) for n, count in enumerate(by_ligands)},

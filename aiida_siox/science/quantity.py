@@ -8,6 +8,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from aiida_siox.science.plain import plain
+
 
 class Kind(enum.StrEnum):
     """What the values of a property are: how they are scored, drawn and said in words."""
@@ -74,10 +79,13 @@ class Quantity:
         """Whether there is one number a site."""
         return self.kind is Kind.SCALAR
 
+    def as_stored(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return values (..., m) without the last axis where the property is a scalar."""
+        return values[..., 0] if self.is_scalar else values
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON can hold; an infinite limit is None."""
-        limits = [value if math.isfinite(value) else None for value in self.limits]
-        return {**dataclasses.asdict(self), "kind": str(self.kind), "limits": limits}
+        return dict(plain({**dataclasses.asdict(self), "kind": str(self.kind)}))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Quantity:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 from collections import Counter
-from collections.abc import Mapping
 
 import ase.io
 import ase.units
 import numpy as np
 from ase import Atoms
 from ase.io.formats import UnknownFileTypeError, filetype, ioformats
-from numpy.typing import NDArray
 
 from aiida_siox.materials import Material
 from aiida_siox.registry import nearest
-from aiida_siox.science.cif import WHOLE, density, read_cif
-from aiida_siox.science.neighbours import neighbour_pairs
+from aiida_siox.science.cells import density_g_cm3
+from aiida_siox.science.cif import WHOLE, read_cif
+from aiida_siox.science.neighbours import coordination, shortest_distances
 
 REMEDY = "Give extended xyz (.xyz), cif (.cif) or a POSCAR, or name the format with --format."
 #: Kinds of neighbours that are told apart; the others are counted together.
@@ -98,7 +97,7 @@ def _vasp_remarks(path: str | pathlib.Path, atoms: Atoms) -> list[str]:
 
 def told_back(atoms: Atoms, material: Material) -> str:
     """Return in one line what a structure is: formula, density, neighbours of the absorbers, shortest distances."""
-    counts = neighbours(atoms, material)
+    counts = coordination(atoms, material.cutoffs)
     around = Counter(
         " + ".join(f"{counts[element][index]} {element}" for element in material.species if counts[element][index])
         or "nothing"
@@ -109,9 +108,11 @@ def told_back(atoms: Atoms, material: Material) -> str:
     told = [f"{number} {material.absorber} beside {words}" for words, number in common]
     if rest := total - sum(number for _, number in common):
         told.append(f"{rest} otherwise")
-    distances = ", ".join(f"{pair} {value:.2f}" for pair, value in closest(atoms, material).items()) or "none"
+    shortest = shortest_distances(atoms, list(material.species), 2 * max(material.cutoffs.values()))
+    distances = [f"{pair.replace('-', '–')} {value:.2f}" for pair, value in shortest.items() if value is not None]
     return (
-        f"{atoms.symbols.formula}, {density(atoms):.2f} g/cm³; {', '.join(told)}; shortest distances in Å: {distances}."
+        f"{atoms.symbols.formula}, {density_g_cm3(atoms):.2f} g/cm³; {', '.join(told)}; "
+        f"shortest distances in Å: {', '.join(distances) or 'none'}."
     )
 
 
@@ -122,19 +123,21 @@ def doubts(atoms: Atoms, material: Material) -> list[str]:
         smaller = atoms.copy()
         smaller.set_cell(atoms.cell * ase.units.Bohr, scale_atoms=True)
         if not _absurdities(smaller, material):
-            found.append(f"with lengths in bohr it would be well ({density(smaller):.2f} g/cm³): they must be in Å.")
+            found.append(
+                f"with lengths in bohr it would be well ({density_g_cm3(smaller):.2f} g/cm³): they must be in Å."
+            )
     return found
 
 
 def _absurdities(atoms: Atoms, material: Material) -> list[str]:
-    counts = neighbours(atoms, material)
+    counts = coordination(atoms, material.cutoffs)
     total = sum(counts.values(), start=np.zeros(len(atoms), dtype=np.int64))
     found = []
     if material.plausible is not None:
         low, high = material.plausible.density_g_cm3
-        if not low <= density(atoms) <= high:
+        if not low <= density_g_cm3(atoms) <= high:
             found.append(
-                f"{density(atoms):.2f} g/cm³ is outside {low:g} to {high:g} g/cm³ of {material.title}: are atoms "
+                f"{density_g_cm3(atoms):.2f} g/cm³ is outside {low:g} to {high:g} g/cm³ of {material.title}: are atoms "
                 "missing (the asymmetric unit alone) or double, is there a vacuum, is the cell in other units?"
             )
         for element, (fewest, most) in material.plausible.neighbours.items():
@@ -157,28 +160,4 @@ def _absurdities(atoms: Atoms, material: Material) -> list[str]:
     for element in material.ligands:
         if bonded := int(((atoms.symbols == element) & (counts[element] > 0)).sum()):
             found.append(f"{bonded} {element} are bonded to {element}.")
-    return found
-
-
-def neighbours(atoms: Atoms, material: Material) -> dict[str, NDArray[np.int64]]:
-    """Count the neighbours of every atom by the bonds of a material: by element, each of shape (n_atoms,)."""
-    symbols = np.array(atoms.get_chemical_symbols())
-    first, second, distance = neighbour_pairs(atoms, max(material.cutoffs.values()))
-    counts = {element: np.zeros(len(atoms), dtype=np.int64) for element in material.species}
-    for (one, other), cutoff in material.cutoffs.items():
-        bonded = (symbols[first] == one) & (symbols[second] == other) & (distance <= cutoff)
-        counts[other] += np.bincount(first[bonded], minlength=len(atoms))
-    return counts
-
-
-def closest(atoms: Atoms, material: Material) -> Mapping[str, float]:
-    """Return the shortest distance of each pair of elements in Å, those within twice the longest bond."""
-    symbols = np.array(atoms.get_chemical_symbols())
-    first, second, distance = neighbour_pairs(atoms, 2 * max(material.cutoffs.values()))
-    found = {}
-    for pair in material.bonds_angstrom:
-        one, other = pair.split("-")
-        chosen = distance[(symbols[first] == one) & (symbols[second] == other)]
-        if len(chosen):
-            found[pair.replace("-", "–")] = float(chosen.min())
     return found

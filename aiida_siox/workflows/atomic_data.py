@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from aiida import orm
 from aiida.common.exceptions import IntegrityError
@@ -13,8 +13,10 @@ from aiida_pseudo.data.pseudo.upf import UpfData
 from aiida_pseudo.groups.family import CutoffsPseudoPotentialFamily
 from aiida_quantumespresso.workflows.protocols.utils import recursive_merge
 from ase.data import atomic_numbers
+from pydantic import Field
 
 from aiida_siox.calculations.ld1 import Ld1Calculation, Ld1Parameters, collect_energies, runs_of, split_parameters
+from aiida_siox.checked import Checked, Positive
 from aiida_siox.materials import Material
 from aiida_siox.registry import nearest
 from aiida_siox.science import SCIENCE_VERSION
@@ -22,7 +24,14 @@ from aiida_siox.science.digest import mapping_digest
 from aiida_siox.workflows.protocol import SioxProtocolMixin
 from aiida_siox.workflows.utils import job_metadata, validate_job_options
 
-FAMILY_KEYS = ("prefix", "stringency", "cutoff_wfc_Ry", "cutoff_rho_Ry")
+
+class Family(Checked):
+    """Names of the families of pseudopotentials, and the cutoffs written on them."""
+
+    prefix: Annotated[str, Field(min_length=1, description="text that is not empty")]
+    stringency: str
+    cutoff_wfc_Ry: Positive
+    cutoff_rho_Ry: Positive
 
 
 def check_atomic_parameters(parameters: Mapping[str, Any]) -> str | None:
@@ -51,9 +60,7 @@ def check_atomic_parameters(parameters: Mapping[str, Any]) -> str | None:
     hole = parameters["hole"]
     if not (hole["inputp"]["lpaw"] or hole.get("gipaw_states")):
         return "`hole`: an ultrasoft set needs `gipaw_states`, or xspectra.x cannot reconstruct the wavefunctions."
-    if set(parameters["family"]) != set(FAMILY_KEYS):
-        return f"`family` needs exactly the keys {', '.join(FAMILY_KEYS)}; got {sorted(parameters['family'])}."
-    return None
+    return Family.fault(parameters["family"], "family")
 
 
 def _validate_parameters(node: orm.Dict | None, _: Any) -> str | None:

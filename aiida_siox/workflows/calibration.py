@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Self
 
 from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain
+from pydantic import Field, model_validator
 
 from aiida_siox.calculations.spectra import calibrate
 from aiida_siox.calculations.structures import make_crystal
+from aiida_siox.checked import Checked, Count, validated
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.materials import Crystal, Material, load_material
@@ -20,16 +22,17 @@ from aiida_siox.workflows.site_spectrum import failure_message
 from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkChain, absorber_sites
 
 
-def validate_crystal(node: orm.Dict, _: Any = None) -> str | None:
-    """Port validator: a crystal that can be made."""
-    values = node.get_dict()
-    if set(values) != {"compound", "crystal", "supercell"}:
-        return f"`crystal` needs exactly compound, crystal and supercell, got {', '.join(sorted(values))}."
-    try:
-        build_crystal(Crystal.parse(values["crystal"], "crystal"), values["supercell"])
-    except ValueError as exception:
-        return f"`crystal`: {exception}"
-    return None
+class CrystalParameters(Checked):
+    """A crystal that can be made: its name, its definition, and how often it is repeated."""
+
+    compound: str
+    crystal: Crystal
+    supercell: Annotated[tuple[Count, Count, Count], Field(description="three positive integers such as [1, 1, 1]")]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        build_crystal(self.crystal, self.supercell)
+        return self
 
 
 def validate_target(inputs: Mapping[str, Any], _: Any = None) -> str | None:
@@ -84,7 +87,7 @@ class CalibrationWorkChain(SioxProtocolMixin, WorkChain):
         spec.input(
             "crystal",
             valid_type=orm.Dict,
-            validator=validate_crystal,
+            validator=validated(CrystalParameters, "crystal"),
             help="`compound`, its name; `crystal`, as in the yaml of a material; `supercell`.",
         )
         spec.expose_inputs(StructureTargetsWorkChain, exclude=("structure", "sites"))

@@ -124,7 +124,7 @@ def validate_melts(inputs: Mapping[str, Any], _: Any = None) -> str | None:
         given = {"code": code, **configuration_inputs(formula, seed, inputs)}
         if error := ports.validate(given):
             where, text = error.port.removeprefix("inputs").removeprefix("."), error.message
-            named = not where or text.startswith(f"`{where}`")
+            named = not where or f"`{where}" in text
             return f"{formula} cannot be melted: {'' if named else f'`{where}`: '}{text}"
     return None
 

@@ -64,12 +64,15 @@ class SiteLaneWorkChain(WorkChain):
         spec.expose_inputs(SiteSpectrumWorkChain, exclude=("site",))
         spec.outline(cls.setup, while_(cls.has_next)(cls.run_next, cls.inspect_last), cls.results)
         spec.output_namespace("spectra", valid_type=SpectrumData, dynamic=True, help="Spectra by site_0007.")
+        words = "Bader charges with the hole by site_0007."
+        spec.output_namespace("hole_charges", valid_type=orm.ArrayData, dynamic=True, help=words)
         spec.output_namespace("failures", valid_type=orm.Dict, dynamic=True, help="Reasons by site_0007.")
 
     def setup(self) -> None:
         """Take the list."""
         self.ctx.todo = list(self.inputs.sites.get_list())
         self.ctx.spectra = {}
+        self.ctx.hole_charges = {}
         self.ctx.failures = {}
 
     def has_next(self) -> bool:
@@ -89,13 +92,14 @@ class SiteLaneWorkChain(WorkChain):
         label = site_label(self.ctx.current)
         if self.ctx.last.is_finished_ok:
             self.ctx.spectra[label] = self.ctx.last.outputs.spectrum
+            if "hole_charges" in self.ctx.last.outputs:
+                self.ctx.hole_charges[label] = self.ctx.last.outputs.hole_charges
         else:
             self.report(f"site {self.ctx.current} failed: {failure_message(self.ctx.last)}")
             self.ctx.failures[label] = failure_node(self.ctx.current, self.ctx.last)
 
     def results(self) -> None:
         """Attach what there is."""
-        if self.ctx.spectra:
-            self.out("spectra", self.ctx.spectra)
-        if self.ctx.failures:
-            self.out("failures", self.ctx.failures)
+        for name in ("spectra", "hole_charges", "failures"):
+            if self.ctx[name]:
+                self.out(name, self.ctx[name])

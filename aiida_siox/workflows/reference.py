@@ -17,7 +17,7 @@ from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.materials import load_material
 from aiida_siox.registry import nearest
 from aiida_siox.science import SCIENCE_VERSION
-from aiida_siox.workflows.calibration import crystal_parameters, target_of, validate_crystal, validate_target
+from aiida_siox.workflows.calibration import CrystalParameters, crystal_parameters, target_of, validate_target
 from aiida_siox.workflows.lanes import deal, divide
 from aiida_siox.workflows.protocol import SioxProtocolMixin, check_overrides, read_overrides
 from aiida_siox.workflows.site_spectrum import failure_message
@@ -25,6 +25,12 @@ from aiida_siox.workflows.structure_targets import JOBS, StructureTargetsWorkCha
 from aiida_siox.workflows.utils import output_namespace
 
 CASE_KEYS = ("compound", "step", "supercell", "settings")
+
+
+class Case(CrystalParameters):
+    """A crystal, and the step in which it is compared."""
+
+    step: str
 
 
 def validate_cases(node: orm.Dict, _: Any = None) -> str | None:
@@ -38,10 +44,8 @@ def validate_cases(node: orm.Dict, _: Any = None) -> str | None:
         case = content[name]
         if not name.isidentifier():
             return f"the name of a case must be a word of letters, digits and _, got `{name}`."
-        if wrong := [key for key in ("compound", "step", "crystal", "supercell") if key not in case]:
-            return f"case `{name}` lacks {', '.join(wrong)}."
-        if message := validate_crystal(orm.Dict({key: value for key, value in case.items() if key != "step"})):
-            return f"case `{name}`: {message}"
+        if message := Case.fault(case, f"cases.{name}"):
+            return message
     return None
 
 
@@ -214,7 +218,7 @@ class ReferenceWorkChain(SioxProtocolMixin, WorkChain):
         builder.cases = orm.Dict({**crystals, "order": list(cases)})
         builder.settings = {name: orm.Dict(values) for name, values in settings.items()}
         builder.target = orm.Float(target_of(inputs, material))
-        builder.experiment = orm.Dict(material.references.plain())
+        builder.experiment = orm.Dict(material.references.plain() if material.references else {})
         builder.codes = {engine: codes[engine] for engine in ("pw", "pp", "xspectra", "bader")}
         builder.atomic_data = {key: atomic_data[key] for key in ("pseudos", "core_wavefunction", "energies")}
         builder.max_concurrent = orm.Int(targets["max_concurrent"] if max_concurrent is None else max_concurrent)

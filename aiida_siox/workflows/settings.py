@@ -118,6 +118,7 @@ class Settings(Checked):
     material: Material
     scf: Scf
     xspectra: Xspectra
+    screening_charge: Flag
     bader: Bader
     rdf: Rdf
     grid: Grid
@@ -139,6 +140,8 @@ class Settings(Checked):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         window, calibration = self.material.window, self.material.calibration
+        if self.screening_charge and self.treatment == "none":
+            raise ValueError("`screening_charge` must be false with the treatment none: there is no hole")
         pairs = ["total", *(f"{self.material.absorber}-{element}" for element in self.material.species)]
         if self.rdf.pair not in pairs:
             raise ValueError(f"`rdf.pair` must be one of {', '.join(pairs)}, got {self.rdf.pair!r}")

@@ -6,19 +6,23 @@ from typing import Any
 
 from aiida import orm
 from aiida.common import AttributeDict
-from aiida.engine import ExitCode, ToContext, WorkChain, while_
+from aiida.engine import ExitCode, ToContext, WorkChain, if_, while_
 from aiida_pseudo.data.pseudo.upf import UpfData
 from aiida_quantumespresso.workflows.pw.base import PwBaseWorkChain
 
+from aiida_siox.calculations.bader import BaderCalculation
 from aiida_siox.calculations.spectra import assemble_spectrum, is_normalised, make_kpoints, mark_absorber
 from aiida_siox.calculations.xspectra import XspectraCalculation
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.materials import Material, load_material
 from aiida_siox.science import SCIENCE_VERSION
+from aiida_siox.science.upf import is_paw
 from aiida_siox.workflows.settings import pw_parameters, validate_settings, xspectra_parameters
 from aiida_siox.workflows.utils import clean_scratch, is_cached, job_metadata, scratch_is_gone, validate_options
 
 ENGINES = ("pw", "xspectra")
+#: Of the charges with the hole, which are an option.
+CHARGE_ENGINES = ("pp", "bader")
 
 
 def define_atomic_data(spec: Any) -> None:
@@ -29,6 +33,27 @@ def define_atomic_data(spec: Any) -> None:
         "atomic_data.core_wavefunction", valid_type=orm.SinglefileData, help="Core level of the ground-state set."
     )
     spec.input("atomic_data.energies", valid_type=orm.Dict, help="Atomic energies and the core correction.")
+
+
+def site_engines(settings: orm.Dict) -> tuple[str, ...]:
+    """Return the engines that a site needs with these settings."""
+    return (*ENGINES, *(CHARGE_ENGINES if settings["screening_charge"] else ()))
+
+
+def screening_error(inputs: Any) -> str | None:
+    """Return why the screening charge cannot be computed, if it is asked for."""
+    if "settings" not in inputs or not inputs["settings"]["screening_charge"]:
+        return None
+    for kind, pseudo in (inputs.get("atomic_data") or {}).get("pseudos", {}).items():
+        if is_paw(pseudo.get_content()) is False:
+            return (
+                f"`settings.screening_charge` needs PAW sets: of `{pseudo.filename}` ({kind}) pp.x has no all-electron "
+                "density to find the Bader basins with. Take the PAW sets of the protocol, or leave it false."
+            )
+    codes = inputs.get("codes") or {}
+    if missing := [engine for engine in site_engines(inputs["settings"]) if engine not in codes]:
+        return f"`settings.screening_charge` needs the codes {', '.join(missing)} as well."
+    return None
 
 
 def missing_pseudos(inputs: Any, material: Material) -> str | None:
@@ -58,7 +83,7 @@ def validate_site(inputs: Any, _: Any = None) -> str | None:
     valid = [i for i, entry in enumerate(structure.sites) if entry.kind_name == material.absorber]
     if site not in valid:
         return f"`site` {site} is no {material.absorber} atom. {material.absorber} sites of this structure: {valid}."
-    return missing_pseudos(inputs, material)
+    return missing_pseudos(inputs, material) or screening_error(inputs)
 
 
 class SiteSpectrumWorkChain(WorkChain):
@@ -87,6 +112,9 @@ class SiteSpectrumWorkChain(WorkChain):
         spec.input_namespace("codes")
         for engine in ENGINES:
             spec.input(f"codes.{engine}", valid_type=orm.AbstractCode, help=f"Code of {engine}.x.")
+        for engine in CHARGE_ENGINES:
+            words = f"Code of {engine}; needed for `settings.screening_charge`."
+            spec.input(f"codes.{engine}", valid_type=orm.AbstractCode, required=False, help=words)
         spec.input_namespace("kpoints", required=False, help="Meshes; from the settings when left out.")
         for stage in ("scf", "xspectra"):
             spec.input(f"kpoints.{stage}", valid_type=orm.KpointsData, required=False, help=f"Mesh of {stage}.")
@@ -99,11 +127,13 @@ class SiteSpectrumWorkChain(WorkChain):
                 cls.inspect_core_hole_scf,
                 cls.run_xspectra,
                 cls.inspect_xspectra,
+                if_(cls.lacks_charges)(cls.run_bader, cls.inspect_bader),
             ),
             cls.assemble,
             cls.results,
         )
         spec.output("spectrum", valid_type=SpectrumData, help="Spectrum with every energy of the transition.")
+        spec.output("hole_charges", valid_type=orm.ArrayData, required=False, help="Bader charges with the hole.")
         spec.exit_code(
             301,
             "ERROR_SCF_FAILED",
@@ -136,6 +166,8 @@ class SiteSpectrumWorkChain(WorkChain):
         self.ctx.scf = None
         self.ctx.xspectra = None
         self.ctx.xspectra_overrides = {}
+        self.ctx.bader = None
+        self.ctx.wants_charges = bool(self.inputs.settings["screening_charge"])
 
     @property
     def site(self) -> int:
@@ -143,9 +175,19 @@ class SiteSpectrumWorkChain(WorkChain):
         return int(self.inputs.site.value)
 
     def has_attempts_left(self) -> bool:
-        """Return whether the spectrum is still missing and may be tried."""
-        finished = self.ctx.xspectra is not None and self.ctx.xspectra.is_finished_ok
-        return not finished and self.ctx.attempt < self.defaults.max_attempts
+        """Return whether something is still missing and may be tried."""
+        missing = not self.has_spectrum or self.lacks_charges()
+        return missing and self.ctx.attempt < self.defaults.max_attempts
+
+    @property
+    def has_spectrum(self) -> bool:
+        """Whether xspectra.x has ended well."""
+        return self.ctx.xspectra is not None and bool(self.ctx.xspectra.is_finished_ok)
+
+    def lacks_charges(self) -> bool:
+        """Return whether the charges with the hole are asked for, and the spectrum there, but not they."""
+        done = self.ctx.bader is not None and self.ctx.bader.is_finished_ok
+        return self.ctx.wants_charges and self.has_spectrum and not done
 
     def run_core_hole_scf(self) -> ToContext | None:
         """Run pw.x with the core hole, unless the last one is still good."""
@@ -189,7 +231,7 @@ class SiteSpectrumWorkChain(WorkChain):
 
     def run_xspectra(self) -> ToContext | None:
         """Run xspectra.x for all polarisations from the scratch of the SCF."""
-        if self.ctx.scf is None:
+        if self.ctx.scf is None or self.has_spectrum:
             return None
         scf = self.ctx.scf
         parameters = xspectra_parameters(self.inputs.settings.get_dict(), self.ctx.xspectra_overrides)
@@ -232,6 +274,41 @@ class SiteSpectrumWorkChain(WorkChain):
             return None
         return self.exit_codes.ERROR_XSPECTRA_FAILED.format(site=self.site, message=failure_message(job))
 
+    def run_bader(self) -> ToContext:
+        """Run pp.x and the Bader code on the scratch of the cell with the hole, as on that of the ground state."""
+        structure, settings = self.ctx.hole_structure, self.inputs.settings
+        pseudos = self.inputs.atomic_data.pseudos
+        n_electrons = sum(pseudos[site.kind_name].z_valence for site in structure.sites)
+        inputs = {
+            "pp_code": self.inputs.codes.pp,
+            "bader_code": self.inputs.codes.bader,
+            "parent_folder": self.ctx.scf.outputs.remote_folder,
+            "structure": structure,
+            "method": orm.Str(settings["bader"]["method"]),
+            # the hole set has one valence electron more, which a full core hole takes out of the cell
+            "n_electrons": orm.Float(n_electrons - (settings["treatment"] == "fch")),
+            "metadata": {
+                **job_metadata(self.inputs.options.get("bader"), f"Bader charges with the hole, site {self.site}"),
+                "call_link_label": "hole_bader",
+            },
+        }
+        return ToContext(bader=self.submit(BaderCalculation, **inputs))
+
+    def inspect_bader(self) -> None:
+        """Try again where that can help, or go on without these charges: the spectrum is there."""
+        job = self.ctx.bader
+        if job.is_finished_ok:
+            return
+        last = self.ctx.attempt >= self.defaults.max_attempts
+        missing = job.exit_status == BaderCalculation.exit_codes.ERROR_PARENT_SCRATCH_MISSING.status
+        if not last and (missing or scratch_is_gone(self.ctx.scf.outputs.remote_folder)):
+            self.report(f"the scratch of the SCF <{self.ctx.scf.pk}> is gone: the SCF is run anew, not from the cache")
+            self.ctx.disable_cache = True
+            self.ctx.scf = None
+        elif last or not interrupted(job):
+            self.report(f"no screening charge of site {self.site}: {failure_message(job)}")
+            self.ctx.wants_charges = False
+
     def assemble(self) -> ExitCode | None:
         """Bring the spectrum to the total-energy axis."""
         if self.ctx.xspectra is None or not self.ctx.xspectra.is_finished_ok:
@@ -260,6 +337,8 @@ class SiteSpectrumWorkChain(WorkChain):
     def results(self) -> None:
         """Attach the spectrum and clean the scratch that it no longer needs."""
         self.out("spectrum", self.ctx.spectrum)
+        if self.ctx.bader is not None and self.ctx.bader.is_finished_ok:
+            self.out("hole_charges", self.ctx.bader.outputs.charges)
         if self.inputs.clean_scratch and (cleaned := clean_scratch(self.node)):
             self.report(f"cleaned the scratch of {', '.join(map(str, cleaned))}")
 

@@ -30,6 +30,8 @@ from aiida_siox.workflows.site_spectrum import (
     interrupted,
     may_run_again,
     missing_pseudos,
+    screening_error,
+    site_engines,
 )
 from aiida_siox.workflows.utils import clean_scratch, job_metadata, output_namespace, scratch_is_gone, validate_options
 
@@ -59,6 +61,8 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any = None) -> str | None:
                 f"`atomic_data.pseudos.{kind}` ({pseudo.filename}) is no PAW set: pp.x has no all-electron density to "
                 "find the Bader basins with. Take the PAW sets of the protocol, or SiteSpectrumWorkChain for spectra."
             )
+    if message := screening_error(inputs):
+        return message
     sites = inputs.get("sites")
     if sites is not None:
         valid = absorber_sites(structure, material.absorber)
@@ -318,7 +322,7 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
                 "settings": self.inputs.settings,
                 "clean_scratch": self.inputs.clean_scratch,
                 "options": self.inputs.options,
-                "codes": {engine: self.inputs.codes[engine] for engine in ("pw", "xspectra")},
+                "codes": {engine: self.inputs.codes[engine] for engine in site_engines(self.inputs.settings)},
                 "kpoints": self.ctx.kpoints,
                 "atomic_data": self.inputs.atomic_data,
                 "metadata": {"call_link_label": f"lane_{i}"},
@@ -327,11 +331,11 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
 
     def collect(self) -> ExitCode | None:
         """Gather spectra and failures of all lanes into the table."""
-        spectra: dict[str, Any] = {}
-        failures: dict[str, Any] = {}
+        nested: dict[str, dict[str, Any]] = {"spectra": {}, "hole_charges": {}, "failures": {}}
         for lane in self.ctx.lanes:
-            spectra.update(output_namespace(lane, "spectra"))
-            failures.update(output_namespace(lane, "failures"))
+            for name, nodes in nested.items():
+                nodes.update(output_namespace(lane, name))
+        spectra, failures = nested["spectra"], nested["failures"]
         for site in self.ctx.sites:
             label = site_label(site)
             if label not in spectra and label not in failures:
@@ -348,7 +352,7 @@ class StructureTargetsWorkChain(SioxProtocolMixin, WorkChain):
                 core_wavefunction=self.inputs.atomic_data.core_wavefunction,
                 version=orm.Int(SCIENCE_VERSION),
                 pseudos=dict(self.inputs.atomic_data.pseudos),
-                **{key: nodes for key, nodes in (("spectra", spectra), ("failures", failures)) if nodes},
+                **{name: nodes for name, nodes in nested.items() if nodes},
             )
         except ValueError as exception:
             return self.exit_codes.ERROR_COLLECT_FAILED.format(message=str(exception))

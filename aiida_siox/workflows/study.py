@@ -9,9 +9,10 @@ from aiida import orm
 from aiida.engine import ExitCode, ToContext, WorkChain, append_, if_
 
 from aiida_siox.calculations.acceptance import count_acceptance
+from aiida_siox.calculations.analysis import ANALYSIS_VERSION, analyse_part
 from aiida_siox.calculations.melt_quench import validate_seed
 from aiida_siox.calculations.tables import assemble
-from aiida_siox.calculations.training import TRAINING_VERSION, train
+from aiida_siox.checked import validated
 from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.model import ModelData
@@ -50,8 +51,7 @@ from aiida_siox.workflows.utils import output_namespace, validate_options
 
 ENGINES = ("lmp", "ld1", "pw", "pp", "xspectra", "bader")
 #: The engine that is not needed: its code trains as a job.
-TRAIN = "train"
-MODELS = {"charge_model": "valence", "rdf_model": "rdf"}
+TRAIN = "analysis"
 #: Cost of a site against the atoms of its cell (engine_facts.md); only the order of the work uses it.
 COST_EXPONENT = 1.9
 
@@ -76,15 +76,6 @@ def validate_items(node: orm.List, _: Any = None) -> str | None:
         if label in seen:
             return f"`configurations` holds {label} twice."
         seen.add(label)
-    return None
-
-
-def validate_window(node: orm.Dict, _: Any = None) -> str | None:
-    """Port validator: limits and number of points of the grid of the data set."""
-    try:
-        Window.parse(node.get_dict(), "window")
-    except ValueError as exception:
-        return str(exception)
     return None
 
 
@@ -155,8 +146,8 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
             f"codes.{TRAIN}",
             valid_type=orm.AbstractCode,
             required=False,
-            help="Code of siox-train: the training runs as a job of it. Without it a worker of the daemon trains, and "
-            "does nothing else meanwhile, which is long for thousands of sites.",
+            help="Code of siox-analyse: the training runs as a job of it. Without it a worker of the daemon trains, "
+            "and does nothing else meanwhile, which is long for thousands of sites.",
         )
         spec.input(
             "options",
@@ -176,16 +167,24 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         spec.inputs["atomic_data"].populate_defaults = False
         spec.input("calibration", valid_type=CalibrationData, required=False, help="Reused when given.")
         spec.input(
-            "window", valid_type=orm.Dict, validator=validate_window, help="Grid of the data set, calibrated axis."
+            "window",
+            valid_type=orm.Dict,
+            validator=validated(Window, "window"),
+            help="Grid of the data set, calibrated axis.",
         )
-        spec.input("training", valid_type=orm.Dict, required=False, help="Hyperparameters; without them no training.")
+        spec.input(
+            "training",
+            valid_type=orm.Dict,
+            required=False,
+            help="Parameters of the part `model` of the analysis; without them no training.",
+        )
         spec.inputs.validator = validate_inputs
         spec.outline(
             if_(cls.lacks_atomic_data)(cls.run_atomic_data, cls.inspect_atomic_data),
             cls.run_lanes,
             cls.gather,
             cls.assemble,
-            if_(cls.should_train)(if_(cls.has_train_code)(cls.run_training, cls.inspect_training).else_(cls.train)),
+            if_(cls.should_train)(cls.run_training, cls.inspect_training),
             cls.results,
         )
         for name, (kind, words) in NAMESPACES.items():
@@ -194,8 +193,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         spec.output("calibration", valid_type=CalibrationData, required=False)
         spec.output("calibration_table", valid_type=SiteTableData, required=False, help="The site of its crystal.")
         spec.output("dataset", valid_type=DatasetData, required=False)
-        spec.output("charge_model", valid_type=ModelData, required=False)
-        spec.output("rdf_model", valid_type=ModelData, required=False)
+        spec.output_namespace("models", valid_type=ModelData, dynamic=True, help="Networks by property.")
         spec.exit_code(301, "ERROR_ATOMIC_DATA_FAILED", message="The atomic data failed: {message}")
         spec.exit_code(302, "ERROR_CALIBRATION_FAILED", message="The calibration failed, no data set: {message}")
         spec.exit_code(303, "ERROR_NO_SITES", message="No configuration gave a site table; see `failures`.")
@@ -225,8 +223,8 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
     ) -> Any:
         """Return a builder with the inputs of a protocol.
 
-        :param codes: ``lmp``, ``ld1``, ``pw``, ``pp``, ``xspectra`` and ``bader``; ``train`` too, if the training shall
-            be a job.
+        :param codes: ``lmp``, ``ld1``, ``pw``, ``pp``, ``xspectra`` and ``bader``; ``analysis`` too, if the training
+            shall be a job.
         :param overrides: mapping or yaml file with the keys of ``protocols/study.yaml`` and, under ``melt_quench``,
             ``structure_targets``, ``calibration``, ``training`` and ``atomic_data``, those of the parts.
         :param compositions: formulas; those of the protocol by default.
@@ -272,7 +270,7 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
             builder.calibration = calibration
         builder.window = orm.Dict({**material.window.plain(), **inputs["window"]})
         if should_train:
-            builder.training = orm.Dict(inputs["training"])
+            builder.training = orm.Dict({"targets": inputs["models"], "training": inputs["training"]})
         if options:
             builder.options = {engine: dict(options[engine]) for engine in options}
         return builder
@@ -389,39 +387,25 @@ class StudyWorkChain(SioxProtocolMixin, WorkChain):
         """Return whether networks are asked for."""
         return "training" in self.inputs
 
-    def has_train_code(self) -> bool:
-        """Return whether the training shall be a job."""
-        return TRAIN in self.inputs.codes
-
-    def run_training(self) -> ToContext:
-        """Train the charge and the RDF network in a job."""
-        parameters = {"targets": list(MODELS.values()), "training": self.inputs.training.get_dict()}
-        builder = job_builder(
-            self.inputs.codes[TRAIN], self.ctx.dataset, "model", parameters, self.inputs.options.get(TRAIN)
-        )
+    def run_training(self) -> ToContext | None:
+        """Train the networks, in a job where there is a code for it, else in the worker."""
+        dataset, parameters = self.ctx.dataset, self.inputs.training
+        if TRAIN not in self.inputs.codes:
+            inputs = (dataset, orm.Str("model"), parameters, orm.Int(ANALYSIS_VERSION))
+            self.ctx.training = analyse_part.run_get_node(*inputs)[1]
+            return None
+        options = self.inputs.options.get(TRAIN)
+        builder = job_builder(self.inputs.codes[TRAIN], dataset, "model", parameters.get_dict(), options)
         builder.metadata.call_link_label = "training"
         return ToContext(training=self.submit(builder))
 
     def inspect_training(self) -> ExitCode | None:
         """Attach the networks."""
-        if not self.ctx.training.is_finished_ok:
-            return self.exit_codes.ERROR_TRAINING_FAILED.format(message=failure_message(self.ctx.training))
-        for label, target in MODELS.items():
-            self.out(label, self.ctx.training.outputs.models[target])
-        return None
-
-    def train(self) -> ExitCode | None:
-        """Train the charge and the RDF network in the worker."""
-        for label, target in MODELS.items():
-            model, node = train.run_get_node(
-                dataset=self.ctx.dataset,
-                target=orm.Str(target),
-                parameters=self.inputs.training,
-                version=orm.Int(TRAINING_VERSION),
-            )
-            if not node.is_finished_ok:
-                return self.exit_codes.ERROR_TRAINING_FAILED.format(message=node.exit_message)
-            self.out(label, model)
+        training = self.ctx.training
+        if not training.is_finished_ok:
+            return self.exit_codes.ERROR_TRAINING_FAILED.format(message=failure_message(training))
+        for name in training.outputs.models:
+            self.out(f"models.{name}", training.outputs.models[name])
         return None
 
     def results(self) -> ExitCode | None:

@@ -2,7 +2,7 @@
 
 ``python docs/reference_data/describe.py [--archive FILE]`` writes ``tables/*.csv`` and ``figures/*.svg`` for the page
 docs/topics/reference_data.md. With ``--sites FILE.npz`` it also writes the sites as plain arrays, which
-``aiida_siox.learning.sites.SiteSet.from_npz`` and the benchmarks read without AiiDA.
+``aiida_siox.learning.data.sites.SiteSet.from_npz`` and the benchmarks read without AiiDA.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def equals(dataset: DatasetData, tables: list[SiteTableData]) -> dict[str, str]:
     """Return, by its structure digest, which other configuration one is equal to."""
     own = [entry["structure_digest"] for entry in dataset.configurations]
     labels = {table.base.attributes.get("structure_digest"): label_of(table) for table in tables}
-    pairs = zip(own, dataset.site_set().digests, strict=True)
+    pairs = zip(own, dataset.site_set().groups, strict=True)
     return {digest: labels[first] for digest, first in pairs if digest != first}
 
 

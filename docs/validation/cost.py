@@ -84,7 +84,7 @@ def archived(path: str) -> Iterator[Measured]:
 
 def size_of(node: Any) -> dict[str, Any] | None:
     """Return what drove the cost of a job, from its own inputs and outputs; None for jobs of no engine."""
-    from aiida_siox.science.energies import RYDBERG_EV
+    from aiida_siox.science.constants import RYDBERG_AIIDA_EV
     from aiida_siox.science.melt_quench import stage_plan
 
     plugin = node.process_type.rpartition(":")[2]
@@ -98,8 +98,8 @@ def size_of(node: Any) -> dict[str, Any] | None:
         said = scf.outputs.output_parameters.get_dict()
         size = {
             "engine": plugin.rpartition(".")[2],
-            "ecutwfc_Ry": said["wfc_cutoff"] / RYDBERG_EV,
-            "ecutrho_Ry": said["rho_cutoff"] / RYDBERG_EV,
+            "ecutwfc_Ry": said["wfc_cutoff"] / RYDBERG_AIIDA_EV,
+            "ecutrho_Ry": said["rho_cutoff"] / RYDBERG_AIIDA_EV,
         }
     else:
         return None

@@ -89,7 +89,7 @@ def compute() -> None:
     recipes = yaml.safe_load((HERE / "cases.yaml").read_text())["atomic_data"]
     summary, curves = [], []
     for name in SETS:
-        for atom in ["ground"] if name in GHOSTS else ["ground", "hole", "oxygen"]:
+        for atom in ["ground"] if name in GHOSTS else ["ground", "hole", "O"]:
             node = run(name, atom, recipes, code)
             derivatives, parsed = node.outputs.logarithmic_derivatives, node.outputs.output_parameters
             result = assess_pseudopotential(derivatives, parsed, orm.Int(SCIENCE_VERSION)).get_dict()
@@ -125,7 +125,7 @@ def draw() -> None:
     with CURVES.open() as handle:
         rows = list(csv.DictReader(handle))
     atoms = list(dict.fromkeys(row["atom"] for row in rows))
-    titles = {"ground": "Si", "hole": "Si with a 1s hole", "oxygen": "O"}
+    titles = {"ground": "Si", "hole": "Si with a 1s hole", "O": "O"}
     figure, axes = plt.subplots(1, len(atoms), figsize=(9, 3.2), sharey=True, layout="constrained")
     for axis, atom in zip(axes, atoms, strict=True):
         part = [row for row in rows if row["atom"] == atom]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from aiida_siox.data.dataset import DatasetData
-from aiida_siox.learning.results import PartResult
-from aiida_siox.learning.sites import SiteSet
+from aiida_siox.learning.analysis.results import PartResult
+from aiida_siox.learning.data.sites import SiteSet
 from tests.factories import make_dataset, make_properties, stack_properties
 from tests.learning.toy import ENERGY, toy_arrays
 
@@ -41,8 +41,8 @@ def mean_part(sites: SiteSet, parameters: Mapping[str, Any], progress: Callable[
     if len(sites) < 4:
         raise ValueError(f"{len(sites)} sites are too few.")
     progress(0.5, "half of it")
-    mean = float(sites.valence.mean())
-    rmse = {"mean": float(sites.valence.std()), "low": float("nan"), "high": None}
+    mean = float(sites.values("valence").mean())
+    rmse = {"mean": float(sites.values("valence").std()), "low": float("nan"), "high": None}
     return PartResult(
         {
             "valence_grouped_predicted": np.full(len(sites), mean, dtype=np.float32),

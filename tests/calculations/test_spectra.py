@@ -19,7 +19,7 @@ from aiida_siox.calculations.spectra import (
     mark_absorber,
     normalise_kinds,
 )
-from aiida_siox.science.energies import RYDBERG_EV
+from aiida_siox.science.constants import RYDBERG_AIIDA_EV
 from tests.crystals import MATERIAL
 from tests.factories import RUN, make_row, make_table, pole_coefficients
 
@@ -123,9 +123,9 @@ def bands_of(levels, occupations):
 
 def assemble_inputs(treatment="fch", **hole_changes):
     """Return inputs of assemble_spectrum with the energies of quartz (docs/develop/engine_facts.md)."""
-    ground_energies = {"energy": -391.10607781 * RYDBERG_EV, "fermi_energy": 5.0743}
-    ground_energies["energy_smearing"] = -2e-4 * RYDBERG_EV
-    hole_energies = {"energy": -388.22426609 * RYDBERG_EV, "energy_smearing": -1e-4 * RYDBERG_EV}
+    ground_energies = {"energy": -391.10607781 * RYDBERG_AIIDA_EV, "fermi_energy": 5.0743}
+    ground_energies["energy_smearing"] = -2e-4 * RYDBERG_AIIDA_EV
+    hole_energies = {"energy": -388.22426609 * RYDBERG_AIIDA_EV, "energy_smearing": -1e-4 * RYDBERG_AIIDA_EV}
     curves, lanczos = orm.ArrayData(), orm.ArrayData()
     curves.set_array("energy_eV", ENERGY)
     for name, array in pole_coefficients([[8.0], [8.5], [8.2]], [[1.0]] * 3).items():

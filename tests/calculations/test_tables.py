@@ -16,7 +16,7 @@ from aiida_siox.calculations.tables import (
     collect,
     record_failure,
 )
-from aiida_siox.science.energies import RYDBERG_EV
+from aiida_siox.science.constants import RYDBERG_AIIDA_EV
 from aiida_siox.science.site_row import site_label
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 from tests.factories import MATERIAL, make_calibration, make_spectrum
@@ -96,13 +96,18 @@ def pseudo(element, z_valence):
     return UpfData(io.BytesIO(text.encode()), filename=f"{element}{z_valence:g}.upf")
 
 
-def collect_sites(requested=(1, 2, 3, 4), failed=(), settings=None, structure=None, run=raw_collect, **spectra_of):
+def collect_sites(
+    requested=(1, 2, 3, 4), failed=(), settings=None, structure=None, run=raw_collect, hole_electrons=None, **spectra_of
+):
     """Run collect for the sites of `chain`."""
     values = StructureTargetsWorkChain.get_protocol_inputs("fast", {"settings": settings or {}})["settings"]
     charges = orm.ArrayData()
     charges.set_array("electrons", np.array([7.5, 3.0, 3.1, 3.8, 4.0]))
     of = {"structure": structure, "treatment": values["treatment"], **spectra_of}
     spectra = {site_label(i): spectrum_of(i, 1859.0 + i, **of) for i in requested if i not in failed}
+    holes = {site_label(i): orm.ArrayData(np.array(electrons)) for i, electrons in (hole_electrons or {}).items()}
+    for node in holes.values():
+        node.set_array("electrons", node.get_array())
     failures = {site_label(i): orm.Dict({"reason": f"no {i}", "last_lines": "STOP"}) for i in failed}
     return run(
         structure=structure or chain(),
@@ -114,7 +119,11 @@ def collect_sites(requested=(1, 2, 3, 4), failed=(), settings=None, structure=No
         core_wavefunction=orm.SinglefileData(io.BytesIO(b"0 0"), "core.wfc"),
         version=orm.Int(1),
         pseudos={"Si": pseudo("Si", 4.0), "O": pseudo("O", 6.0), "Sih": pseudo("Si", 5.0)},
-        **{key: nodes for key, nodes in (("spectra", spectra), ("failures", failures)) if nodes},
+        **{
+            key: nodes
+            for key, nodes in (("spectra", spectra), ("failures", failures), ("hole_charges", holes))
+            if nodes
+        },
     )
 
 
@@ -151,10 +160,22 @@ class TestCollect:
         assert site.table.uuid == table.uuid
         assert site.spectrum.uuid == table.creator.inputs.spectra.site_0001.uuid
 
+    def test_screening_charge(self):
+        """Of the absorber in the cell with its own hole; a site without that cell has none, and nobody unasked."""
+        holes = {1: [7.4, 4.1, 3.1, 3.8, 3.6], 2: [7.4, 3.0, 4.3, 3.7, 3.6]}
+        results = collect_sites(settings={"screening_charge": True}, hole_electrons=holes)
+        charge = results["site_table"].properties["screening_charge"][:, 0]
+        np.testing.assert_allclose(charge, [1.1, 1.2, np.nan, np.nan])
+        assert results["sites"]["site_0002"].base.attributes.get("screening_charge") == pytest.approx(1.2)
+        assert results["sites"]["site_0004"].base.attributes.get("screening_charge") is None
+        assert "screening_charge" not in collect_sites()["site_table"].properties
+
     def test_data_sets_of_another_material(self):
-        message = r"the data set Si5\.upf of Si has 5 valence electrons, the material siox says 4: give `species\.Si`"
+        message = r"the data set Si5\.upf of Si has 5 valence electrons, the material siox says 4 \(`species`"
         with pytest.raises(ValueError, match=message):
             check_pseudos(MATERIAL, {"Si": pseudo("Si", 5.0), "Sih": pseudo("Si", 5.0)})
+        with pytest.raises(ValueError, match=r"Si4\.upf of Sih has 4 valence electrons, the material siox says 5"):
+            check_pseudos(MATERIAL, {"Si": pseudo("Si", 4.0), "Sih": pseudo("Si", 4.0)})
 
     @pytest.mark.parametrize(
         ("change", "message"),
@@ -187,7 +208,7 @@ class TestCollect:
         assert site.base.attributes.get("energies") == row
         lines = {line.label: line.value_eV for line in site.energy_terms(shift=-12.8)}
         assert lines["white line, total energy"] == pytest.approx(
-            (-387.99 + 391.0) * RYDBERG_EV + 1809.0 + 2.0 + site.spectrum.white_line - 1850.0
+            (-387.99 + 391.0) * RYDBERG_AIIDA_EV + 1809.0 + 2.0 + site.spectrum.white_line - 1850.0
         )
         assert lines["calibration"] == -12.8
         with pytest.raises(ValueError, match="site 3 has no spectrum: no 3"):

@@ -135,8 +135,8 @@ class HandMadeStudy:
 @pytest.fixture(scope="session")
 def hand_made_study(aiida_profile) -> HandMadeStudy:
     """Return a stored, finished study of five configurations, one of which has a failed site."""
-    from aiida_siox.calculations.training import TRAINING_VERSION, train
-    from aiida_siox.workflows.training import TrainingProtocol
+    from aiida_siox.calculations.analysis import ANALYSIS_VERSION, analyse_part
+    from aiida_siox.workflows.analysis import AnalysisProtocol
 
     study = orm.WorkChainNode()
     study.process_type = "aiida.workflows:siox.study"
@@ -160,17 +160,14 @@ def hand_made_study(aiida_profile) -> HandMadeStudy:
         tables[f"{formula}_{seed}"], structures[f"{formula}_{seed}"] = table, structure
     calibration = factories.make_calibration().store()
     dataset = make_dataset(study, calibration, tables)
-    parameters = orm.Dict(TrainingProtocol.get_parameters("fast", {"epochs": 20}))
-    models = {
-        label: train(dataset, orm.Str(target), parameters, orm.Int(TRAINING_VERSION))
-        for label, target in (("charge_model", "valence"), ("rdf_model", "rdf"))
-    }
+    parameters = AnalysisProtocol.get_parameters("fast", {"training": {"epochs": 20}}, ("valence", "rdf"))["model"]
+    models = analyse_part(dataset, orm.Str("model"), orm.Dict(parameters), orm.Int(ANALYSIS_VERSION))["models"]
     returned = {
         **{f"structures__{label}": node for label, node in structures.items()},
         **{f"site_tables__{label}": node for label, node in tables.items()},
         "calibration": calibration,
         "dataset": dataset,
-        **models,
+        **{f"models__{name}": model for name, model in models.items()},
     }
     for label, node in returned.items():
         node.base.links.add_incoming(study, LinkType.RETURN, label)

@@ -15,7 +15,7 @@ from aiida_siox.calculations import analysis as calculation
 from aiida_siox.cli.analyse_text import interval, mean_of, print_analysis
 from aiida_siox.data.analysis import AnalysisData, analysis_of
 from aiida_siox.data.model import ModelData
-from aiida_siox.learning.results import PartResult
+from aiida_siox.learning.analysis.results import PartResult
 from tests.calculations.synthetic import run_mean_part, synthetic_dataset
 
 
@@ -228,7 +228,7 @@ def test_every_table(aiida_profile, capsys):
     text = " ".join(capsys.readouterr().out.split())
     for words in (
         "0.110 (0.105 to 0.115)", "0.991", "1.234", "0.133", "0.311", "1.211", "200/50", "1830 to 1836.25", "0.090",
-        "bias of mixtures by x: 0.75: +0.031, 1: -0.020", "0.901 (0.880 to 0.920)", "0.400", "0.062",
+        "valence, bias of mixtures by x: 0.75: +0.031, 1: -0.020", "0.901 (0.880 to 0.920)", "0.400", "0.062",
         "SiO2 +3 eV: flagged (score 9.500)", "Si -3 eV: NOT flagged", "a 1.500, b 0.500, c 0.100", "no fit",
         "0.11: 410", "0.05: out of reach",
     ):  # fmt: skip
@@ -237,17 +237,17 @@ def test_every_table(aiida_profile, capsys):
 
 @pytest.mark.engine
 def test_parts_as_jobs(run_cli, aiida_profile, engine_code, tmp_path):
-    """With --code the part runs as a job of the real siox-train, and its results are found as those of a function."""
-    from tests.engines.test_train import SMALL
+    """With --code the part runs as a job of the real siox-analyse, and its results are found as those of a function."""
+    from tests.engines.test_analysis import SMALL
 
     dataset = synthetic_dataset(digest="synthetic-for-jobs").store()
     path = tmp_path / "small.yaml"
     path.write_text(yaml.safe_dump(SMALL))
-    code = engine_code("train")
+    code = engine_code("analysis")
     options = ("analyse", dataset.pk, "--protocol", "fast", "--overrides", path, "--parts", "splits", "--no-report")
     outcome = run_cli(*options, "--code", code.full_label, "--json")
     node = orm.load_node(outcome.json["process"]["splits"])
-    assert node.process_type == "aiida.calculations:siox.train"
+    assert node.process_type == "aiida.calculations:siox.analysis"
     assert node.get_option("resources")["num_cores_per_mpiproc"] == 1
     parts, _ = analysis_of(dataset)
     assert parts["splits"].creator.uuid == node.uuid
@@ -255,9 +255,8 @@ def test_parts_as_jobs(run_cli, aiida_profile, engine_code, tmp_path):
 
 def test_prediction_of_a_model_with_intervals(run_cli, aiida_profile, tmp_path):
     """`predict` prints the interval, and the fractions of a model of the oxidation states."""
-    from aiida_siox.learning.ensemble import Task, fit_ensembles
     from aiida_siox.learning.model import SpectrumModel
-    from aiida_siox.learning.parameters import Target
+    from aiida_siox.learning.training.cross_validation import Task, fit_ensembles
     from tests.learning.toy import toy_hyper, toy_sites
 
     sites = toy_sites(48, 12)
@@ -265,11 +264,9 @@ def test_prediction_of_a_model_with_intervals(run_cli, aiida_profile, tmp_path):
     np.savetxt(path, np.column_stack([sites.energy, sites.spectra[0]]))
     shape = {"hidden": [8, 8, 8]}
     hyper = toy_hyper(epochs=4, n_folds=3, networks={"valence": shape, "oxidation": shape})
-    for target in (Target.VALENCE, Target.OXIDATION):
-        (trained,) = fit_ensembles(
-            sites.energy, sites.spectra, sites.targets(target), sites.groups, target, [Task(np.arange(48), 1)], hyper
-        )
-        model = SpectrumModel.from_trained(sites, target, hyper, trained, coverage=0.9)
+    for target in ("valence", "oxidation"):
+        (trained,) = fit_ensembles(sites.examples(target), [Task(np.arange(48), 1)], hyper)
+        model = SpectrumModel.from_trained(sites, target, hyper, trained)
         node = ModelData.from_spectrum_model(model.to_bytes(), {"protocol": "fast", "shift_eV": 0.0}).store()
         text = run_cli("predict", node.pk, path, "--site").stdout
         shown = run_cli("predict", node.pk, path, "--site", "--json").json
@@ -278,7 +275,7 @@ def test_prediction_of_a_model_with_intervals(run_cli, aiida_profile, tmp_path):
         assert "(RMSE on sites of left-out folds)" in text
         assert shown["rmse"] == pytest.approx(node.base.attributes.get("rmse"))
         assert shown["low"] is not None
-        if target is Target.VALENCE:
+        if target == "valence":
             assert f"90% interval: {shown['low']:+.3f} to {shown['high']:+.3f} e" in text
         else:
             assert f"0 {shown['value'][0]:.5f}" in text

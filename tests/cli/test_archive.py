@@ -24,7 +24,7 @@ def call(folder: pathlib.Path, *arguments: object) -> subprocess.CompletedProces
 def test_round_trip_into_an_empty_profile(run_cli, hand_made_study, tmp_path):
     archive = tmp_path / "study.aiida"
     assert "MB" in run_cli("export", hand_made_study.study.pk, archive).stdout
-    model, table = hand_made_study.models["charge_model"], hand_made_study.tables["Si4O4_1"]
+    model, table = hand_made_study.models["valence"], hand_made_study.tables["Si4O4_1"]
     energy = np.linspace(1826.0, 1884.0, 300)
     spectrum = tmp_path / "spectrum.txt"
     values = np.interp(energy, hand_made_study.dataset.energy, hand_made_study.dataset.spectra[3])
@@ -72,9 +72,9 @@ def test_import_of_a_packed_archive(run_cli, hand_made_study, tmp_path):
 
 def test_import_prints_what_to_do_next(run_cli, hand_made_study, tmp_path):
     archive = tmp_path / "model.aiida"
-    run_cli("export", hand_made_study.models["rdf_model"].pk, archive)
+    run_cli("export", hand_made_study.models["rdf"].pk, archive)
     text = run_cli("import", archive).stdout
-    assert f"model: {hand_made_study.models['rdf_model'].pk} (rdf)" in text
+    assert f"model: {hand_made_study.models['rdf'].pk} (rdf)" in text
     assert "aiida-siox predict" in text
     # the provenance of a model is there, the study that called its makers is not
     assert "site_table: " in text

@@ -16,7 +16,7 @@ from aiida_pseudo.data.pseudo.upf import UpfData
 
 from tests.cli.conftest import quartz_like
 from tests.crystals import alpha_quartz
-from tests.factories import make_row, make_site
+from tests.factories import make_row, make_site, make_spectrum, make_table
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
@@ -96,9 +96,19 @@ def test_query_sites(run_example, hand_made_study):
     collect = orm.CalcFunctionNode()
     collect.set_process_label("collect")
     collect.base.links.add_incoming(structure, LinkType.INPUT_CALC, "structure")
+    spectra = [make_spectrum(site_index=row).store() for row in range(3)]
+    for spectrum in spectra:
+        collect.base.links.add_incoming(spectrum, LinkType.INPUT_CALC, f"spectra__site_{spectrum.site_index:04d}")
     collect.store()
-    for row, (n_oxygen, valence) in enumerate([(2, 1.8), (2, 1.2), (3, 2.0)]):
-        site = make_site(make_row(row, np.ones(3), n_ligands=n_oxygen, valence=valence), formula="Si4O2")
+    rows = [
+        make_row(row, np.ones(3), n_ligands=n_oxygen, valence=valence)
+        for row, (n_oxygen, valence) in enumerate([(2, 1.8), (2, 1.2), (3, 2.0)])
+    ]
+    table = make_table(rows, np.arange(3))
+    table.base.links.add_incoming(collect, LinkType.CREATE, "site_table")
+    table.store()
+    for row, values in enumerate(rows):
+        site = make_site(values, formula="Si4O2")
         site.base.links.add_incoming(collect, LinkType.CREATE, f"sites__site_{row:04d}")
         site.store()
     text = run_example("query_sites.py")
@@ -106,5 +116,6 @@ def test_query_sites(run_example, hand_made_study):
     assert f"{text.count('SiteData<')} sites with n_O = 2" in text
     assert "Si4O2, site 0, +1.80 e, protocol fast" in text
     assert "+1.20 e" not in text
+    assert f"site 0: white line at {spectra[0].white_line:.2f} eV" in text
     assert "white line at" in text
     assert run_example("query_sites.py", structure.pk).count("white line at") == 3

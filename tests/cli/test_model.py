@@ -7,9 +7,8 @@ import pytest
 from aiida import orm
 
 from aiida_siox.data.model import ModelData
+from aiida_siox.learning.analysis.model import train_model
 from aiida_siox.learning.model import SpectrumModel
-from aiida_siox.learning.model_training import train_model
-from aiida_siox.learning.parameters import Target
 from tests.learning.toy import ENERGY, toy_arrays, toy_hyper, toy_sites
 
 
@@ -17,7 +16,7 @@ from tests.learning.toy import ENERGY, toy_arrays, toy_hyper, toy_sites
 def node(aiida_profile) -> ModelData:
     """Return a stored model."""
     hyper = toy_hyper(epochs=2, n_folds=2, networks={"valence": {"hidden": [8], "activation": "relu"}})
-    model = train_model(toy_sites(24), Target.VALENCE, hyper)
+    model = train_model(toy_sites(24), "valence", hyper)
     return ModelData.from_spectrum_model(model, {"protocol": "fast", "shift_eV": -12.8, "treatment": "fch"}).store()
 
 
@@ -59,6 +58,6 @@ def test_import_refuses_other_files(run_cli, tmp_path):
 
 def test_card(run_cli, node):
     text = run_cli("model", "card", node.pk).stdout
-    assert "# Model of the valence (e)" in text
+    assert "# Model of valence: Bader valence (e)" in text
     assert "treatment: fch" in text
     assert run_cli("model", "card", node.pk, "--json").json["data"]["n_sites"] == 24

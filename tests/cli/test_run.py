@@ -235,7 +235,7 @@ def test_json_of_a_study(run_cli, codes, hand_made_study, monkeypatch):
         },
     }
     text = run_cli("run", "study", fails=True).stdout
-    assert "charge_model" in text
+    assert "models" in text
     assert f"aiida-siox show {hand_made_study.study.pk}" in text
 
 

@@ -54,7 +54,7 @@ def engines_folder(tmp_path) -> pathlib.Path:
         ("pp.x", "     Program POST-PROC v.6.7MaX starts on 22Nov2026"),
         ("xspectra.x", "     Program XSpectra v.6.7MaX starts on 22Nov2026"),
         ("siox-bader", "siox-bader 0.1.0 (baderkit 0.10.2)"),
-        ("siox-train", "siox-train 0.1.0 (torch 2.9.0)"),
+        ("siox-analyse", "siox-analyse 0.1.0 (torch 2.9.0)"),
     ):
         script(folder / executable, f"echo '{saying}'")
     return folder
@@ -172,15 +172,15 @@ def test_commands_without_a_profile_name_the_remedy(tmp_path):
 
 
 def test_the_training_is_optional(tmp_path, engines_folder):
-    """A profile without `siox-train` can be used: a study does without it."""
+    """A profile without `siox-analyse` can be used: a study does without it."""
     names = [name for name in ENGINES if name != "train"]
     options = [part for name in names for part in ("--code", f"{name}={engines_folder / ENGINES[name].executable}")]
     assert set(STUDY_ENGINES) == set(names)
-    (engines_folder / "siox-train").unlink()
+    (engines_folder / "siox-analyse").unlink()
     done = call(tmp_path, "setup", *options, "--code", f"train={engines_folder / 'siox-bader'}")
     assert done.returncode == 1
     assert "train: " in done.stderr
-    assert "is not siox-train" in done.stderr
+    assert "is not siox-analyse" in done.stderr
     check = call(tmp_path, "setup", "--check", "--json")
     assert check.returncode == 0, check.stderr
     report = json.loads(check.stdout)

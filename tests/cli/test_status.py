@@ -87,7 +87,7 @@ def test_progress_of_one_structure(aiida_profile):
 def test_progress_of_one_job(aiida_profile):
     """A job alone, such as a part of an analysis on a cluster, is counted as the job that it is."""
     job = orm.CalcJobNode()
-    job.process_type = "aiida.calculations:siox.train"
+    job.process_type = "aiida.calculations:siox.analysis"
     job.set_process_state("finished")
     job.set_exit_status(0)
     assert study_progress(job.store()).n_jobs == 1

@@ -18,18 +18,19 @@ def short(tmp_path):
     return path
 
 
-def test_both_targets_json(run_cli, hand_made_study, short):
+def test_targets_of_the_protocol_json(run_cli, hand_made_study, short):
     shown = run_cli("train", hand_made_study.dataset.pk, "--overrides", short, "--seed", 7, "--json").json
     assert shown["exit_status"] == 0
-    assert set(shown["outputs"]) == set(shown["process"]) == {"charge_model", "rdf_model"}
-    model = orm.load_node(shown["outputs"]["charge_model"])
-    assert str(model.target) == "valence"
+    assert set(shown["outputs"]["models"]) == {"valence", "rdf", "oxidation"}
+    model = orm.load_node(shown["outputs"]["models"]["valence"])
+    assert model.creator.pk == shown["process"]
+    assert model.target == "valence"
     assert model.base.attributes.get("seed") == 7
-    parameters = model.creator.inputs.parameters.get_dict()
+    parameters = model.creator.inputs.parameters.get_dict()["training"]
     assert parameters["epochs"] == model.base.attributes.get("card")["training"]["epochs"] == 10
     # the protocol that the data set was computed with decides what the overrides do not say
     assert parameters["patience"] == 60
-    assert "rmse" in shown["scores"]["charge_model"]["random"]
+    assert "rmse" in shown["scores"]["valence"]["random"]
 
 
 def test_one_target_text(run_cli, hand_made_study, short):
@@ -59,5 +60,5 @@ def test_data_set_too_small(run_cli, hand_made_study):
     outcome = run_cli("train", dataset.pk, "--target", "valence", "--json", fails=True)
     assert outcome.exit_code == 3
     assert outcome.json["exit_status"] == 202
-    assert outcome.json["outputs"] == {}
-    assert "no valence network" in outcome.stderr
+    assert outcome.json["outputs"] == {"models": {}}
+    assert "1 sites are too few" in outcome.stderr

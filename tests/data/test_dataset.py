@@ -74,10 +74,12 @@ def test_sites_for_learning(dataset):
     """The same rows as plain arrays; an incomplete configuration is known as such."""
     sites = dataset.site_set()
     assert np.array_equal(sites.spectra, dataset.spectra)
-    assert sites.groups.tolist() == ["a", "a", "b"]
-    assert sites.compositions.tolist() == ["1.0000", "1.0000", "2.0000"]
-    assert sites.complete.tolist() == [True, False]
-    assert (sites.formulas, sites.site_index.tolist(), sites.sigma_angstrom) == (("Si2O2", "Si3O6"), [0, 1, 5], 0.15)
+    assert sites.group.tolist() == ["a", "a", "b"]
+    assert sites.examples("valence").composition.tolist() == ["1.0000", "1.0000", "2.0000"]
+    assert [cell.complete for cell in sites.configurations] == [True, False]
+    assert (sites.formulas, sites.site_index.tolist()) == (("Si2O2", "Si3O6"), [0, 1, 5])
+    assert sites.quantity("rdf").note == "σ 0.15 Å"
+    assert sites.n_ligands.tolist() == [1, 2, 4]
 
 
 def test_arrays(dataset):

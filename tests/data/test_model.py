@@ -11,8 +11,8 @@ import pytest
 from aiida import orm
 
 from aiida_siox.data.model import ModelData
-from aiida_siox.learning.model_training import train_model
-from aiida_siox.learning.parameters import Normalisation, Target
+from aiida_siox.learning.analysis.model import train_model
+from aiida_siox.learning.data.spectrum import Normalisation
 from tests.factories import make_spectrum, pole_coefficients
 from tests.learning.toy import ENERGY, toy_arrays, toy_hyper, toy_sites
 
@@ -33,7 +33,7 @@ SITES = toy_sites(60, 12)
 def make_model(target: str = "valence", **overrides) -> ModelData:
     """Return an unstored model of synthetic sites."""
     small = {"epochs": 40, "n_folds": 3, "networks": {target: {"hidden": [16, 16], "activation": "leaky_relu"}}}
-    model = train_model(SITES, Target(target), toy_hyper(**{**small, **overrides}))
+    model = train_model(SITES, target, toy_hyper(**{**small, **overrides}))
     return ModelData.from_spectrum_model(model, DESCRIPTION)
 
 
@@ -52,7 +52,7 @@ def test_predicts_a_measured_spectrum(valence_model):
     fine = np.linspace(1825, 1885, 900)
     prediction = valence_model.predict((fine, np.interp(fine, ENERGY, arrays["spectra"][0])))
     assert prediction.value == pytest.approx(arrays["valence"][0], abs=0.5)
-    assert (prediction.unit, prediction.kind, prediction.split) == ("e", "average", "averages")
+    assert (prediction.quantity.unit, prediction.kind, prediction.split) == ("e", "average", "averages")
     assert prediction.rmse == valence_model.base.attributes.get("card")["scores"]["averages"]["rmse"]
     assert any("unnormalised cross-section per absorber" in note for note in prediction.notes)
     assert any("computed energies are shifted by -12.50 eV" in note for note in prediction.notes)
@@ -80,7 +80,7 @@ def test_attributes_come_from_the_card(valence_model, aiida_profile):
     again = ModelData.from_spectrum_model(valence_model.content)
     assert again.base.attributes.all == valence_model.base.attributes.all
     assert again.base.attributes.get("shift_eV") == -12.5
-    model = train_model(toy_sites(12), Target.VALENCE, toy_hyper(epochs=1, n_folds=2))
+    model = train_model(toy_sites(12), "valence", toy_hyper(epochs=1, n_folds=2))
     without = ModelData.from_spectrum_model(model, {"protocol": "fast"})
     assert without.base.attributes.get("shift_eV", None) is None
     with pytest.raises(ValueError, match="does not say by how much it shifted"):
@@ -111,16 +111,16 @@ def test_refuses_what_the_caller_says_is_normalised(valence_model):
 def test_parity(valence_model):
     for split in ("grouped", "random"):
         parity = valence_model.parity(split)
-        assert (parity.split, parity.unit) == (split, "e")
+        assert (parity.split, parity.quantity.unit) == (split, "e")
         assert parity.reference.shape == parity.predicted.shape == (60,)
         assert parity.test.sum() == valence_model.scores[split]["n_test"]
         rmse = np.sqrt((parity.rmse_per_site[parity.test] ** 2).mean())
         assert rmse == pytest.approx(valence_model.scores[split]["rmse"], rel=1e-4)
-        assert np.array_equal(parity.n_oxygen, SITES.n_oxygen)
+        assert np.array_equal(parity.n_ligands, SITES.n_ligands)
     assert valence_model.parity("grouped").test.all()
     assert set(valence_model.parity("random").part) == {"train", "test"}
     assert np.isfinite(valence_model.parity("random").predicted).all()
-    assert set(parity.structure_digest) == set(SITES.digests)
+    assert set(parity.group) == set(SITES.groups)
     with pytest.raises(ValueError, match="no parity for the split `sorted`: there is random, grouped"):
         valence_model.parity("sorted")
 
@@ -200,7 +200,7 @@ def test_example(request, target, tmp_path, monkeypatch, capsys):
     example = pathlib.Path(__file__).parents[2] / "examples" / "predict.py"
     runpy.run_path(str(example))
     output = capsys.readouterr().out
-    assert output.startswith("valence" if target == "valence" else "g(R), broadened by 0.15")
+    assert output.startswith("Bader valence" if target == "valence" else "g(R) σ 0.15 Å")
     assert ("90% interval" in output) == (target == "valence")
     assert "RMSE of averaged spectra that training left out" in output
     path.write_text("1840 1\n")

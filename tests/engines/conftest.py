@@ -2,7 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
+import subprocess
+import sys
+
 import pytest
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    """Return a function that runs ``aiida-siox`` with arguments in a fresh profile and returns its stdout."""
+    folder = tmp_path_factory.mktemp("profile")
+    beside = pathlib.Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "AIIDA_PATH": str(folder),
+        "OMP_NUM_THREADS": "1",
+        "PATH": f"{beside}{os.pathsep}{os.environ['PATH']}",
+    }
+
+    def run(*arguments: str | pathlib.Path) -> str:
+        result = subprocess.run(
+            [beside / "aiida-siox", *arguments],
+            env=environment,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    run("setup")
+    return run
 
 
 @pytest.fixture(scope="session")

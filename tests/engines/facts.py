@@ -14,4 +14,4 @@ def atomic_overrides():
     (second,) = [state for state in states if state[0] == "3P" and state[3] == 0.0]
     second[4] = 6.0
     silicon = {"input": {"rmax": 100.0}, "states": states}
-    return {"parameters": {"ground": silicon, "hole": silicon, "oxygen": {"input": {"rmax": 100.0}}}}
+    return {"parameters": {"ground": silicon, "hole": silicon, "O": {"input": {"rmax": 100.0}}}}

@@ -6,10 +6,6 @@ Values: Quantum ESPRESSO 6.7, 50/400 Ry, SCF mesh 1×1×1, xspectra mesh 2×2×2
 from __future__ import annotations
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -26,34 +22,6 @@ SETTINGS = {
 GROUND_RY = -391.1061
 HOLE_RY = {"fch": -388.2243, "xch": -387.6386}
 TRANSITION_EV = {"fch": 1848.725, "xch": 1856.693}
-
-
-@pytest.fixture(scope="module")
-def command(tmp_path_factory):
-    """Return a function that runs ``aiida-siox`` with arguments in a fresh profile and returns its stdout."""
-    folder = tmp_path_factory.mktemp("quartz")
-    beside = pathlib.Path(sys.executable).parent
-    environment = {
-        **os.environ,
-        "AIIDA_PATH": str(folder),
-        "OMP_NUM_THREADS": "1",
-        "PATH": f"{beside}{os.pathsep}{os.environ['PATH']}",
-    }
-
-    def run(*arguments: str | pathlib.Path) -> str:
-        result = subprocess.run(
-            [beside / "aiida-siox", *arguments],
-            env=environment,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert result.returncode == 0, result.stdout + result.stderr
-        return result.stdout
-
-    run("setup")
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import yaml
 from aiida import orm
-from aiida_siox.learning.uncertainty.calibrator import CALIBRATORS
-from ase import Atoms
-from ase.spacegroup import crystal
 
 from aiida_siox.data.dataset import DatasetData
-from aiida_siox.materials import MATERIALS, Material, load_material
+from aiida_siox.learning.uncertainty.calibrator import CALIBRATORS
+from aiida_siox.materials import MATERIALS, load_material
+from aiida_siox.science.cells import build_crystal
 from aiida_siox.science.properties import PROPERTIES, Cell, compute_properties, property_axes
 from aiida_siox.science.readers import READERS
 from aiida_siox.science.site_row import SiteRow
@@ -35,13 +34,6 @@ def material():
     return load_material("sis2")
 
 
-def chains(material: Material) -> Atoms:
-    """Return the crystal of the material: four Si, each between four S."""
-    cell = material.crystals["chains"]
-    symbols, sites = zip(*[(element, place) for element, *place in cell.basis], strict=True)
-    return crystal(symbols, sites, spacegroup=cell.spacegroup, cellpar=cell.cell)
-
-
 def spectrum(distance: float) -> np.ndarray:
     """Return a synthetic spectrum whose peak moves with the shortest bond. No physics is claimed."""
     return 1 / (1 + np.exp(1857.0 - ENERGY)) + 2 / (1 + ((ENERGY - 1858.0 + 20 * (distance - 2.1)) / 1.5) ** 2)
@@ -53,7 +45,7 @@ def dataset(aiida_profile, material) -> DatasetData:
     identity = {key: getattr(material, key) for key in ("name", "title", "absorber", "edge", "ligands")}
     tables = {}
     for seed in range(N_CELLS):
-        atoms = chains(material)
+        atoms = build_crystal(material.crystals["chains"])
         atoms.rattle(0.06, seed=seed)
         sites = np.flatnonzero(atoms.symbols == material.absorber)
         values = compute_properties(Cell(atoms, material, SETTINGS, np.full(len(atoms), 3.0)), sites)
@@ -78,7 +70,7 @@ def test_everything_is_found(material):
     assert "sis2" in MATERIALS
     assert "gaussian" in CALIBRATORS
     assert "json_curve" in READERS
-    atoms = chains(material)
+    atoms = build_crystal(material.crystals["chains"])
     assert "4 Si beside 4 S" in told_back(atoms, material)
     assert not doubts(atoms, material)
 

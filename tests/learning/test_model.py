@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -11,23 +10,24 @@ import numpy as np
 import pytest
 import torch
 
-from aiida_siox.learning.ensemble import Task, fit_ensembles
+from aiida_siox.learning.data.sites import Configuration
+from aiida_siox.learning.data.spectrum import Normalisation, SpectrumKind
 from aiida_siox.learning.model import SpectrumModel
-from aiida_siox.learning.parameters import Normalisation, SpectrumKind, Target
-from tests.learning.toy import ENERGY, toy_arrays, toy_hyper, toy_sites
+from aiida_siox.learning.training.cross_validation import Task, fit_ensembles
+from aiida_siox.learning.uncertainty.calibrator import CALIBRATORS, CvPlus
+from tests.learning.toy import ENERGY, QUANTITIES, toy_arrays, toy_hyper, toy_sites
 
 SMALL = {"hidden": [16, 16], "activation": "leaky_relu"}
 
 
-def make_model(
-    target: str = "valence", coverage: float = 0.9, n: int = 120, n_configurations: int = 12, **overrides
-) -> SpectrumModel:
+def make_model(target: str = "valence", n: int = 120, n_configurations: int = 12, **overrides) -> SpectrumModel:
     """Return a model of synthetic sites."""
-    sites, kind = toy_sites(n, n_configurations), Target(target)
+    sites = toy_sites(n, n_configurations)
+    examples = sites.examples(target)
     hyper = toy_hyper(**{"epochs": 60, "networks": {target: SMALL}, **overrides})
-    task = Task(np.arange(len(sites)), seed=1, mixtures=overrides.get("n_mixtures", 0))
-    (trained,) = fit_ensembles(sites.energy, sites.spectra, sites.targets(kind), sites.groups, kind, [task], hyper)
-    return SpectrumModel.from_trained(sites, kind, hyper, trained, coverage=coverage)
+    task = Task(np.arange(len(examples)), seed=1, mixtures=overrides.get("n_mixtures", 0))
+    (trained,) = fit_ensembles(examples, [task], hyper)
+    return SpectrumModel.from_trained(sites, target, hyper, trained)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_value_interval_and_novelty(model):
     assert isinstance(prediction.value, float)
     assert prediction.kind == "site"
     assert prediction.low < prediction.value < prediction.high
-    assert (prediction.unit, prediction.coverage, prediction.split) == ("e", 0.9, "out_of_fold")
+    assert (prediction.quantity.unit, prediction.coverage, prediction.split) == ("e", 0.9, "out_of_fold")
     assert prediction.rmse == model.card["scores"]["out_of_fold"]["rmse"]
     assert not prediction.flagged
     assert prediction.notes == ()
@@ -68,12 +68,12 @@ def test_intervals_hold_most_new_sites(model):
 
 def test_averages_have_intervals_and_scores_of_their_own():
     model = make_model(n=200, n_configurations=25, n_mixtures=50)
-    spectrum = toy_sites(200, 25).averaged(Target.VALENCE).spectra[3]
+    spectrum = toy_sites(200, 25).mean_spectra()[0][3]
     site, average = (model.predict(ENERGY, spectrum, kind=kind) for kind in SpectrumKind)
     assert site.value == average.value
     members = model.ensemble.member_predictions(spectrum[None])
     for kind, shown in ((SpectrumKind.SITE, site), (SpectrumKind.AVERAGE, average)):
-        ends = model.residuals[kind].interval(members, 0.9)
+        ends = model.intervals[kind].interval(members, spectrum[None], 0.9)
         assert (shown.low, shown.high) == (ends[0].item(), ends[1].item())
     assert site.high != average.high
     assert (average.kind, average.split) == ("average", "averages")
@@ -81,18 +81,21 @@ def test_averages_have_intervals_and_scores_of_their_own():
     assert model.predict(ENERGY, spectrum) == average, "numbers are an average, as measured spectra are"
 
 
-def test_rdf_and_oxidation():
-    rdf = make_model("rdf", epochs=10)
-    prediction = rdf.predict(ENERGY, fresh()["spectra"][0], kind=SpectrumKind.SITE)
-    assert prediction.value.shape == prediction.low.shape == prediction.high.shape == prediction.r_angstrom.shape
-    assert prediction.sigma_angstrom == 0.15
-    assert (prediction.low >= 0).all()
-    states = make_model("oxidation", epochs=10)
-    prediction = states.predict(ENERGY, fresh()["spectra"][0], kind=SpectrumKind.SITE)
-    assert prediction.value.sum() == pytest.approx(1.0)
-    assert (prediction.low >= 0).all()
-    assert (prediction.high <= 1).all()
-    assert prediction.r_angstrom is None
+@pytest.mark.parametrize("target", ["rdf", "oxidation", "coordination", "bridge_angle"])
+def test_any_property(target):
+    model, quantity = make_model(target, epochs=10), QUANTITIES[target]
+    prediction = model.predict(ENERGY, fresh()["spectra"][0], kind=SpectrumKind.SITE)
+    assert prediction.quantity == quantity
+    shape = () if quantity.is_scalar else (len(quantity.axis.values),)
+    assert np.shape(prediction.value) == np.shape(prediction.low) == np.shape(prediction.high) == shape
+    least, most = quantity.limits
+    assert (np.asarray(prediction.low) >= least).all()
+    assert (np.asarray(prediction.high) <= most).all()
+    if target == "oxidation":
+        assert prediction.value.sum() == pytest.approx(1.0)
+    values = json.loads(json.dumps(prediction.to_dict()))
+    assert (values["target"], values["unit"], values["note"]) == (target, quantity.unit, quantity.note)
+    assert values["axis"] == (None if quantity.axis is None else {**values["axis"], "name": quantity.axis.name})
 
 
 def test_new_spectra_are_flagged_with_a_warning(model):
@@ -181,14 +184,15 @@ def altered(model: SpectrumModel, tmp_path, change) -> bytes:
     ("change", "message"),
     [
         (lambda content: content.update(format="other"), "not the file of a spectrum model"),
-        (lambda content: content.update(version=99), "version 99, but this aiida_siox reads version 3"),
-        (lambda content: content.pop("residuals"), "damaged .*residuals"),
+        (lambda content: content.update(version=99), "version 99, but this aiida_siox reads version 4"),
+        (lambda content: content.pop("intervals"), "damaged .*intervals"),
+        (lambda content: content.update(calibrator="mine"), "of the calibrator `mine`, which is not here: install the"),
         (lambda content: content["ensemble"].pop("networks"), "damaged .*not the state of an ensemble"),
         (lambda content: content["novelty"].pop("units"), "damaged .*not the state of a novelty score"),
         (lambda content: content.update(card="{}"), "damaged"),
-        (lambda content: content["residuals"].update(site=(torch.ones(3, 1), *[torch.zeros(2)] * 2)), "do not fit"),
-        (lambda content: content["residuals"]["average"][0].fill_(torch.nan), "folds and groups do not fit"),
-        (lambda content: content["residuals"].pop("average"), "damaged"),
+        (lambda content: content["intervals"]["site"].update(fold=torch.zeros(2)), "do not fit"),
+        (lambda content: content["intervals"]["average"]["residuals"].fill_(torch.nan), "folds and groups do not fit"),
+        (lambda content: content["intervals"].pop("average"), "damaged"),
     ],
 )
 def test_damaged_content(model, tmp_path, change, message):
@@ -234,7 +238,7 @@ def test_card(model):
     assert (prediction.split, prediction.rmse) == ("grouped", 0.21)
     text = fuller.card_text()
     for part in (
-        "# Model of the valence (e)",
+        "# Model of valence: Bader valence (e)",
         "dataset digest: abc",
         "treatment: fch",
         "mean 0.21",
@@ -246,11 +250,40 @@ def test_card(model):
 
 
 def test_card_says_when_folds_are_of_sites(model):
-    sites, kind, hyper = toy_sites(20), Target.VALENCE, toy_hyper(epochs=2, networks={"valence": SMALL})
-    sites = dataclasses.replace(sites, digests=("same",) * 6)
-    task = Task(np.arange(20), seed=1)
-    (trained,) = fit_ensembles(sites.energy, sites.spectra, sites.targets(kind), sites.groups, kind, [task], hyper)
-    single = SpectrumModel.from_trained(sites, kind, hyper, trained, coverage=0.9)
+    cells = [Configuration("Si8O8", 1.0, "same") for _ in range(6)]
+    sites, hyper = toy_sites(20, configurations=cells), toy_hyper(epochs=2, networks={"valence": SMALL})
+    (trained,) = fit_ensembles(sites.examples("valence"), [Task(np.arange(20), seed=1)], hyper)
+    single = SpectrumModel.from_trained(sites, "valence", hyper, trained)
     assert single.card["training"]["folds"] == "of sites"
     assert any("Too few configurations" in text for text in single.card["limits"])
     assert not any("Too few configurations" in text for text in model.card["limits"])
+
+
+def test_a_model_predicts_without_the_registry_of_properties(model):
+    """What it says of its property stands in its file."""
+    name = "aiida_siox.science.properties"
+    code = (
+        f"import sys; sys.modules[{name!r}] = None\n"
+        "import numpy as np; from aiida_siox.learning.model import SpectrumModel\n"
+        "model = SpectrumModel.from_bytes(sys.stdin.buffer.read())\n"
+        "print(model.quantity.title, model.quantity.unit, model.predict_on_grid(np.ones((2, 256))).shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=model.to_bytes(), capture_output=True, check=False)
+    assert done.stdout.decode() == "Bader valence e (2,)\n", done.stderr.decode()
+
+
+class Wide(CvPlus):
+    """A calibrator of another package: intervals of one width."""
+
+    def interval(self, members, spectra, coverage):
+        """Return ends 1 below and above the mean."""
+        return members.mean(axis=0) - 1, members.mean(axis=0) + 1
+
+
+def test_a_calibrator_of_another_package(monkeypatch):
+    monkeypatch.setitem(CALIBRATORS._items, "wide", Wide)
+    wide = make_model(epochs=2, uncertainty={"calibrator": "wide"})
+    again = SpectrumModel.from_bytes(wide.to_bytes())
+    prediction = again.predict(ENERGY, fresh()["spectra"][0])
+    assert (prediction.high - prediction.low) == pytest.approx(2.0)
+    assert again.card["intervals"]["method"]["calibrator"] == "wide"

@@ -1,4 +1,4 @@
-"""``siox-train``: files in, files out, and what it says when it cannot."""
+"""``siox-analyse``: files in, files out, and what it says when it cannot."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import pathlib
 import numpy as np
 import pytest
 
-from aiida_siox.learning import analysis
-from aiida_siox.learning.results import PartResult
+from aiida_siox.learning.analysis import parts
+from aiida_siox.learning.analysis.results import PartResult
 from aiida_siox.learning.script import DONE, OutOfTime, main, progress_printer
+from aiida_siox.workflows.analysis import AnalysisProtocol
 from tests.learning.toy import toy_sites
 
 
@@ -26,11 +27,11 @@ class SyntheticModel:
 
 def synthetic_part(name, sites, parameters, progress) -> PartResult:
     """Stand in for ``run_part``."""
-    if parameters.get("fail"):
+    if parameters["targets"] == ["fail"]:
         raise ValueError("the sites cannot be divided so")
     progress(0.25, "first\n quarter")
     return PartResult(
-        {"mean": np.array([sites.valence.mean()], dtype=np.float32)},
+        {"mean": np.array([sites.values("valence").mean()], dtype=np.float32)},
         {"n": np.int64(len(sites)), "low": float("nan"), "part_seen": name},
         {"valence": SyntheticModel()} if name == "model" else {},
     )
@@ -39,14 +40,13 @@ def synthetic_part(name, sites, parameters, progress) -> PartResult:
 @pytest.fixture
 def call(tmp_path, monkeypatch):
     """Return a function that runs the script on synthetic sites, and gives status and ``result.json``."""
-    monkeypatch.setattr(analysis, "run_part", synthetic_part)
+    monkeypatch.setattr(parts, "run_part", synthetic_part)
     monkeypatch.chdir(tmp_path)
     toy_sites(12, 3).to_npz(tmp_path / "sites.npz")
 
     def run(part="splits", *options, **changes):
-        from aiida_siox.workflows.analysis import AnalysisProtocol
-
-        request = {"part": part, "parameters": {**AnalysisProtocol.get_parameters("fast")["splits"], **changes}}
+        protocol = AnalysisProtocol.get_parameters("fast")
+        request = {"part": part, "parameters": {**protocol.get(part, protocol["splits"]), **changes}}
         (tmp_path / "parameters.json").write_text(json.dumps({**request, "version": 4}))
         status = main(["sites.npz", "parameters.json", *options])
         return status, json.loads((tmp_path / "result.json").read_text())
@@ -65,7 +65,7 @@ def test_result_files(call, capsys):
     assert result["wall_s"] > 0
     with np.load("result.npz", allow_pickle=False) as arrays:
         assert arrays["mean"].dtype == np.float32
-        assert arrays["mean"][0] == pytest.approx(toy_sites(12, 3).valence.mean())
+        assert arrays["mean"][0] == pytest.approx(toy_sites(12, 3).values("valence").mean())
 
 
 def test_models_are_files_of_their_own(call):
@@ -78,8 +78,8 @@ def test_models_are_files_of_their_own(call):
     ("part", "changes", "kind", "message"),
     [
         ("split", {}, "parameters", "there is no part `split`"),
-        ("splits", {"training": {"seed": 1}}, "parameters", "start from a protocol"),
-        ("splits", {"fail": True}, "sites", "the sites cannot be divided so"),
+        ("splits", {"training": {"seed": 1}}, "parameters", "`training` lacks `test_fraction`"),
+        ("splits", {"targets": ["fail"]}, "sites", "the sites cannot be divided so"),
     ],
 )
 def test_why_it_stopped_is_written(call, capsys, part, changes, kind, message):

@@ -256,7 +256,7 @@ def serialize():
             return f"file {value.filename}"
         if isinstance(value, orm.Data):
             return value.value
-        if isinstance(value, dict) and "core_level" in value:
+        if isinstance(value, dict) and {"core_level", "name"} <= set(value):
             return f"material {value['name']}"
         if isinstance(value, dict) or hasattr(value, "items"):
             return {str(key): plain(entry) for key, entry in value.items()}

@@ -12,17 +12,17 @@ from aiida import orm
 from aiida.common.links import LinkType
 from aiida_pseudo.data.pseudo.upf import UpfData
 
+from aiida_siox.calculations.analysis import ANALYSIS_VERSION, analyse_part
 from aiida_siox.calculations.spectra import digest_of, mark_absorber
 from aiida_siox.calculations.structures import assess_structure, structure_from_atoms
 from aiida_siox.calculations.tables import assemble, collect, record_failure
-from aiida_siox.calculations.training import TRAINING_VERSION, train
 from aiida_siox.data.spectrum import SpectrumData
 from aiida_siox.science.neighbours import coordination
 from aiida_siox.science.site_row import site_label
+from aiida_siox.workflows.analysis import AnalysisProtocol
 from aiida_siox.workflows.diffraction import DiffractionProtocol
 from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
-from aiida_siox.workflows.training import TrainingProtocol
 from aiida_siox.workflows.utils import CACHED_FROM
 from tests.crystals import SIOX, starting_cell
 from tests.factories import make_calibration, make_spectrum, pole_coefficients
@@ -264,10 +264,10 @@ class StudyMaker:
         calibration = make_calibration(SHIFT_EV, digest, protocol=self.protocol)
         window = orm.Dict({"energy_min_eV": 1830.0, "energy_max_eV": 1880.0, "n_points": 256})
         dataset = assemble(calibration.store(), window, orm.Int(1), tables=tables)
-        parameters = orm.Dict(TrainingProtocol.get_parameters("fast", {"epochs": 20}))
+        parameters = AnalysisProtocol.get_parameters("fast", {"training": {"epochs": 20}}, ("valence", "rdf"))["model"]
         self.outputs |= {"calibration": calibration, "dataset": dataset}
-        for label, target in (("charge_model", "valence"), ("rdf_model", "rdf")):
-            self.outputs[label] = train(dataset, orm.Str(target), parameters, orm.Int(TRAINING_VERSION))
+        found = analyse_part(dataset, orm.Str("model"), orm.Dict(parameters), orm.Int(ANALYSIS_VERSION))
+        self.outputs |= {f"models__{name}": model for name, model in found["models"].items()}
 
     def end(self, status: int = 0, message: str | None = None) -> orm.WorkChainNode:
         """Attach the outputs and end the study."""

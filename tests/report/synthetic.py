@@ -178,9 +178,9 @@ def averages(data: SiteRecords, rng: Any) -> AnalysisPart:
     states = np.minimum(sites.ligands, 4)
     oxidation = np.array([np.bincount(states[sites.configuration == i], minlength=5) for i in owners], dtype=float)
     oxidation /= oxidation.sum(axis=1, keepdims=True)
-    arrays: dict[str, Any] = {
-        "configuration": owners, "valence_reference": valence, "rdf_reference": rdf, "oxidation_reference": oxidation,
-    }  # fmt: skip
+    arrays: dict[str, Any] = {}
+    for target, reference in (("valence", valence), ("rdf", rdf), ("oxidation", oxidation)):
+        arrays |= {f"{target}_configuration": owners, f"{target}_reference": reference}
     scores: dict[str, Any] = {"valence": {}, "rdf": {}, "oxidation": {}}
     for variant, dip, sigma in (("sites", 0.2, 0.08), ("mixtures", 0.0, 0.05)):
         predicted = valence - dip * np.exp(-(((sites.x - 1) / 0.4) ** 2)) + rng.normal(0, 0.3 * sigma, n)
@@ -233,9 +233,10 @@ def uncertainty(data: SiteRecords, rng: Any) -> AnalysisPart:
 def learning_curve(rng: Any) -> AnalysisPart:
     """Return the part `learning_curve`: rmse = 1.5 n^-0.5 + 0.05 with noise."""
     n_sites = np.array([[30, 34, 28], [60, 66, 58], [125, 130, 128], [205, 204, 206]])
-    arrays: dict[str, Any] = {"n_sites": n_sites, "n_configurations": np.array([4, 9, 18, 29])}
+    arrays: dict[str, Any] = {}
     fits = {}
     for target, scale, none in (("valence", 1.5, 1.1), ("rdf", 3.0, 0.9)):
+        arrays |= {f"{target}_n_sites": n_sites, f"{target}_n_configurations": np.array([4, 9, 18, 29])}
         arrays[f"{target}_rmse"] = (scale * n_sites**-0.5 + 0.05) * (1 + rng.normal(0, 0.03, n_sites.shape))
         arrays[f"{target}_rmse_no_skill"] = np.full(n_sites.shape, none)
         fits[target] = {"a": scale, "b": 0.5, "c": 0.05}

@@ -354,7 +354,7 @@ def test_power_law_and_the_sites_that_are_needed(data, parts):
     said = texts(drawing.figure)
     assert "RMSE 0.11 needs about 625 sites" in said
     assert "RMSE 0.04 is not reached" in said
-    assert list(drawing.tables[""]["training sites"][:3]) == [30, 34, 28]
+    assert list(drawing.tables[""]["training sites of Bader valence"][:3]) == [30, 34, 28]
     no_law = dataclasses.replace(parts["learning_curve"], attributes={"fit": {"valence": {}}, "sites_needed": {}})
     assert "power law" not in texts(scores.learning_curves(data, {"learning_curve": no_law}).figure)
 

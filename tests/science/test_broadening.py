@@ -19,12 +19,8 @@ from aiida_siox.science.broadening import (
     broadened_spectrum,
     broadening_from_dict,
 )
-from aiida_siox.science.lanczos import (
-    INVERSE_FINE_STRUCTURE,
-    RYDBERG_EV,
-    LanczosCoefficients,
-    spectrum_from_coefficients,
-)
+from aiida_siox.science.constants import RYDBERG_QE_EV
+from aiida_siox.science.lanczos import INVERSE_FINE_STRUCTURE, LanczosCoefficients, spectrum_from_coefficients
 
 ARCTAN = {"gamma_eV": 0.9, "gaussian_fwhm_eV": 0.0, "gamma_max_eV": 7.5, "center_eV": 30.0, "width_eV": 30.0}
 CORE_EV = 1839.0
@@ -42,8 +38,8 @@ def seah_dench(**changes) -> SeahDench:
 def chain(a_eV: float, b_eV: float, gamma_eV: float = 0.4, n: int = 600) -> LanczosCoefficients:
     """Return a chain of constant coefficients; one pole at ``a_eV`` when b is zero."""
     return LanczosCoefficients(
-        a=np.full((1, n), a_eV / RYDBERG_EV),
-        b=np.full((1, n), b_eV / RYDBERG_EV),
+        a=np.full((1, n), a_eV / RYDBERG_QE_EV),
+        b=np.full((1, n), b_eV / RYDBERG_QE_EV),
         norm=np.ones(1),
         n_iterations=np.array([n]),
         weights=np.array([2.0]),
@@ -55,7 +51,7 @@ def chain(a_eV: float, b_eV: float, gamma_eV: float = 0.4, n: int = 600) -> Lanc
 
 def per_eV(sigma, energy_eV):
     """Return the cross-section without its prefactor, Im G in 1/eV."""
-    return sigma / (2 * 4 * np.pi / INVERSE_FINE_STRUCTURE * (energy_eV + CORE_EV) / RYDBERG_EV) / RYDBERG_EV
+    return sigma / (2 * 4 * np.pi / INVERSE_FINE_STRUCTURE * (energy_eV + CORE_EV) / RYDBERG_QE_EV) / RYDBERG_QE_EV
 
 
 def pole(broadening, energy, position, **options):

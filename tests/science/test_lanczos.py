@@ -10,9 +10,9 @@ import pytest
 from scipy.integrate import quad
 
 from aiida_siox.parsers.raw.xspectra import parse_save_file, parse_spectrum
+from aiida_siox.science.constants import RYDBERG_QE_EV
 from aiida_siox.science.lanczos import (
     INVERSE_FINE_STRUCTURE,
-    RYDBERG_EV,
     LanczosCoefficients,
     graded_log_nodes,
     green_function,
@@ -57,7 +57,7 @@ def half_circle(x, a=1.0, b=0.5):
 
 
 def prefactor(energy_Ry):
-    return 2 * 4 * np.pi / INVERSE_FINE_STRUCTURE * (energy_Ry + 1839.0 / RYDBERG_EV)
+    return 2 * 4 * np.pi / INVERSE_FINE_STRUCTURE * (energy_Ry + 1839.0 / RYDBERG_QE_EV)
 
 
 def test_engine_spectrum_is_reproduced(engine):
@@ -94,7 +94,7 @@ def test_smoothing_only_bridges(engine):
 
 def test_endless_chain_is_a_half_circle():
     energy = np.linspace(0.2, 1.8, 33)
-    sigma = spectrum_from_coefficients(chain(), energy * RYDBERG_EV, 0.0, gamma_eV=0.01, cut_occupied=False)
+    sigma = spectrum_from_coefficients(chain(), energy * RYDBERG_QE_EV, 0.0, gamma_eV=0.01, cut_occupied=False)
     np.testing.assert_allclose(sigma, prefactor(energy) * half_circle(energy), rtol=5e-3)
 
 
@@ -103,7 +103,7 @@ def test_cut_is_the_convolution_of_what_lies_above():
     zero, gamma = 0.8, 0.06
     energy = np.array([-0.5, -0.2, 0.1, 0.4, 0.9, 1.5])
     sigma = spectrum_from_coefficients(
-        chain(), energy * RYDBERG_EV, zero * RYDBERG_EV, gamma_eV=gamma * RYDBERG_EV, smooth_eV=1e-3
+        chain(), energy * RYDBERG_QE_EV, zero * RYDBERG_QE_EV, gamma_eV=gamma * RYDBERG_QE_EV, smooth_eV=1e-3
     )
     expected = [
         quad(lambda x, e=e: half_circle(x) * gamma / np.pi / ((zero + e - x) ** 2 + gamma**2), zero, 2.0, limit=400)[0]
@@ -116,7 +116,7 @@ def states(energies, strengths, zero=7.0):
     """Return coefficients of separate levels, eV above a zero: each is a k point whose chain ends at once."""
     n = len(energies)
     a = np.zeros((n, 4))
-    a[:, 0] = (np.asarray(energies) + zero) / RYDBERG_EV
+    a[:, 0] = (np.asarray(energies) + zero) / RYDBERG_QE_EV
     return LanczosCoefficients(
         a=a, b=np.zeros((n, 4)), norm=np.sqrt(strengths), n_iterations=np.full(n, 4), weights=np.full(n, 2 / n),
         core_energy_eV=1839.0, check_interval=2, gamma_eV=0.8,
@@ -130,8 +130,8 @@ def test_cut_in_the_gap_leaves_every_empty_state_whole(cut):
     empty, strengths = np.array([0.6, 2.0, 9.0]), np.array([1.0, 3.0, 2.0])
     both = states([-3.0, 0.0, *empty], [5.0, 1.0, *strengths])
     found = spectrum_from_coefficients(both, energy, 7.0, cut_eV=cut, smooth_eV=0.02, use_terminator=False)
-    lorentzians = 0.8 / ((energy[:, None] - empty) ** 2 + 0.64) * RYDBERG_EV
-    prefactor = 4 * np.pi / 137.04 * (energy + 7.0 + 1839.0) / RYDBERG_EV
+    lorentzians = 0.8 / ((energy[:, None] - empty) ** 2 + 0.64) * RYDBERG_QE_EV
+    prefactor = 4 * np.pi / 137.04 * (energy + 7.0 + 1839.0) / RYDBERG_QE_EV
     expected = prefactor * (lorentzians @ strengths) * 2 / 5
     away = np.abs(energy - cut) > 0.03
     np.testing.assert_allclose(found[away], expected[away], rtol=2e-3, atol=1e-4 * expected.max())

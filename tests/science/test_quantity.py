@@ -20,7 +20,7 @@ def test_file_and_back():
 
 @pytest.mark.parametrize("change", [{"kind": "vector"}, {"axis": {"name": "r"}}, {"colour": "red"}, {"limits": [0]}])
 def test_damaged(change):
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=r"not the description of a property|is not a valid Kind|not enough values"):
         Quantity.from_dict({**CURVE.to_dict(), **change})
     values = CURVE.to_dict()
     values.pop("limits")

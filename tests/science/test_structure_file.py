@@ -11,12 +11,10 @@ import ase.units
 import numpy as np
 import pytest
 
-from aiida_siox.materials import load_material
-from aiida_siox.science.cells import alpha_quartz
 from aiida_siox.science.structure_file import doubts, read_structure_file, told_back
+from tests.crystals import SIOX, alpha_quartz
 
 FILES = pathlib.Path(__file__).parent.parent / "fixtures" / "structures"
-SIOX = load_material("siox")
 
 
 def doubted(atoms) -> str:
@@ -29,7 +27,7 @@ def test_quartz_is_told_back(tmp_path):
     found = read_structure_file(tmp_path / "quartz.xyz")
     assert not found.remarks
     assert told_back(found.atoms, SIOX) == (
-        "Si3O6, 2.65 g/cm³; 3 Si beside 4 O; shortest distances in Å: Si–O 1.60, Si–Si 3.06, O–O 2.61."
+        "Si3O6, 2.65 g/cm³; 3 Si beside 4 O; shortest distances in Å: Si–Si 3.06, Si–O 1.60, O–O 2.61."
     )
     assert not doubted(found.atoms)
 

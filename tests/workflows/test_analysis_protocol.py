@@ -37,7 +37,9 @@ def test_a_section_belongs_to_its_part_alone():
     before = AnalysisProtocol.get_parameters("fast")
     after = AnalysisProtocol.get_parameters("fast", {"splits": {"n_seeds": {"valence": {"random": 9}}}})
     assert {part for part in PARTS if before[part] != after[part]} == {"splits"}
-    assert after["splits"]["n_seeds"]["valence"] == {"random": 9, "grouped": 1, "composition": 1}
+    assert after["splits"]["n_seeds"]["valence"] == {"random": 9, "grouped": 1, "composition": 1}, (
+        "the rest as for scalars"
+    )
     after = AnalysisProtocol.get_parameters("fast", {"training": {"seed": 7}})
     assert {part for part in PARTS if before[part] != after[part]} == PARTS
 
@@ -51,3 +53,14 @@ def test_overrides_are_checked():
         AnalysisProtocol.get_parameters("fast", {"training": {"epochs": 0}})
     with pytest.raises(ValueError, match="unknown protocol `quick`"):
         AnalysisProtocol.get_parameters("quick")
+
+
+def test_targets_and_names():
+    parameters = AnalysisProtocol.get_parameters("fast", None, ("bridge_angle",))
+    assert all(section["targets"] == ["bridge_angle"] for section in parameters.values())
+    with pytest.raises(ValueError, match="unknown property of a site `bridge_angel`: did you mean `bridge_angle`"):
+        AnalysisProtocol.get_parameters("fast", None, ("bridge_angel",))
+    with pytest.raises(ValueError, match=r"`splits.n_seeds.valense` is neither a property nor a kind"):
+        AnalysisProtocol.get_parameters("fast", {"splits": {"n_seeds": {"valense": {"random": 9}}}})
+    with pytest.raises(ValueError, match=r"`windows.names`: 2 for 1 windows_eV"):
+        AnalysisProtocol.get_parameters("fast", {"windows": {"names": ["a", "b"], "windows_eV": [[1830, 1840]]}})

@@ -102,7 +102,7 @@ def test_missing_run_is_refused():
         del wrong[key]
         assert check_atomic_parameters(wrong) is not None
     parameters["family"]["colour"] = "blue"
-    assert "`family` needs exactly" in check_atomic_parameters(parameters)
+    assert "unknown key `family.colour`" in check_atomic_parameters(parameters)
 
 
 def test_all_failed_atoms_are_named(process):

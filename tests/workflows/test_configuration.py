@@ -131,5 +131,5 @@ def test_refuses(process, name):
 
 def test_inputs_are_checked_as_those_of_a_melt_quench(process):
     inputs = {**process.inputs, "starting_cell": orm.Dict({"crystal": "coesite", "density_g_cm3": 2.4})}
-    with pytest.raises(ValueError, match="unknown crystal `coesite`"):
+    with pytest.raises(ValueError, match="siox has no crystal `coesite`"):
         instantiate_process(get_manager().get_runner(), ConfigurationWorkChain, **inputs)

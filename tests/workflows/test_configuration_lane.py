@@ -22,7 +22,7 @@ def inputs(mock_engines, mock_atomic_data):
         mock_engines.codes, "fast", compositions=["Si2O4"], seeds=[1], atomic_data=mock_atomic_data
     )
     keys = (
-        "melt_quench", "potential", "max_attempts", "seed_stride", "target", "quartz", "settings", "max_concurrent",
+        "material", "melt_quench", "potential", "max_attempts", "seed_stride", "target", "crystal", "settings", "max_concurrent",
         "clean_scratch", "atomic_data",
     )  # fmt: skip
     inputs = {key: study[key] for key in keys}
@@ -42,7 +42,7 @@ def lane(inputs):
 def test_refuses_what_cannot_be_melted(inputs):
     starting_cell = orm.Dict({"crystal": "foo", "density_g_cm3": 2.3})
     inputs["melt_quench"] = {"Si2O4": {**inputs["melt_quench"]["Si2O4"], "starting_cell": starting_cell}}
-    with pytest.raises(ValueError, match="Si2O4 cannot be melted: unknown crystal `foo`"):
+    with pytest.raises(ValueError, match="Si2O4 cannot be melted: the material siox has no crystal `foo`"):
         instantiate_process(get_manager().get_runner(), ConfigurationLaneWorkChain, **inputs)
 
 

@@ -10,7 +10,7 @@ from aiida.engine.utils import instantiate_process
 from aiida.manage import get_manager
 from aiida.manage.caching import enable_caching
 
-from aiida_siox.calculations.training import TRAINING_VERSION, train
+from aiida_siox.calculations.analysis import ANALYSIS_VERSION, analyse_part
 from aiida_siox.science.acceptance import attempts_of, count_acceptance
 from aiida_siox.workflows.calibration import CalibrationWorkChain
 from aiida_siox.workflows.study import StudyWorkChain
@@ -38,7 +38,7 @@ class TestStudy:
             assert sorted(outputs[name]) == sorted(LABELS)
         assert set(outputs) == {
             "structures", "qualities", "attempts", "acceptance", "site_tables", "calibration", "calibration_table",
-            "dataset", "charge_model", "rdf_model",
+            "dataset", "models",
         }  # fmt: skip
         for label, (formula, _) in zip(LABELS, STUDY_ITEMS, strict=True):
             assert outputs.site_tables[label].base.attributes.get("formula") == formula
@@ -52,8 +52,9 @@ class TestStudy:
         assert dataset.n_sites == sum(n_done.values()) == dataset.base.attributes.get("n_sites")
         entries = [(entry["formula"], entry["n_done"], entry["n_requested"]) for entry in dataset.configurations]
         assert entries == [("Si2O4", 2, 2), ("Si2O4", 2, 2), ("Si4O5", 3, 4)]
-        assert [entry.formula for entry in dataset.averaged()] == ["Si2O4", "Si2O4"]  # 3 of 4 sites give no average
-        for model in (outputs.charge_model, outputs.rdf_model):
+        assert [cell.complete for cell in dataset.site_set().configurations] == [True, True, False]  # 3 of 4 sites
+        assert set(outputs.models) == {"valence", "rdf"}
+        for model in outputs.models.values():
             assert model.base.attributes.get("dataset_digest") == dataset.base.attributes.get("digest")
 
     def test_calibrated_axis(self, mock_study):
@@ -75,26 +76,26 @@ class TestStudy:
 
 @pytest.mark.xdist_group("mock_study")
 def test_training_as_a_job(mock_study, mock_engines, engine_code):
-    """With a code of siox-train: the same networks as the worker makes. All else comes from the cache."""
+    """With a code of siox-analyse: the same networks as the worker makes. All else comes from the cache."""
     mock_engines.reset()
     builder = mock_study.node.get_builder_restart()
     builder.configurations = orm.List(STUDY_ITEMS[:2])
     builder.calibration = mock_study.node.outputs.calibration
-    builder.codes["train"] = engine_code("train")
-    builder.options = {"train": {"max_wallclock_seconds": 600}}
+    builder.codes["analysis"] = engine_code("analysis")
+    builder.options = {"analysis": {"max_wallclock_seconds": 600}}
     with enable_caching(identifier="*"):
         node = run_get_node(builder).node
     assert node.is_finished_ok, node.exit_message
-    (job,) = [job for job in jobs_of(node) if job.process_label == "TrainCalculation"]
+    (job,) = [job for job in jobs_of(node) if job.process_label == "AnalysisCalculation"]
     assert job.get_option("max_wallclock_seconds") == 600
-    assert job.get_option("resources")["num_cores_per_mpiproc"] == node.inputs.training["threads"]
+    assert job.get_option("resources")["num_cores_per_mpiproc"] == node.inputs.training["training"]["threads"]
     dataset = node.outputs.dataset
-    for label, target in (("charge_model", "valence"), ("rdf_model", "rdf")):
-        _, own = train.run_get_node(dataset, orm.Str(target), node.inputs.training, orm.Int(TRAINING_VERSION))
-        assert node.outputs[label].creator.pk == job.pk
+    own = analyse_part(dataset, orm.Str("model"), node.inputs.training, orm.Int(ANALYSIS_VERSION))["models"]
+    for name, model in node.outputs.models.items():
+        assert model.creator.pk == job.pk
         np.testing.assert_array_equal(
-            node.outputs[label].spectrum_model.predict_on_grid(dataset.spectra),
-            own.outputs.result.spectrum_model.predict_on_grid(dataset.spectra),
+            model.spectrum_model.predict_on_grid(dataset.spectra),
+            own[name].spectrum_model.predict_on_grid(dataset.spectra),
         )
 
 
@@ -132,7 +133,7 @@ class TestHalfLostStudy:
         assert node.exit_status == CODES.ERROR_CALIBRATION_FAILED.status
         assert "PwCalculation" in node.exit_message
         chain = next(c for c in node.called_descendants if c.process_class is CalibrationWorkChain)
-        assert chain.exit_status == CalibrationWorkChain.exit_codes.ERROR_QUARTZ_FAILED.status
+        assert chain.exit_status == CalibrationWorkChain.exit_codes.ERROR_CRYSTAL_FAILED.status
         assert "dataset" not in node.outputs
 
     def test_tables_are_kept(self, half_lost_study):
@@ -249,17 +250,32 @@ class TestRefused:
             ([["Si8O4", 1.5]], "pairs, got"),
             ([["Si8O4", True]], "pairs, got"),
             ([["Si8O4", -1]], "`seed` must be an integer from 0 on, got -1"),
-            ([["Ge8O4", 1]], "only Si and O are possible"),
-            ([["O4", 1]], "has no Si"),
-            ([["Si-8O4", 1]], "count -8"),
-            ([["Si4O12", 1]], "has 3 O per Si"),
-            ([["O4Si8", 1]], "write `Si8O4`"),
             ([["Si8O4", 1], ["Si8O4", 1]], "holds Si8O4_1 twice"),
         ],
     )
     def test_configurations(self, builder, items, message):
         with pytest.raises(ValueError, match=message):
             builder.configurations = orm.List(items)
+
+    @pytest.mark.parametrize(
+        ("formula", "message"),
+        [
+            ("Ge8O4", "only Si and O are possible"),
+            ("O4", "has no Si"),
+            ("Si-8O4", "count -8"),
+            ("Si4O12", "has 3 O per Si"),
+            ("O4Si8", "write `Si8O4`"),
+        ],
+    )
+    def test_formulas(self, builder, formula, message):
+        builder.configurations = orm.List([[formula, 1]])
+        self.refused(builder, message)
+
+    def test_another_material_for_the_spectra(self, builder):
+        settings = builder.settings.get_dict()
+        settings["material"]["bonds_angstrom"]["Si-O"] = 1.9
+        builder.settings = orm.Dict(settings)
+        self.refused(builder, r"`settings.material` is not the `material` that is melted \(siox\)")
 
     def test_formula_without_parameters(self, builder):
         builder.configurations = orm.List([["Si6O6", 1]])
@@ -270,7 +286,7 @@ class TestRefused:
         melt_quench = {key: dict(nodes) for key, nodes in builder.melt_quench.items()}
         melt_quench[formula]["starting_cell"] = orm.Dict({"crystal": "foo", "density_g_cm3": 2.3})
         builder.melt_quench = melt_quench
-        self.refused(builder, f"{formula} cannot be melted: unknown crystal `foo`")
+        self.refused(builder, f"{formula} cannot be melted: the material siox has no crystal `foo`")
 
     def test_potential_of_another_species(self, builder):
         silicon = {"name": "silicon only", "source": "none", "species": ["Si"]}
@@ -282,8 +298,11 @@ class TestRefused:
         ("window", "message"),
         [
             ({"energy_min_eV": 1880.0, "energy_max_eV": 1830.0, "n_points": 256}, "is empty"),
-            ({"energy_min_eV": 1830.0, "energy_max_eV": 1880.0, "n_points": 1}, "at least 2 points"),
-            ({"energy_min_eV": 1830.0}, "needs exactly"),
+            (
+                {"energy_min_eV": 1830.0, "energy_max_eV": 1880.0, "n_points": 1},
+                "`window.n_points` must be an integer from 2 up to 100000, got 1",
+            ),
+            ({"energy_min_eV": 1830.0}, "`window` lacks `energy_max_eV`, `n_points`"),
         ],
     )
     def test_window(self, builder, window, message):

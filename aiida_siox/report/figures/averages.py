@@ -56,9 +56,9 @@ class Averages:
         """
         self.part, name = part_of(parts, "averages"), quantity.name
         variants = [variant for variant in st.VARIANTS if f"{name}_{variant}_predicted" in self.part.arrays]
-        if not variants or not len(self.part.array("configuration")):
+        if not variants or not len(self.part.array(f"{name}_configuration")):
             raise NotDrawn(f"the part `averages` has no averaged configuration with a predicted {name}")
-        self.configuration: Indices = self.part.array("configuration").astype(int)
+        self.configuration: Indices = self.part.array(f"{name}_configuration").astype(int)
         self.x: Array = records.x[self.configuration]
         self.reference = columns_of(self.part.array(f"{name}_reference"))
         self.predicted = {v: columns_of(self.part.array(f"{name}_{v}_predicted")) for v in variants}

@@ -122,20 +122,16 @@ def power_law(n: Array, fit: Mapping[str, Any]) -> Array:
 def learning_curves(records: SiteRecords, parts: Parts) -> Drawing:
     """Draw the RMSE of the grouped split against the number of training sites, with its power law and no skill."""
     part = part_of(parts, "learning_curve")
-    n_sites = part.array("n_sites").astype(float)
-    n_sites = n_sites[:, None] if n_sites.ndim == 1 else n_sites
     found = [quantity for name, quantity in records.quantities.items() if f"{name}_rmse" in part.arrays]
-    if not found or not n_sites.size:
+    if not found:
         raise NotDrawn("the part `learning_curve` has no RMSE")
+    n_sites = part.array(f"{found[0].name}_n_sites").astype(float)
     note = records.note("grouped split", plural(n_sites.shape[1], "repetition"))
     table: dict[str, Any] = {"repetition": np.tile(np.arange(1, n_sites.shape[1] + 1), len(n_sites))}
-    table["training sites"] = n_sites.ravel()
-    if "n_configurations" in part.arrays:
-        table["training configurations"] = np.repeat(part.array("n_configurations"), n_sites.shape[1])
     with st.style():
         figure, panels = panels_for(len(found), 2.9)
         for axes, quantity in zip(panels, found, strict=True):
-            _curve_panel(axes, part, quantity, n_sites, table)
+            _curve_panel(axes, part, quantity, table)
         panels[0].set_ylabel("RMSE on unseen configurations")
         handles = {
             label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
@@ -144,10 +140,11 @@ def learning_curves(records: SiteRecords, parts: Parts) -> Drawing:
     return Drawing(figure, {"": table}, note)
 
 
-def _curve_panel(axes: Axes, part: AnalysisPart, quantity: Quantity, n_sites: Array, table: dict[str, Any]) -> None:
+def _curve_panel(axes: Axes, part: AnalysisPart, quantity: Quantity, table: dict[str, Any]) -> None:
     """Draw the learning curve of one property, and add its columns to a table."""
     key = f"{quantity.name}_rmse"
-    values = part.array(key).reshape(n_sites.shape)
+    values, n_sites = part.array(key), part.array(f"{quantity.name}_n_sites").astype(float)
+    table[f"training sites of {quantity.title}"] = n_sites.ravel()
     table[f"RMSE of {label_of(quantity)}"] = values.ravel()
     axes.plot(n_sites.ravel(), values.ravel(), ls="", marker="o", ms=3.5, color=st.REFERENCE, label="repetitions")
     mean = n_sites.mean(axis=1), np.nanmean(values, axis=1)

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
 from aiida_siox.learning.training.parameters import UncertaintySettings
 from aiida_siox.learning.uncertainty.left_out import LeftOut
-from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""The analysis of a data set, part by part."""

@@ -1,0 +1,1 @@
+"""Sites to learn from: arrays, targets, splits, spectra brought onto a grid."""

@@ -1,0 +1,1 @@
+"""Networks from a spectrum to a property, alone and as an ensemble."""

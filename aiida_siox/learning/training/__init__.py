@@ -1,0 +1,1 @@
+"""How networks are trained: parameters, the loop, cross-validation, scores of splits."""
