@@ -27,13 +27,16 @@ def main() -> None:
     parser.add_argument("--sites", type=pathlib.Path, required=True, help="sites of a data set as arrays")
     parser.add_argument("--targets", nargs="+", default=["valence", "rdf"])
     parser.add_argument("--protocol", default="balanced")
+    parser.add_argument("--repetitions", type=int, help="with other folds each time; of the protocol when not given")
+    parser.add_argument("--threads", type=int, help="of the protocol when not given")
     arguments = parser.parse_args()
     sites = SiteSet.from_npz(arguments.sites)
-    parameters = AnalysisProtocol.get_parameters(arguments.protocol)["uncertainty"]
+    changes = {} if arguments.threads is None else {"training": {"threads": arguments.threads}}
+    parameters = AnalysisProtocol.get_parameters(arguments.protocol, changes)["uncertainty"]
     hyper = Hyperparameters.parse(parameters["training"])
     for target in arguments.targets:
         examples = sites.examples(target)
-        n = choose(parameters["n_repetitions"], examples.quantity, "n_repetitions")
+        n = arguments.repetitions or choose(parameters["n_repetitions"], examples.quantity, "n_repetitions")
         held = hold_out(examples, hyper, SplitKind.GROUPED, n, point=hyper.own_point)
         print(f"{target}: {len(examples)} sites, {n} repetitions, asked {hyper.coverage:.0%}", flush=True)
         for name, calibrator in CALIBRATORS.items():

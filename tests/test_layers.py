@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import importlib.metadata
+import importlib.util
 import pathlib
 import re
 import subprocess
@@ -34,6 +35,8 @@ FORBIDDEN = {
     "learning": {*AIIDA, "click", "rich"},
     "parsers/raw": {*AIIDA, "torch"},
 }
+#: The part of the code lines that commands and reports may have: output is not what the package is for.
+MOST_SHOWN = 0.36
 ENTRY_POINTS = sorted(
     (
         entry_point
@@ -200,3 +203,13 @@ def test_functions_and_files_are_short():
             if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 80:
                 long[f"{path.relative_to(PACKAGE)}: {node.name}"] = node.end_lineno - node.lineno + 1
     assert long == {}
+
+
+def test_commands_and_reports_are_a_third_of_the_package():
+    """By the counter of the repository, tools/count_lines.py."""
+    spec = importlib.util.spec_from_file_location("count_lines", PACKAGE.parent / "tools" / "count_lines.py")
+    counter = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(counter)
+    lines = {path: counter.code_lines(path) for path in PACKAGE.rglob("*.py")}
+    shown = sum(number for path, number in lines.items() if path.relative_to(PACKAGE).parts[0] in ("cli", "report"))
+    assert shown <= MOST_SHOWN * sum(lines.values())

@@ -13,11 +13,26 @@ from typing import Any
 
 import click
 from aiida import orm
+from aiida.engine import Process
+from plumpy.process_states import KillInterruption
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
+from aiida_siox.calculations.analysis import ANALYSIS_VERSION, analyse_part, listening
+from aiida_siox.cli.analyse_text import print_analysis
+from aiida_siox.cli.codes import get_codes
 from aiida_siox.cli.common import describe, json_option, load_node, say, scheduler_options, user_errors, with_profile
 from aiida_siox.cli.launch import EXIT_INCOMPLETE, failure_text, run_process, submit_process
+from aiida_siox.cli.output.files import writing
 from aiida_siox.cli.output.tables import emit_json
+from aiida_siox.data.analysis import analysis_of, group_label, keep_in_group
+from aiida_siox.data.dataset import DatasetData
 from aiida_siox.learning.analysis.parameters import PARAMETERS
+from aiida_siox.registry import nearest
+from aiida_siox.report.analysis import write_analysis_report
+from aiida_siox.workflows.analysis import AnalysisProtocol
+from aiida_siox.workflows.protocol import read_overrides
+from aiida_siox.workflows.training import job_builder
 
 Update = Callable[[float, str], None]
 
@@ -61,8 +76,6 @@ class Done:
 
 def read_parts(ctx: click.Context, param: click.Parameter, value: str | None) -> list[str]:
     """Read ``splits,windows`` (callback of an option); all parts when None."""
-    from aiida_siox.registry import nearest
-
     names = list(PARTS) if value is None else value.replace(",", " ").split()
     for name in names:
         if name not in PARTS:
@@ -112,11 +125,6 @@ def analyse(
     Part after part runs here, and each is stored as soon as it has ended: after Ctrl-C the same command goes on with
     the parts that are missing, and what was computed before comes from AiiDA's cache.
     """
-    from aiida_siox.data.analysis import analysis_of, group_label, keep_in_group
-    from aiida_siox.data.dataset import DatasetData
-    from aiida_siox.workflows.analysis import AnalysisProtocol
-    from aiida_siox.workflows.protocol import read_overrides
-
     dataset = load_node(identifier, DatasetData)
     if code_label is None and submit:
         raise click.ClickException("--submit belongs to jobs: name the code of siox-analyse with --code.")
@@ -154,8 +162,6 @@ def make_run(
         if options_file is not None:
             raise click.ClickException("--options belongs to jobs: name the code of siox-analyse with --code.")
         return FunctionRun(dataset, parameters)
-    from aiida_siox.cli.codes import get_codes
-
     code = get_codes([CODE], selection={CODE: code_label})[CODE]
     return JobRun(dataset, parameters, code, scheduler_options(options_file, CODE) or {})
 
@@ -169,8 +175,6 @@ class FunctionRun:
 
     def __call__(self, part: str, update: Update) -> orm.ProcessNode:
         """Run the part, and return its node whatever came of it: killed by Ctrl-C, broken off, or finished."""
-        from aiida_siox.calculations.analysis import ANALYSIS_VERSION, analyse_part, listening
-
         listener = Listener(update)
         inputs = (self.dataset, orm.Str(part), orm.Dict(self.parameters[part]), orm.Int(ANALYSIS_VERSION))
         try:
@@ -196,8 +200,6 @@ class Listener:
     def __call__(self, fraction: float, text: str) -> None:
         """Hear; called inside the function."""
         if self.node is None:
-            from aiida.engine import Process
-
             process: Any = Process.current()
             self.node = process.node
             signal.signal(signal.SIGINT, self._kill)  # AiiDA puts the former handler back when the function ends
@@ -205,8 +207,6 @@ class Listener:
 
     @staticmethod
     def _kill(number: int, frame: Any) -> None:
-        from plumpy.process_states import KillInterruption
-
         raise KillInterruption("Killed by the user.")
 
 
@@ -223,8 +223,6 @@ class JobRun:
 
     def builder(self, part: str) -> Any:
         """Return the builder of the job of a part."""
-        from aiida_siox.workflows.training import job_builder
-
         return job_builder(self.code, self.dataset, part, self.parameters[part], self.options)
 
     def __call__(self, part: str, update: Update) -> orm.ProcessNode:
@@ -258,9 +256,6 @@ def timed(run: Callable[[str, Update], orm.ProcessNode], part: str, advance: Cal
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Callable[[str], Update]]:
     """Show a bar for each part on stderr; gives a function that begins a part and returns what moves its bar."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
     columns = (
         TextColumn("{task.description:<14}", markup=False),
         BarColumn(bar_width=30),
@@ -302,24 +297,16 @@ def written_report(
     dataset: Any, parts: dict[str, Any], models: dict[str, Any], folder: pathlib.Path | None
 ) -> pathlib.Path | None:
     """Write the report of all parts that are there, and return its page; None if there is nothing to report."""
-    from aiida_siox.report.analysis import write_analysis_report
-
     if not parts:
         return None
     path = folder or pathlib.Path(f"siox-analysis-{dataset.pk}")
     say(f"Drawing the report into {path} ...")
-    with user_errors("no report"):
-        try:
-            return write_analysis_report(path, dataset, parts, models)
-        except OSError as exception:
-            raise click.ClickException(f"{path} cannot be written: {exception.strerror}.")
+    with user_errors("no report"), writing(path):
+        return write_analysis_report(path, dataset, parts, models)
 
 
 def conclude(dataset: Any, parts: list[str], done: dict[str, Done], report: pathlib.Path | None, as_json: bool) -> None:
     """Print the scores or one line of JSON, and leave with the exit code that says whether all parts are there."""
-    from aiida_siox.cli.analyse_text import print_analysis
-    from aiida_siox.data.analysis import analysis_of, group_label
-
     found, models = analysis_of(dataset)
     found = {part: found[part] for part in parts if part in done and done[part].nodes}
     if as_json:

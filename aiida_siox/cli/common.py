@@ -17,6 +17,7 @@ from rich.console import Console
 
 from aiida_siox.cli.engines import ENGINES
 from aiida_siox.cli.profile import load_siox_profile
+from aiida_siox.materials import load_material
 from aiida_siox.workflows.protocol import read_overrides
 from aiida_siox.workflows.utils import validate_options
 
@@ -173,9 +174,6 @@ def read_changes(path: pathlib.Path | None, material: str | None) -> dict[str, A
 
     :raises click.ClickException: for a file that cannot be read, an unknown material, or one that is no material.
     """
-    from aiida_siox.materials import load_material
-    from aiida_siox.workflows.protocol import read_overrides
-
     with user_errors():
         content = {} if path is None else read_overrides(path)
         if material is not None:

@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import ase.io
 import click
 from aiida import orm
 from aiida.common.links import LinkType
@@ -14,6 +15,7 @@ from ase.formula import Formula
 from aiida_siox.cli.common import describe, json_option, load_node, with_profile
 from aiida_siox.cli.output.files import writing
 from aiida_siox.cli.output.tables import emit_json
+from aiida_siox.science.composition import formula_of_cell
 
 #: Formats of ASE, the ending of their files, and what else ASE is told.
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -58,8 +60,6 @@ def structures(
 
     Files in the extended xyz format keep the UUID of the node beside the cell.
     """
-    import ase.io
-
     found = chosen_structures(identifiers, formulas)
     endings = {ending: name for name, (ending, _) in FORMATS.items()}
     ending = output.suffix.lower()
@@ -115,15 +115,7 @@ def chosen_structures(identifiers: Iterable[str], formulas: Sequence[str] = ()) 
 
 def is_same(one: orm.StructureData, other: orm.StructureData) -> bool:
     """Return whether two structures have the same cell and atoms."""
-    if one.uuid == other.uuid:
-        return True
-    a, b = one.get_ase(), other.get_ase()
-    return bool(
-        len(a) == len(b)
-        and (a.numbers == b.numbers).all()
-        and (a.cell.array == b.cell.array).all()
-        and (a.positions == b.positions).all()
-    )
+    return one.uuid == other.uuid or bool(one.get_ase() == other.get_ase())
 
 
 def is_of(name: str, formula: str) -> bool:
@@ -138,8 +130,6 @@ def is_of(name: str, formula: str) -> bool:
 
 def formula_of(structure: orm.StructureData) -> str:
     """Return the counts of a cell, ``Si8O4``."""
-    from aiida_siox.science.composition import formula_of_cell
-
     return formula_of_cell(structure.get_ase().get_chemical_symbols())
 
 

@@ -8,8 +8,12 @@ from typing import Any
 
 import click
 
-from aiida_siox.cli.common import json_option, load_node, say, user_errors, with_profile
+from aiida_siox.cli.common import NEW_FILE, json_option, load_node, say, user_errors, with_profile
+from aiida_siox.cli.output.files import columns_text, write_columns
 from aiida_siox.cli.output.tables import emit_json
+from aiida_siox.data.model import ModelData
+from aiida_siox.learning.data.spectrum import Normalisation, SpectrumKind
+from aiida_siox.science.readers import read_spectrum_file
 
 #: Units in names of columns.
 ASCII = {"Å": "angstrom", "°": "degree"}
@@ -20,7 +24,7 @@ ASCII = {"Å": "angstrom", "°": "degree"}
 @click.argument("file", type=click.Path(path_type=pathlib.Path))
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=pathlib.Path),
+    type=NEW_FILE,
     help="Write the result there, with commas between the columns if the name ends in .csv.",
 )
 @click.option(
@@ -46,10 +50,6 @@ def predict(
 
     FILE has two columns: energy in eV (measured axis) and absorption.
     """
-    from aiida_siox.data.model import ModelData
-    from aiida_siox.learning.data.spectrum import Normalisation, SpectrumKind
-    from aiida_siox.science.readers import read_spectrum_file
-
     node = load_node(model, ModelData)
     with user_errors():
         spectrum = read_spectrum_file(file)
@@ -60,7 +60,7 @@ def predict(
             SpectrumKind.SITE if site else SpectrumKind.AVERAGE,
         )
     if output is not None:
-        write_columns(output, prediction)
+        write_columns(output, columns(prediction))
     if as_json:
         scores = {"rmse_by_split": rmse_by_split(node)}
         emit_json({"model": node.pk, "model_uuid": node.uuid, "file": str(file), **prediction.to_dict(), **scores})
@@ -78,7 +78,7 @@ def predict(
     else:
         click.echo(", ".join(["# " + what, *([quantity.note] if quantity.note else []), error, f"protocol {protocol}"]))
         if output is None:
-            click.echo(columns(prediction, " "))
+            click.echo(columns_text(columns(prediction)))
     if output is not None:
         click.echo(f"Written: {output}")
     for note in prediction.notes:
@@ -108,34 +108,15 @@ def signed(value: float, quantity: Any) -> str:
     return f"{value:+.3f}" if quantity.limits[0] < 0 else f"{value:.3f}"
 
 
-def columns(prediction: Any, separator: str) -> str:
-    """Return the result as text: a scalar with its error as one line, else the axis and the values."""
-    if prediction.quantity.is_scalar:
-        return f"{prediction.value:.5f}{separator}{prediction.rmse:.5f}"
-    labels = [v if isinstance(v, str) else f"{v:.5f}" for v in prediction.quantity.axis.values]
-    pairs = zip(labels, prediction.value, strict=True)
-    return "\n".join(f"{label}{separator}{value:.5f}" for label, value in pairs)
-
-
-def titles(quantity: Any) -> tuple[str, str]:
-    """Return the names of the columns, with units where there are any."""
+def columns(prediction: Any) -> dict[str, Any]:
+    """Return a scalar with its error, or the axis and the values, by names with units where there are any."""
+    quantity = prediction.quantity
 
     def named(name: str, unit: str) -> str:
         return name if unit in ("", "1") else f"{name}_{ASCII.get(unit, unit)}"
 
     if quantity.is_scalar:
-        return named(quantity.name, quantity.unit), named("rmse", quantity.unit)
-    return named(quantity.axis.name, quantity.axis.unit), named(quantity.name, quantity.unit)
-
-
-def write_columns(path: pathlib.Path, prediction: Any) -> None:
-    """Write the result into a text file with one line of titles.
-
-    :raises click.ClickException: if the file cannot be written.
-    """
-    separator = "," if path.suffix.lower() == ".csv" else " "
-    mark = "" if separator == "," else "# "
-    try:
-        path.write_text(f"{mark}{separator.join(titles(prediction.quantity))}\n{columns(prediction, separator)}\n")
-    except OSError as exception:
-        raise click.ClickException(f"{path} cannot be written: {exception.strerror}.")
+        values = {quantity.name: [prediction.value], "rmse": [prediction.rmse]}
+        return {named(name, quantity.unit): value for name, value in values.items()}
+    axis = quantity.axis
+    return {named(axis.name, axis.unit): list(axis.values), named(quantity.name, quantity.unit): prediction.value}

@@ -8,10 +8,15 @@ from typing import Any
 
 import click
 
+from aiida_siox.cli.codes import get_codes
 from aiida_siox.cli.common import launch_options, scheduler_options, user_errors, with_profile, without
 from aiida_siox.cli.launch import launch
 from aiida_siox.cli.output.numbers import number
 from aiida_siox.cli.output.tables import print_table
+from aiida_siox.cli.run import STRUCTURE_ENGINES, obtain_atomic_data, split_overrides
+from aiida_siox.workflows.atomic_data import AtomicDataWorkChain
+from aiida_siox.workflows.calibration import CalibrationWorkChain
+from aiida_siox.workflows.reference import ReferenceWorkChain
 
 
 @click.command("atomic-data")
@@ -31,9 +36,6 @@ def atomic_data(
     The other commands do so by themselves. Protocol `ultrasoft`: the sets for spectra alone, if the material has them.
     --overrides has the keys of protocols/atomic_data.yaml.
     """
-    from aiida_siox.cli.codes import get_codes
-    from aiida_siox.workflows.atomic_data import AtomicDataWorkChain
-
     options = scheduler_options(options_file, "ld1")
     with user_errors():
         code = get_codes(["ld1"], computer=computer)["ld1"]
@@ -57,10 +59,6 @@ def calibration(
 
     --overrides has the keys of protocols/calibration.yaml and, under `structure_targets`, those of the spectra.
     """
-    from aiida_siox.cli.codes import get_codes
-    from aiida_siox.cli.run import STRUCTURE_ENGINES, obtain_atomic_data, split_overrides
-    from aiida_siox.workflows.calibration import CalibrationWorkChain
-
     options = scheduler_options(options_file)
     changes, atomic_changes = split_overrides(overrides)
     targets = changes.pop("structure_targets", None)
@@ -92,10 +90,6 @@ def reference(
     The test of the method is the Si → SiO₂ shift, since quartz itself is fitted. `aiida-siox show` of the process
     prints what the spectra converge to. The cases stand in the yaml of the material; --overrides replaces them.
     """
-    from aiida_siox.cli.codes import get_codes
-    from aiida_siox.cli.run import STRUCTURE_ENGINES, obtain_atomic_data, split_overrides
-    from aiida_siox.workflows.reference import ReferenceWorkChain
-
     options = scheduler_options(options_file)
     changes, atomic_changes = split_overrides(overrides)
     with user_errors():

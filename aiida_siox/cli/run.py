@@ -9,6 +9,8 @@ from typing import Any
 import click
 from aiida import orm
 
+from aiida_siox.calculations.spectra import digest_of
+from aiida_siox.cli.codes import get_codes, study_codes
 from aiida_siox.cli.common import (
     describe,
     launch_options,
@@ -20,8 +22,24 @@ from aiida_siox.cli.common import (
     without,
 )
 from aiida_siox.cli.launch import failure_text, finish, finish_submitted, launch, run_process, submit_process
-from aiida_siox.cli.structures import cells_of, in_words, print_cells
+from aiida_siox.cli.plan_text import estimate_line
+from aiida_siox.cli.structures import cells_of, in_words, launch_structures, print_cells, requested_formulas
+from aiida_siox.data.calibration import CalibrationData
 from aiida_siox.materials import Material, load_material
+from aiida_siox.science.structure_file import doubts, read_structure_file, told_back
+from aiida_siox.science.structures import validate_structure
+from aiida_siox.workflows.atomic_data import (
+    AtomicDataWorkChain,
+    atomic_data_of,
+    check_atomic_parameters,
+    find_atomic_data,
+)
+from aiida_siox.workflows.calibration import CalibrationWorkChain
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from aiida_siox.workflows.plan import plan_structure, plan_study
+from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
+from aiida_siox.workflows.structure_targets import validate_inputs, validate_max_concurrent
+from aiida_siox.workflows.study import StudyWorkChain
 
 STRUCTURE_ENGINES = ("ld1", "pw", "pp", "xspectra", "bader")
 
@@ -70,9 +88,6 @@ def melt_quench(
     code_label: str | None,
 ) -> None:
     """Melt and quench one cell of FORMULA (such as Si8O4) and return the amorphous structure."""
-    from aiida_siox.cli.codes import get_codes
-    from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
-
     options = scheduler_options(options_file, "lmp")
     with user_errors():
         MeltQuenchWorkChain.get_protocol_inputs(protocol, overrides)
@@ -140,11 +155,6 @@ def structure(
     FILE is anything ASE reads: extended xyz, cif, POSCAR, ... It must be a periodic cell of the species of the
     material, Si and O if none is named.
     """
-    from aiida_siox.cli.codes import get_codes
-    from aiida_siox.cli.plan_text import estimate_line
-    from aiida_siox.workflows.plan import plan_structure
-    from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
-
     options = scheduler_options(options_file)
     changes, atomic_changes = split_overrides(overrides)
     node, inputs = checked_structure(file, file_format, sites, protocol, changes, max_concurrent)
@@ -164,8 +174,6 @@ def structure(
 
     calibration_builder = None
     if calibrate:
-        from aiida_siox.workflows.calibration import CalibrationWorkChain
-
         with user_errors():
             calibration_builder = CalibrationWorkChain.get_builder_from_protocol(
                 codes,
@@ -205,9 +213,6 @@ def checked_structure(
 
     :returns: the inputs are those of protocols/structure_targets.yaml, with ``max_concurrent`` as it was asked for.
     """
-    from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain as Targets
-    from aiida_siox.workflows.structure_targets import validate_inputs, validate_max_concurrent
-
     with user_errors():
         inputs = Targets.get_protocol_inputs(protocol, overrides)
         settings = Targets.settings_from(inputs, protocol)
@@ -232,9 +237,6 @@ def read_structure(path: pathlib.Path, file_format: str | None, material: Materi
 
     :raises ValueError: if it cannot be read, or the material does not have such a structure.
     """
-    from aiida_siox.science.structure_file import doubts, read_structure_file, told_back
-    from aiida_siox.science.structures import validate_structure
-
     found = read_structure_file(path, file_format)
     for remark in found.remarks:
         say(f"Careful: {path}: {remark}")
@@ -248,8 +250,6 @@ def read_structure(path: pathlib.Path, file_format: str | None, material: Materi
 
 def stored_structure(node: orm.StructureData) -> orm.StructureData:
     """Return the stored node of the same structure, storing this one where there is none."""
-    from aiida_siox.calculations.spectra import digest_of
-
     digest = digest_of(node)
     query = orm.QueryBuilder()
     query.append(orm.StructureData, filters={f"extras.{DIGEST_EXTRA}": digest})
@@ -268,8 +268,6 @@ def split_overrides(overrides: Mapping[str, Any]) -> tuple[dict[str, Any], dict[
 
     :raises click.ClickException: for atomic data that the protocol does not know.
     """
-    from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, check_atomic_parameters
-
     with user_errors():
         content = dict(overrides)
         atomic = dict(content.pop("atomic_data", None) or {})
@@ -290,8 +288,6 @@ def obtain_atomic_data(
     :param overrides: of ``protocols/atomic_data.yaml``.
     :raises click.ClickException: if ld1.x fails.
     """
-    from aiida_siox.workflows.atomic_data import AtomicDataWorkChain, atomic_data_of, find_atomic_data
-
     with user_errors():
         found = find_atomic_data(code, protocol, overrides)
         if found is not None:
@@ -309,8 +305,6 @@ def obtain_calibration(table: Any, builder: Any) -> int | None:
     :param builder: of the CalibrationWorkChain.
     :returns: None if it could not be computed; why was said.
     """
-    from aiida_siox.data.calibration import CalibrationData
-
     query = orm.QueryBuilder()
     query.append(
         CalibrationData, filters={"attributes.settings_digest": table.settings_digest}, project="id", tag="calibration"
@@ -346,8 +340,6 @@ def structures(**parameters: Any) -> None:
 
     Protocols: fast, balanced, shortened (the paper's cells in minutes each) and paper.
     """
-    from aiida_siox.cli.structures import launch_structures
-
     launch_structures(**parameters)
 
 
@@ -369,9 +361,6 @@ def dataset(**parameters: Any) -> None:
 
 def launch_study(*, submit: bool, as_json: bool, **parameters: Any) -> None:
     """Build a StudyWorkChain from the options of the command line and launch it."""
-    from aiida_siox.cli.plan_text import estimate_line
-    from aiida_siox.workflows.plan import plan_study
-
     builder = study_builder(**parameters)
     say(estimate_line(plan_study(builder._inputs(prune=True))))
     launch(builder, submit)
@@ -393,10 +382,6 @@ def study_builder(
 
     :raises click.ClickException: for whatever is wrong with them.
     """
-    from aiida_siox.cli.codes import study_codes
-    from aiida_siox.cli.structures import requested_formulas
-    from aiida_siox.workflows.study import StudyWorkChain
-
     options = scheduler_options(options_file)
     with user_errors():
         inputs = StudyWorkChain.get_protocol_inputs(protocol, overrides)

@@ -20,6 +20,7 @@ from aiida_siox.cli.common import (
     user_errors,
     with_profile,
 )
+from aiida_siox.cli.energies import print_energies, print_table_energies
 from aiida_siox.cli.output.numbers import number
 from aiida_siox.cli.output.tables import emit_json, print_table
 from aiida_siox.cli.reference import print_comparison
@@ -37,7 +38,12 @@ from aiida_siox.data.dataset import DatasetData
 from aiida_siox.data.site import SiteData
 from aiida_siox.data.site_table import SiteTableData
 from aiida_siox.data.spectrum import SpectrumData
+from aiida_siox.report.study_nodes import read_study
+from aiida_siox.report.timing import engine_summary, study_times
+from aiida_siox.science.cells import density_g_cm3
+from aiida_siox.science.composition import formula_of_cell
 from aiida_siox.science.plain import plain
+from aiida_siox.science.spectra import maximum_position
 
 STUDY = "siox.study"
 REFERENCE = "siox.reference"
@@ -75,8 +81,6 @@ def show(identifier: str, energies: bool, calibration: str | None, as_json: bool
         if cells:
             print_cells("Cells", cells)
         if isinstance(node, SpectrumData) or (isinstance(node, SiteData) and summary.get("energies")):
-            from aiida_siox.cli.energies import print_energies
-
             print_energies(node, constant)
 
 
@@ -140,9 +144,6 @@ def _other_outputs(node: orm.ProcessNode) -> dict[str, int | None]:
 
 def structure_summary(node: orm.StructureData) -> dict[str, Any]:
     """Return formula, cell and positions of a structure."""
-    from aiida_siox.science.cells import density_g_cm3
-    from aiida_siox.science.composition import formula_of_cell
-
     atoms = node.get_ase()
     return {
         "type": "structure",
@@ -158,9 +159,6 @@ def structure_summary(node: orm.StructureData) -> dict[str, Any]:
 
 def study_summary(node: orm.WorkChainNode) -> dict[str, Any]:
     """Return tables, acceptance of the cells, data set, models, timings and failures of a study."""
-    from aiida_siox.report.study_nodes import read_study
-    from aiida_siox.report.timing import engine_summary, study_times
-
     outputs = named_outputs(node)
     with user_errors():
         study = read_study(node)
@@ -208,8 +206,6 @@ def print_site_table(node: orm.Node, summary: dict[str, Any], energies: bool) ->
         )
     print_table(title, columns, rows)
     if energies:
-        from aiida_siox.cli.energies import print_table_energies
-
         print_table_energies(summary)
     for site in summary["sites"]:
         if site["reason"]:
@@ -223,8 +219,6 @@ def print_site_table(node: orm.Node, summary: dict[str, Any], energies: bool) ->
 
 def white_line_of(energy: np.ndarray, spectrum: np.ndarray) -> float:
     """Return the energy in eV of the maximum of a spectrum."""
-    from aiida_siox.science.spectra import maximum_position
-
     return maximum_position(energy, spectrum)
 
 

@@ -10,11 +10,16 @@ import click
 from aiida import orm
 from aiida.common.links import LinkType
 
+from aiida_siox.cli.codes import get_codes
 from aiida_siox.cli.common import named_outputs, scheduler_options, user_errors
 from aiida_siox.cli.launch import launch
 from aiida_siox.cli.output.numbers import number
 from aiida_siox.cli.output.tables import print_table
-from aiida_siox.science.acceptance import REASON_WORDS
+from aiida_siox.materials import load_material
+from aiida_siox.science.acceptance import COLUMNS, REASON_WORDS, acceptance_rows
+from aiida_siox.science.composition import validate_melt_formula
+from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
+from aiida_siox.workflows.structure_set import StructureSetWorkChain
 
 
 def launch_structures(
@@ -32,10 +37,6 @@ def launch_structures(
     as_json: bool,
 ) -> None:
     """Build a StructureSetWorkChain from the options of the command line and launch it."""
-    from aiida_siox.cli.codes import get_codes
-    from aiida_siox.workflows.melt_quench import MeltQuenchWorkChain
-    from aiida_siox.workflows.structure_set import StructureSetWorkChain
-
     options = scheduler_options(options_file, "lmp")
     with user_errors():
         inputs = MeltQuenchWorkChain.get_protocol_inputs(protocol, overrides)
@@ -59,9 +60,6 @@ def requested_formulas(formulas: Sequence[str], compositions: str | None, materi
 
     :raises click.ClickException: for one that cannot be melted, or that is named twice.
     """
-    from aiida_siox.materials import load_material
-    from aiida_siox.science.composition import validate_melt_formula
-
     names = [*formulas, *(word for word in (compositions or "").replace(",", " ").split())]
     with user_errors():
         for name in names:
@@ -173,13 +171,5 @@ def acceptance_of(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 def print_acceptance(counted: Mapping[str, Any]) -> None:
     """Print one row a formula: cells that were asked for, accepted and made, and what the others came to."""
-    rows = []
-    for formula in counted["order"]:
-        entry = counted[formula]
-        reasons = ", ".join(f"{REASON_WORDS.get(rule, rule)} ({n})" for rule, n in entry["reasons"].items())
-        numbers = [str(entry[key]) for key in ("requested", "accepted", "attempts")]
-        rate = "-" if entry["rate"] is None else f"{entry['rate']:.0%}"
-        rows.append([formula, number(entry["x"], 2), *numbers, rate, reasons or "-"])
-    if rows:
-        columns = ["formula", "x", "requested", "accepted", "cells made", "accepted / made", "not accepted: why"]
-        print_table("Acceptance", columns, rows)
+    if rows := acceptance_rows(counted):
+        print_table("Acceptance", list(COLUMNS), rows)

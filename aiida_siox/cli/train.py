@@ -12,6 +12,10 @@ from aiida_siox.cli.common import json_option, load_node, protocol_options, user
 from aiida_siox.cli.launch import EXIT_INCOMPLETE
 from aiida_siox.cli.output.numbers import number
 from aiida_siox.cli.output.tables import emit_json, print_table
+from aiida_siox.data.analysis import group_label, keep_in_group
+from aiida_siox.data.dataset import DatasetData
+from aiida_siox.workflows.analysis import AnalysisProtocol
+from aiida_siox.workflows.protocol import read_overrides
 
 PART = "model"
 COLUMNS = ("n_train", "n_test", "rmse", "r2", "rmse_no_skill")
@@ -40,11 +44,6 @@ def train(
 
     Without --protocol, the protocol that the data set was computed with is taken. Overrides are those of the training.
     """
-    from aiida_siox.data.analysis import group_label, keep_in_group
-    from aiida_siox.data.dataset import DatasetData
-    from aiida_siox.workflows.analysis import AnalysisProtocol
-    from aiida_siox.workflows.protocol import read_overrides
-
     dataset = load_node(identifier, DatasetData)
     if protocol is None:
         theirs = dataset.base.attributes.get("protocol", None)

@@ -36,7 +36,7 @@ from aiida_siox.report.provenance import plain_input
 from aiida_siox.report.reading import dataset_records, model_readings, study_records
 from aiida_siox.report.records import NotDrawn, SiteRecords, estimate, label_of, plural, r2_words, unit_of, with_note
 from aiida_siox.report.study_nodes import Configuration, Study
-from aiida_siox.science.acceptance import REASON_WORDS
+from aiida_siox.science.acceptance import COLUMNS, REASON_WORDS, acceptance_rows
 from aiida_siox.science.quantity import Kind
 from aiida_siox.science.spectra import maximum_position
 
@@ -240,15 +240,9 @@ class StudyReport:
         """Return for each formula the cells asked for, accepted and made, and what the others came to."""
         outputs = self.study.node.outputs
         counted = outputs.acceptance.get_dict() if "acceptance" in outputs else {"order": []}
-        rows = []
-        for formula in counted["order"]:
-            entry = counted[formula]
-            reasons = [f"{REASON_WORDS.get(rule, rule)} ({n})" for rule, n in entry["reasons"].items()]
-            numbers = [str(entry[key]) for key in ("requested", "accepted", "attempts")]
-            rows.append([formula, f"{entry['x']:.3g}", *numbers, ", ".join(reasons) or "–"])
-        head = ["Formula", "x", "Requested", "Accepted", "Cells made", "Not accepted: why"]
         words = f"Acceptance of the cells ({self.protocol}). A cell that is not accepted is replaced by one of the next"
-        return [Table(head, rows, f"{words} seed.")] if rows else []
+        rows = acceptance_rows(counted)
+        return [Table([name.capitalize() for name in COLUMNS], rows, f"{words} seed.")] if rows else []
 
     def spectra(self) -> list[Block]:
         """Return the figures of the spectra, and a row for each averaged one."""

@@ -14,6 +14,8 @@ DYNAMICS_BLEW_UP = "dynamics_blew_up"
 """Stands for the rules where there is no cell because the dynamics ran away."""
 FAILED = "failed"
 """Stands for the rules where there is no cell because the job failed: an error of the engine, a walltime."""
+#: What a table of the acceptance holds.
+COLUMNS = ("formula", "x", "requested", "accepted", "cells made", "accepted / made", "not accepted: why")
 #: What the rules, and what stands for them, are called in tables.
 REASON_WORDS = {**RULE_WORDS, DYNAMICS_BLEW_UP: "dynamics blew up", FAILED: "job failed"}
 
@@ -87,3 +89,18 @@ def none_accepted(formula: str, allowed: int, attempts: Sequence[Mapping[str, An
     counts = {"rejected": len(tried) - blew_up - failed, "blew up": blew_up, "failed": failed}
     words = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
     return f"{formula} ({len(tried)} of {allowed} attempts made: {words})"
+
+
+def acceptance_rows(counted: Mapping[str, Any]) -> list[list[str]]:
+    """Return one row of text a formula, in the order of :data:`COLUMNS`.
+
+    :param counted: of :func:`count_acceptance`.
+    """
+    rows = []
+    for formula in counted["order"]:
+        entry = counted[formula]
+        reasons = ", ".join(f"{REASON_WORDS.get(rule, rule)} ({n})" for rule, n in entry["reasons"].items())
+        numbers = [str(entry[key]) for key in ("requested", "accepted", "attempts")]
+        rate = "-" if entry["rate"] is None else f"{entry['rate']:.0%}"
+        rows.append([formula, f"{entry['x']:.3g}", *numbers, rate, reasons or "-"])
+    return rows

@@ -51,7 +51,7 @@ def test_every_part_is_stored_and_found_again(run_cli, dataset):
 
 def test_text_has_the_scores_and_the_next_steps(run_cli, dataset):
     text = run_cli("analyse", dataset.pk, "--protocol", "fast", "--parts", "splits", "--no-report").stdout
-    assert "48 sites, 6 configurations, σ of g(R) 0.15 Å), 3 seeds" in text.replace("\n", " ")
+    assert "48 sites, 6 configurations, g(R): σ 0.15 Å), 3 seeds" in text.replace("\n", " ")
     assert "grouped" in text
     assert f"{dataset.properties['valence'].std():.3f}" in text
     assert "siox/analysis/" in text
@@ -154,15 +154,13 @@ def test_what_is_refused(run_cli, dataset, tmp_path):
 
 
 def test_report_gets_all_parts_of_the_data_set(run_cli, dataset, monkeypatch, tmp_path):
-    from aiida_siox.report import analysis as report
-
     calls = []
 
     def write(*arguments):
         calls.append(arguments)
         return arguments[0] / "report.html"
 
-    monkeypatch.setattr(report, "write_analysis_report", write)
+    monkeypatch.setattr("aiida_siox.cli.analyse.write_analysis_report", write)
     options = ("analyse", dataset.pk, "--protocol", "fast")
     run_cli(*options, "--parts", "splits", "--no-report")
     text = run_cli(*options, "--parts", "windows", "--report", tmp_path / "folder").stdout
@@ -278,5 +276,5 @@ def test_prediction_of_a_model_with_intervals(run_cli, aiida_profile, tmp_path):
         if target == "valence":
             assert f"90% interval: {shown['low']:+.3f} to {shown['high']:+.3f} e" in text
         else:
-            assert f"0 {shown['value'][0]:.5f}" in text
+            assert f"0 {shown['value'][0]:.8g}" in text
             assert sum(shown["value"]) == pytest.approx(1)

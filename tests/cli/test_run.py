@@ -309,7 +309,7 @@ def mock_codes(mock, mock_atomic_data, monkeypatch):
     """Make the mock engines the codes that the command finds, and their atomic data those that it finds."""
     for name, code in mock.codes.items():
         code.base.extras.set_many({"siox_engine": name, "siox_registered": 1e12})
-    monkeypatch.setattr("aiida_siox.workflows.atomic_data.find_atomic_data", lambda *_: mock_atomic_data)
+    monkeypatch.setattr("aiida_siox.cli.run.find_atomic_data", lambda *_: mock_atomic_data)
     yield mock
     for code in mock.codes.values():
         for key in ("siox_engine", "siox_registered"):

@@ -115,7 +115,7 @@ def test_acceptance_is_a_table(study_maker, tmp_path, text):
     section = write_report(maker.end(303, "No site."), tmp_path / "report.html").read_text().split('id="structures"')[1]
     row = section.split("Not accepted: why")[1].split("</tbody>")[0]
     assert [cell.split("</td>")[0].split(">")[1] for cell in row.split("<td")[1:]] == [
-        *("Si4O2", "0.5", "1", "0", "3", "void (1), dynamics blew up (1), job failed (1)"),
+        *("Si4O2", "0.5", "1", "0", "3", "0%", "void (1), dynamics blew up (1), job failed (1)"),
     ]
     assert "Not accepted: why" not in text, "a study of before this was counted has no such table"
 

@@ -48,20 +48,21 @@ def new_file(path: pathlib.Path, force: bool) -> Iterator[pathlib.Path]:
         partial.unlink(missing_ok=True)
 
 
-def columns_text(columns: Mapping[str, Sequence[float] | Any], separator: str = " ", note: str = "") -> str:
+def columns_text(columns: Mapping[str, Sequence[float | str] | Any], separator: str = " ", note: str = "") -> str:
     """Return columns as text under their titles; comments begin with ``#``, but not where commas separate.
 
-    :param columns: numbers by title, shape (n,) each.
+    :param columns: numbers or words by title, shape (n,) each.
     :param note: first line, left out where commas separate.
     """
     mark = "" if separator == "," else "# "
     lines = [f"# {note}"] if note and mark else []
     lines.append(mark + separator.join(columns))
-    lines += [separator.join(f"{value:.8g}" for value in row) for row in zip(*columns.values(), strict=True)]
+    for row in zip(*columns.values(), strict=True):
+        lines.append(separator.join(value if isinstance(value, str) else f"{value:.8g}" for value in row))
     return "\n".join(lines)
 
 
-def write_columns(path: pathlib.Path, columns: Mapping[str, Sequence[float] | Any], note: str = "") -> None:
+def write_columns(path: pathlib.Path, columns: Mapping[str, Sequence[float | str] | Any], note: str = "") -> None:
     """Write columns into a text file, with commas between them if its name ends in ``.csv``.
 
     :raises click.ClickException: if the file cannot be written.
