@@ -209,7 +209,7 @@ def profile_of_its_own() -> Iterator[None]:
         AiiDAConfigDir.set(pathlib.Path(folder))
         reset_config()
         create_profile(
-            get_config(create=True), name="remake", email="remake@localhost", storage_backend="core.sqlite_dos",
+            get_config(create=True), name="remake", email="aiida@localhost", storage_backend="core.sqlite_dos",
             storage_config={"filepath": str(pathlib.Path(folder) / "storage")},
         )  # fmt: skip
         load_profile("remake", allow_switch=True)

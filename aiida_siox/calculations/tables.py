@@ -120,7 +120,9 @@ def collect(
     electrons = {label: np.asarray(node.get_array("electrons"), dtype=float) for label, node in holes.items()}
     hole_electrons = {site: electrons[site_label(site)] for site in sites.get_list() if site_label(site) in electrons}
     cell = Cell(atoms, material, values, np.asarray(charges.get_array("electrons"), dtype=float), hole_electrons)
-    energy = sp.Grid.parse(values["grid"], "settings.grid").energies()
+    window = material.window.energy_min_eV, material.window.energy_max_eV
+    ranges = [spectrum.converged_range for spectrum in spectra.values()] or [window]
+    energy = sp.common_energies(ranges, values["xspectra"]["step_eV"])
     rows = site_rows(cell, sorted(int(i) for i in sites.get_list()), spectra, failures, energy)
     engines = {
         "pw": engine_name(ground_parameters.get_dict()),

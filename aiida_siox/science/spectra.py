@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 import numpy as np
@@ -58,6 +60,18 @@ class Grid(Checked):
         """Return the energies in eV."""
         count = round((self.energy_max_eV - self.energy_min_eV) / self.step_eV) + 1
         return np.linspace(self.energy_min_eV, self.energy_max_eV, count)
+
+
+def common_energies(ranges: Sequence[tuple[float, float]], step: float) -> Array:
+    """Return the multiples of a step that lie in every one of some ranges, all eV.
+
+    :raises ValueError: if the ranges have no such energies in common.
+    """
+    low, high = max(one[0] for one in ranges), min(one[1] for one in ranges)
+    first, last = math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6)
+    if last - first < 4:
+        raise ValueError(f"the spectra have no energies in common: all start below {low:.2f} and end at {high:.2f} eV.")
+    return np.asarray(np.arange(first, last + 1) * step, dtype=np.float64)
 
 
 def maxima(energy: ArrayLike, spectra: ArrayLike) -> tuple[Array, Array]:

@@ -11,28 +11,20 @@ from pydantic import Field, model_validator
 from aiida_siox.calculations.xspectra import (
     CheckInterval,
     Convergence,
-    EnergyCount,
     HalfWidth,
     Iterations,
-    Limit,
     ProjectorRadius,
     Smoothing,
-    plot_error,
 )
 from aiida_siox.checked import Checked, Count, Flag, Number, OneOf
 from aiida_siox.materials import Material, load_material
 from aiida_siox.science.bader import METHODS
 from aiida_siox.science.energies import TREATMENTS
-from aiida_siox.science.spectra import Grid
 
 #: Keys that say where settings come from and change nothing that is computed.
 LABELS = ("protocol", "changed")
 
-#: White lines of all sites lie so far above the energy zero of xspectra.x, at least and at most (Si to quartz).
-WHITE_LINE_EV = (-8.2, 16.8)
-#: So far from the measured edge a total-energy axis can lie: functionals and PAW sets shift it by tens of eV.
-LARGEST_OFFSET_EV = 200.0
-
+Margin = Annotated[Number, Field(ge=0, le=200)]
 MeshSize = Annotated[Count, Field(le=100)]
 Mesh = Annotated[
     tuple[MeshSize, MeshSize, MeshSize] | None, Field(description="three positive integers such as [2, 2, 2]")
@@ -72,9 +64,8 @@ class Xspectra(Checked):
     kpoints_distance: Distance
     kpoints_mesh: Mesh
     gamma_eV: HalfWidth
-    energy_min_eV: Limit
-    energy_max_eV: Limit
-    n_points: EnergyCount
+    margin_eV: tuple[Margin, Margin]
+    step_eV: Annotated[Number, Field(ge=0.001, le=10)]
     xerror: Convergence
     xcheck_conv: CheckInterval
     xniter: Iterations
@@ -85,10 +76,11 @@ class Xspectra(Checked):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        smooth = self.cut_desmooth_eV if self.cut_occ_states else None
-        names = ("energy_min_eV", "energy_max_eV", "n_points", "cut_desmooth_eV")
-        if message := plot_error(self.energy_min_eV, self.energy_max_eV, self.n_points, smooth, names):
-            raise ValueError(message)
+        if self.cut_occ_states and self.cut_desmooth_eV < self.step_eV:
+            raise ValueError(
+                f"`cut_desmooth_eV` ({self.cut_desmooth_eV:g}) is below the energy step (step_eV {self.step_eV:g}), at "
+                "which xspectra.x leaves a spike at the energy zero: raise it, or take a smaller step"
+            )
         if self.xniter < self.xcheck_conv:
             raise ValueError(f"`xcheck_conv` must be at most xniter ({self.xniter}), got {self.xcheck_conv}")
         return self
@@ -121,7 +113,6 @@ class Settings(Checked):
     screening_charge: Flag
     bader: Bader
     rdf: Rdf
-    grid: Grid
 
     @model_validator(mode="before")
     @classmethod
@@ -139,33 +130,22 @@ class Settings(Checked):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        window, calibration = self.material.window, self.material.calibration
         if self.screening_charge and self.treatment == "none":
             raise ValueError("`screening_charge` must be false with the treatment none: there is no hole")
         pairs = ["total", *(f"{self.material.absorber}-{element}" for element in self.material.species)]
         if self.rdf.pair not in pairs:
             raise ValueError(f"`rdf.pair` must be one of {', '.join(pairs)}, got {self.rdf.pair!r}")
-        low = window.energy_min_eV - calibration.white_line_eV + WHITE_LINE_EV[0]
-        high = window.energy_max_eV - calibration.white_line_eV + WHITE_LINE_EV[1]
-        if self.xspectra.energy_min_eV > low + 1e-6 or self.xspectra.energy_max_eV < high - 1e-6:
-            raise ValueError(
-                f"`xspectra` covers {self.xspectra.energy_min_eV:g} to {self.xspectra.energy_max_eV:g} eV, which "
-                f"leaves out a part of {window.energy_min_eV:g}-{window.energy_max_eV:g} eV: give energy_min_eV of at "
-                f"most {low:.1f} and energy_max_eV of at least {high:.1f}"
-            )
-        grid, span = self.grid, self.xspectra.energy_max_eV - self.xspectra.energy_min_eV
-        if grid.energy_max_eV - grid.energy_min_eV > span:
-            raise ValueError(
-                f"`grid.energy_min_eV` must be at least {grid.energy_max_eV - span:g} (energy_max_eV "
-                f"{grid.energy_max_eV:g} less the {span:g} eV that `xspectra` covers), got {grid.energy_min_eV:g}"
-            )
-        near = calibration.plausible_eV[0] - LARGEST_OFFSET_EV, calibration.plausible_eV[1] + LARGEST_OFFSET_EV
-        if grid.energy_max_eV < near[0] or grid.energy_min_eV > near[1]:
-            raise ValueError(
-                f"`grid` from energy_min_eV {grid.energy_min_eV:g} to energy_max_eV {grid.energy_max_eV:g} lies far "
-                f"from the edge of the material: give energies between {near[0]:g} and {near[1]:g}"
-            )
         return self
+
+    @property
+    def run_range(self) -> tuple[float, float]:
+        """First and last energy of xspectra.x in eV, relative to its zero: what covers the window of the material.
+
+        The zero, the highest occupied level of a site, may lie ``margin_eV[0]`` above the lower end of the window and
+        ``margin_eV[1]`` below it. Tables hold what their spectra cover, data sets the window.
+        """
+        window, (above, below) = self.material.window, self.xspectra.margin_eV
+        return -above, window.energy_max_eV - window.energy_min_eV + below
 
 
 def changed_keys(defaults: Mapping[str, Any], settings: Mapping[str, Any], path: str = "") -> list[str]:
@@ -230,7 +210,7 @@ def xspectra_parameters(settings: Mapping[str, Any], overrides: Mapping[str, Any
     :param overrides: values of ``input_xspectra`` that an error handler has changed.
     """
     checked = Settings.parse(settings, "settings")
-    xspectra = checked.xspectra
+    xspectra, (low, high) = checked.xspectra, checked.run_range
     return {
         "input_xspectra": {
             "edge": checked.material.edge,
@@ -240,10 +220,10 @@ def xspectra_parameters(settings: Mapping[str, Any], overrides: Mapping[str, Any
             **(overrides or {}),
         },
         "plot": {
-            "xnepoint": xspectra.n_points,
+            "xnepoint": round((high - low) / xspectra.step_eV) + 1,
             "xgamma": xspectra.gamma_eV,
-            "xemin": xspectra.energy_min_eV,
-            "xemax": xspectra.energy_max_eV,
+            "xemin": low,
+            "xemax": high,
             "terminator": xspectra.terminator,
             "cut_occ_states": xspectra.cut_occ_states,
         },

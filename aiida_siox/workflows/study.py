@@ -89,12 +89,13 @@ def validate_inputs(inputs: Mapping[str, Any], _: Any = None) -> str | None:
             return f"`settings.material` is not the `material` that is melted ({melted.name}): give the same to both."
     if not all(key in inputs for key in ("window", "settings")):
         return None
-    window, grid = inputs["window"].get_dict(), inputs["settings"].get_dict()["grid"]
-    widths = [entry["energy_max_eV"] - entry["energy_min_eV"] for entry in (window, grid)]
-    if widths[0] > widths[1]:
+    window = Window.parse(inputs["window"].get_dict(), "window")
+    widest = load_material(inputs["settings"]["material"]).window
+    if window.energy_min_eV < widest.energy_min_eV or window.energy_max_eV > widest.energy_max_eV:
         return (
-            f"`window` spans {widths[0]} eV, but the tables span {widths[1]} eV only: narrow the window or widen "
-            "`settings.grid`."
+            f"`window` is {window.energy_min_eV:g} to {window.energy_max_eV:g} eV, but spectra are computed for "
+            f"{widest.energy_min_eV:g} to {widest.energy_max_eV:g} eV, the window of the material: take a part, "
+            "or a material with a wider window."
         )
     return None
 

@@ -252,9 +252,11 @@ class TestCollect:
         )
         assert first == same != other
 
-    def test_a_spectrum_that_does_not_cover_the_grid(self):
-        with pytest.raises(ValueError, match=r"to 1950\.00 eV are asked for: narrow the range, or run xspectra"):
-            collect_sites(settings={"grid": {"energy_max_eV": 1950.0}})
+    def test_energies_are_those_that_all_spectra_cover(self):
+        """Zeros at 1850 eV, runs from -25 to 60 eV: in steps of 0.1 eV."""
+        table = collect_sites(failed=(3,))["site_table"]
+        np.testing.assert_allclose(table.energy, np.linspace(1825.0, 1910.0, 851), atol=1e-9)
+        assert len(collect_sites(failed=(1, 2, 3, 4))["site_table"].energy) == 501  # of the window
 
 
 def calibration_of(table, shift=-12.8):
@@ -334,11 +336,11 @@ class TestAssemble:
 
     def test_window_beyond_the_tables(self, table):
         message = (
-            r"the table a does not cover 1830\.00 to 1890\.00 eV of the calibrated axis, which is the total energy and "
-            r"-12\.80 eV: the spectrum covers 1838\.00 to 1898\.00 eV, but 1842\.80 to 1902\.80 eV are asked for"
+            r"the table a does not cover 1830\.00 to 1900\.00 eV of the calibrated axis, which is the total energy and "
+            r"-12\.80 eV: the spectrum covers 1825\.00 to 1910\.00 eV, but 1842\.80 to 1912\.80 eV are asked for"
         )
         with pytest.raises(ValueError, match=message):
-            assemble_tables(calibration_of(table), {"energy_max_eV": 1890.0}, a=table)
+            assemble_tables(calibration_of(table), {"energy_max_eV": 1900.0}, a=table)
 
     def test_linked_spectra_are_evaluated_from_their_coefficients(self):
         """Not interpolated: on the grid of the data set they are what the coefficients give, to all digits."""

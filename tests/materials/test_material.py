@@ -35,7 +35,7 @@ OXYGEN = {
             "structure_targets": {
                 "settings": {
                     "scf": {"ecutwfc_Ry": 60.0, "ecutrho_Ry": 400.0},
-                    "grid": {"energy_min_eV": 526.0, "energy_max_eV": 586.0},
+                    "xspectra": {"gamma_eV": 0.4},
                 }
             }
         },

@@ -64,3 +64,11 @@ def test_energy_grid_includes_both_ends():
     assert (grid[0], grid[-1], len(grid)) == (1838, 1898, 601)
     with pytest.raises(ValueError, match=r"`grid`: is empty: energy_max_eV \(1\)"):
         sp.Grid.parse({"energy_min_eV": 2, "energy_max_eV": 1, "step_eV": 0.1}, "grid")
+
+
+def test_energies_in_common():
+    found = sp.common_energies([(1826.33, 1911.34), (1825.97, 1910.0)], 0.1)
+    np.testing.assert_allclose([found[0], found[-1]], [1826.4, 1910.0], atol=1e-9)
+    np.testing.assert_allclose(np.diff(found), 0.1)
+    with pytest.raises(ValueError, match="no energies in common"):
+        sp.common_energies([(0.0, 1.0), (2.0, 3.0)], 0.1)

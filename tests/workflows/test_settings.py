@@ -5,6 +5,8 @@ import copy
 import pytest
 from aiida import orm
 
+from aiida_siox.materials import load_material
+from aiida_siox.materials.material import Window
 from aiida_siox.workflows.settings import Settings, pw_parameters, validate_settings, xspectra_parameters
 from aiida_siox.workflows.structure_targets import StructureTargetsWorkChain
 
@@ -35,24 +37,19 @@ def test_protocols_are_valid(protocol):
         ("scf", "kpoints_mesh", [2, 2], r"three positive integers such as \[2, 2, 2\] or null, got \[2, 2\]"),
         ("scf", "kpoints_mesh", [2, 2, 0], r"kpoints_mesh\.2` must be an integer from 1 up to 100, got 0"),
         ("scf", "kpoints_distance", 0.0, r"from 0\.02 up to 10 \(1/Å\), got 0.0"),
-        ("xspectra", "energy_max_eV", 40.0, "leaves out a part"),
-        ("xspectra", "energy_min_eV", -5.0, "leaves out a part"),
+        ("xspectra", "margin_eV", [25.0, -1.0], r"margin_eV\.1` must be a number from 0 up to 200, got -1.0"),
+        ("xspectra", "step_eV", 0.2, r"`settings\.xspectra\.cut_desmooth_eV` \(0\.1\) is below the energy step"),
         ("xspectra", "gamma_eV", 0.0, "a half width above 0 up to 50 eV, got 0.0"),
         ("xspectra", "gamma_eV", float("nan"), "a half width above 0 up to 50 eV, got nan"),
         ("xspectra", "xcheck_conv", 5000, r"`settings.xspectra.xcheck_conv` must be at most xniter \(3000\), got 5000"),
         ("xspectra", "xerror", 2.0, "a number above 0 below 1, got 2.0"),
         ("xspectra", "r_paw_bohr", 9.0, "a radius above 0 up to 5 bohr, got 9.0"),
-        ("xspectra", "n_points", 200, "below the energy step"),
         ("rdf", "sigma_angstrom", -0.1, "a number from 0 up to 2, got -0.1"),
         ("rdf", "n_bins", 256.5, "an integer from 1 up to 100000, got 256.5"),
         ("rdf", "n_bins", 2_000_000_000, "up to 100000"),
         ("rdf", "pair", "O-O", "`settings.rdf.pair` must be one of total, Si-Si, Si-O, got 'O-O'"),
         ("bader", "method", "voronoi", "weight, neargrid, ongrid"),
         ("bader", "method", "wait", r"got 'wait'\. Did you mean `weight`\?"),
-        ("grid", "energy_max_eV", 1800.0, "is empty"),
-        ("grid", "energy_min_eV", 1700.0, "`settings.grid.energy_min_eV` must be at least 1813 .*, got 1700"),
-        ("grid", "step_eV", 1e-6, "a number from 0.001 up to 10, got 1e-06"),
-        (None, "grid", {"energy_min_eV": 838, "energy_max_eV": 898, "step_eV": 0.1}, "energies between 1630 and 2060"),
         (None, "material", "sixo", "unknown material `sixo`: did you mean `siox`"),
         (None, "bader", None, "`settings.bader` must be a mapping with method, got None"),
         (None, "colour", "red", "unknown key `settings.colour`"),
@@ -74,7 +71,7 @@ def test_a_missing_setting_is_named(settings):
     assert Settings.fault(settings, "settings") == message
 
 
-@pytest.mark.parametrize(("key", "value", "taken"), [("xniter", 3.0e3, 3000), ("n_points", 851.0, 851)])
+@pytest.mark.parametrize(("key", "value", "taken"), [("xniter", 3.0e3, 3000)])
 def test_whole_numbers_may_have_a_dot(settings, key, value, taken):
     settings["xspectra"][key] = value
     found = Settings.parse(settings).plain()["xspectra"][key]
@@ -122,3 +119,16 @@ def test_spin_polarised_cells_start_magnetised(settings):
     assert system["starting_magnetization"] == {"Si": 0.2, "Sih": 0.2}
     settings["scf"]["starting_magnetization"] = 0
     assert "`settings.scf.starting_magnetization` must not be 0" in Settings.fault(settings, "settings")
+
+
+@pytest.mark.parametrize(("material", "high"), [("siox", 60.0), ("narrow", 30.0)])
+def test_the_run_covers_the_window_of_the_material(settings, material, high):
+    """From zeros 25 eV above its lower end to those 10 eV below it, in steps of 0.1 eV."""
+    if material == "narrow":
+        settings["material"] = (
+            load_material("siox")
+            .model_copy(update={"window": Window(energy_min_eV=1835.0, energy_max_eV=1855.0, n_points=64)})
+            .plain()
+        )
+    plot = xspectra_parameters(settings)["plot"]
+    assert (plot["xemin"], plot["xemax"], plot["xnepoint"]) == (-25.0, high, round(10 * (high + 25)) + 1)

@@ -261,7 +261,7 @@ class TestRefused:
         ("overrides", "message"),
         [
             ({"settings": {"scf": {"ecutwfc": 50.0}}}, "settings.scf.ecutwfc`: did you mean `ecutwfc_Ry`"),
-            ({"settings": {"xspectra": {"energy_max_eV": 20.0}}}, "leaves out a part of 1830-1880 eV"),
+            ({"settings": {"xspectra": {"energy_max_eV": 20.0}}}, "unknown key `settings.xspectra.energy_max_eV`"),
         ],
     )
     def test_overrides(self, mock_engines, mock_quartz, mock_atomic_data, overrides, message):
