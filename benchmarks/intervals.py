@@ -60,7 +60,7 @@ def main() -> None:
                 seed=hyper.seed,
             )
             whole = "{coverage:.3f} ({low:.3f} to {high:.3f}), mean width {mean_width:.3f}".format(**found)
-            print(f"  {name}: {whole} {examples.quantity.unit}")
+            print(f"  {name}: {whole} {examples.quantity.unit}".removesuffix(" 1"))
             for x, coverage, least, most, width in found["by_x"]:
                 print(f"    x = {x:4.2f}: {coverage:.2f} ({least:.2f} to {most:.2f}), width {width:.3f}")
 

@@ -2,15 +2,10 @@
 
 import pathlib
 import sys
-import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from aiida.common.warnings import AiidaDeprecationWarning
-
 from aiida_siox import __version__
-
-warnings.simplefilter("ignore", AiidaDeprecationWarning)  # autodoc looks at every attribute of the node classes
 
 project = "aiida-siox"
 author = "The aiida_siox developers"

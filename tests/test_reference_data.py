@@ -16,7 +16,8 @@ import yaml
 from aiida import orm
 from aiida.common.links import LinkType
 
-from aiida_siox.learning import metrics, probes
+from aiida_siox.learning import metrics
+from aiida_siox.learning.analysis import probes
 from aiida_siox.learning.analysis.parts import run_part
 from aiida_siox.learning.data.sites import SiteSet
 from aiida_siox.learning.uncertainty.novelty import NoveltyReference

@@ -247,7 +247,8 @@ def refuse_mixtures(structures: list[orm.StructureData]) -> None:
     found = {name: str(Formula(name).reduce()[0]) for name in map(formula_of, structures)}
     if len(set(found.values())) > 1:
         raise click.ClickException(
-            f"the structures are of several compositions ({', '.join(found)}): give those of one, or its --formula."
+            f"the structures are of several compositions ({', '.join(sorted(found))}): give those of one, or its "
+            "--formula."
         )
 
 

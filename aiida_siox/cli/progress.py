@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from aiida_siox.cli.output.numbers import duration
+from aiida_siox.report.provenance import called as called_under
 from aiida_siox.science.cost import Job
 from aiida_siox.workflows.plan import calibration_part, load_costs, study_parts, study_settings, targets_part
 
@@ -152,21 +153,7 @@ def read_called(root: orm.ProcessNode) -> dict[int, Called]:
     if isinstance(root, orm.CalcJobNode):
         builder = orm.QueryBuilder().append(orm.CalcJobNode, filters={"id": root.pk}, project=list(PROJECT))
         found = {item.pk: item for item in (called(0, "", row) for row in builder.all())}
-    level: list[Any] = [root.pk]
-    while level:
-        builder = orm.QueryBuilder()
-        builder.append(orm.ProcessNode, filters={"id": {"in": level}}, project="id", tag="caller")
-        builder.append(
-            orm.ProcessNode,
-            with_incoming="caller",
-            edge_filters={"type": {"in": [LinkType.CALL_CALC.value, LinkType.CALL_WORK.value]}},
-            edge_project="label",
-            project=list(PROJECT),
-        )
-        new = {row[0]: called(parent, link, row) for parent, *row, link in builder.all()}
-        level = [pk for pk in new if pk not in found]
-        found |= {pk: new[pk] for pk in level}
-    return found
+    return found | {row[0]: called(parent, link, row) for *row, parent, link in called_under(root, PROJECT)}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from aiida_siox.report.figures.style import ACCENT, INK, MUTED
 from aiida_siox.report.page import Block, Paragraph
 from aiida_siox.report.page import Graph as GraphBlock
 from aiida_siox.report.provenance import Link, ancestry, batches
-from aiida_siox.report.timing import has_hole
+from aiida_siox.report.timing import engine_name, is_marked
 from aiida_siox.science.composition import formula_of_cell
 
 #: Inputs that are worth showing though nothing in the graph made them: what the drawing calls a link, by its label.
@@ -75,32 +75,20 @@ def thread(site: SiteData, spectrum: SpectrumData) -> tuple[list[Link], int]:
     calcfunction ``collect`` only what concerns this site is kept.
     """
     collect = site.creator
-    links = ancestry(spectrum)
-    processes = {source for source, _, kind, _ in links if kind == LinkType.CREATE.value}
-    processes |= {target for _, target, kind, _ in links if kind == LinkType.INPUT_CALC.value}
-    made = {target for _, target, kind, _ in links if kind == LinkType.CREATE.value}
+    create, take = LinkType.CREATE.value, LinkType.INPUT_CALC.value
     charges = orm.QueryBuilder()
     charges.append(orm.CalcFunctionNode, filters={"id": collect.pk}, tag="collect")
-    charges.append(
-        orm.ArrayData, with_outgoing="collect", edge_filters={"label": "charges"}, edge_project="label", project="*"
-    )
-    tail = [
-        (spectrum.pk, collect.pk, LinkType.INPUT_CALC.value, "spectrum"),
-        (collect.pk, site.pk, LinkType.CREATE.value, "site"),
-    ]
-    for node, _ in charges.all():
-        above = ancestry(node)
-        links += [link for link in above if link not in links]
-        processes |= {source for source, _, kind, _ in above if kind == LinkType.CREATE.value}
-        processes |= {target for _, target, kind, _ in above if kind == LinkType.INPUT_CALC.value}
-        made |= {target for _, target, kind, _ in above if kind == LinkType.CREATE.value}
-        tail.append((node.pk, collect.pk, LinkType.INPUT_CALC.value, "charges"))
-    used = {source for source, _, kind, _ in [*links, *tail] if kind == LinkType.INPUT_CALC.value}
-    kept = processes | (made & used) | {spectrum.pk, site.pk, collect.pk}
-    telling = {
-        source for source, _, kind, label in links if kind == LinkType.INPUT_CALC.value and label in TELLING_INPUTS
-    }
-    kept |= telling
+    charges.append(orm.ArrayData, with_outgoing="collect", edge_filters={"label": "charges"}, project="*")
+    own: list[tuple[orm.Data, str]] = [(spectrum, "spectrum"), *((node, "charges") for (node,) in charges.all())]
+    links = sorted({link for node, _ in own for link in ancestry(node)})
+    tail: list[Any] = [(node.pk, collect.pk, take, label) for node, label in own]
+    tail.append((collect.pk, site.pk, create, "site"))
+    made = {target for _, target, kind, _ in links if kind == create}
+    used = {source for source, _, kind, _ in [*links, *tail] if kind == take}
+    kept: set[Any] = {source for source, _, kind, _ in links if kind == create}
+    kept |= {target for _, target, kind, _ in links if kind == take}
+    kept |= {source for source, _, kind, label in links if kind == take and label in TELLING_INPUTS}
+    kept |= (made & used) | {spectrum.pk, site.pk, collect.pk}
     everything = {end for link in links for end in link[:2]}
     shown = [link for link in links if link[0] in kept and link[1] in kept]
     return shown + tail, len(everything - kept)
@@ -108,19 +96,13 @@ def thread(site: SiteData, spectrum: SpectrumData) -> tuple[list[Link], int]:
 
 def node_words(node: orm.Node) -> str:
     """Return what a node is, for a reader."""
+    if isinstance(node, orm.CalcJobNode):
+        inputs = node.inputs
+        return engine_name(node.process_type, "structure" in inputs and is_marked(inputs.structure.base.attributes.all))
     if isinstance(node, orm.ProcessNode):
-        name = node.process_label or node.__class__.__name__
-        if name == "PwCalculation":
-            kinds = [kind.name for kind in node.inputs.structure.kinds] if "structure" in node.inputs else []
-            return "pw.x, core hole" if has_hole(kinds) else "pw.x, ground state"
-        return {
-            "MeltQuenchCalculation": "LAMMPS: melt, quench, relax",
-            "XspectraCalculation": "xspectra.x",
-            "Ld1Calculation": "ld1.x",
-            "BaderCalculation": "pp.x + siox-bader",
-        }.get(name, name)
+        return node.process_label or node.__class__.__name__
     if isinstance(node, orm.StructureData):
-        words = "absorber marked" if has_hole(node.get_kind_names()) else "structure"
+        words = "absorber marked" if is_marked(node.base.attributes.all) else "structure"
         symbols = [node.get_kind(name).symbol for name in node.get_site_kindnames()]
         return f"{words}, {formula_of_cell(symbols)}"
     if isinstance(node, SiteData):

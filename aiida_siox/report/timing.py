@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aiida import orm
 from aiida.common.links import LinkType
-from ase.data import chemical_symbols
 
 from aiida_siox.report.provenance import batches, called_ids
 from aiida_siox.report.records import plural
@@ -29,11 +28,6 @@ SCHEDULER_STDOUT = "_scheduler-stdout.txt"
 
 _MARK = re.compile(r"^siox-(start|end) (\d+(?:\.\d+)?)\s*$", re.MULTILINE)
 _CPU = re.compile(r"^(\d+)m(\d+(?:[.,]\d+)?)s (\d+)m(\d+(?:[.,]\d+)?)s\s*$", re.MULTILINE)
-
-
-def has_hole(kinds: Iterable[str]) -> bool:
-    """Return whether a structure has an absorber with the core hole: a kind that is not named after its element."""
-    return any(kind not in chemical_symbols for kind in kinds)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,14 +157,19 @@ def parse_scheduler_stdout(text: str) -> SchedulerTimes:
     )
 
 
-def engine_name(process_type: str | None, kinds: Iterable[str] = ()) -> str:
+def is_marked(structure: Mapping[str, Any]) -> bool:
+    """Return whether a structure, by its attributes, has a kind of another name than its element: the absorber."""
+    return any([kind["name"]] != kind["symbols"] for kind in structure.get("kinds") or [])
+
+
+def engine_name(process_type: str | None, marked: bool = False) -> str:
     """Return the engine of a CalcJob.
 
     :param process_type: such as ``aiida.calculations:siox.xspectra``.
-    :param kinds: names of the kinds in its input structure.
+    :param marked: whether its structure has a marked absorber.
     """
     plugin = (process_type or "").rpartition(":")[2]
-    if plugin == "quantumespresso.pw" and has_hole(kinds):
+    if plugin == "quantumespresso.pw" and marked:
         return CORE_HOLE
     return ENGINES.get(plugin, plugin.rpartition(".")[2] or "other")
 
@@ -199,7 +198,7 @@ def times_of(pks: list[Any]) -> list[JobTime]:
         edge_filters={"type": LinkType.INPUT_CALC.value, "label": "structure"},
         project="attributes.kinds",
     )
-    kinds = {pk: [kind["name"] for kind in entries or []] for pk, entries in builder.all()}
+    marked = {pk for pk, kinds in builder.all() if is_marked({"kinds": kinds})}
 
     builder = orm.QueryBuilder()
     builder.append(orm.CalcJobNode, filters=only, project=["id", "attributes.scheduler_stdout"], tag="job")
@@ -225,7 +224,7 @@ def times_of(pks: list[Any]) -> list[JobTime]:
     result = []
     for pk, (process_type, cached) in sorted(jobs.items()):
         found = times.get(pk, nothing)
-        engine = engine_name(process_type, kinds.get(pk, ()))
+        engine = engine_name(process_type, pk in marked)
         result.append(JobTime(pk, engine, found.start, found.end, found.user, found.system, cached))
     return result
 

@@ -12,6 +12,7 @@ from aiida_siox.report.timing import (
     cpu_utilisation,
     engine_name,
     engine_summary,
+    is_marked,
     parse_scheduler_stdout,
     study_times,
     utilisation,
@@ -57,17 +58,24 @@ def test_parse_of_nothing():
 
 
 @pytest.mark.parametrize(
-    ("process_type", "kinds", "expected"),
+    ("process_type", "marked", "expected"),
     [
-        ("aiida.calculations:quantumespresso.pw", ["O", "Si"], "pw.x"),
-        ("aiida.calculations:quantumespresso.pw", ["O", "Si", "Sih"], "pw.x (core hole)"),
-        ("aiida.calculations:siox.xspectra", ["Sih"], "xspectra.x"),
-        ("aiida.calculations:core.arithmetic.add", [], "add"),
-        (None, [], "other"),
+        ("aiida.calculations:quantumespresso.pw", False, "pw.x"),
+        ("aiida.calculations:quantumespresso.pw", True, "pw.x (core hole)"),
+        ("aiida.calculations:siox.xspectra", True, "xspectra.x"),
+        ("aiida.calculations:core.arithmetic.add", False, "add"),
+        (None, False, "other"),
     ],
 )
-def test_engine_name(process_type, kinds, expected):
-    assert engine_name(process_type, kinds) == expected
+def test_engine_name(process_type, marked, expected):
+    assert engine_name(process_type, marked) == expected
+
+
+def test_the_absorber_is_a_kind_of_another_name():
+    oxygen, hole = {"name": "O", "symbols": ["O"]}, {"name": "Geh", "symbols": ["Ge"]}
+    assert is_marked({"kinds": [oxygen, hole]})
+    assert not is_marked({"kinds": [oxygen]})
+    assert not is_marked({})
 
 
 def test_utilisation_counts_the_overlap_of_every_engine():

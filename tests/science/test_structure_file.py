@@ -11,6 +11,8 @@ import ase.units
 import numpy as np
 import pytest
 
+from aiida_siox.materials import MATERIALS, load_material
+from aiida_siox.science.cells import reference_crystal
 from aiida_siox.science.structure_file import doubts, read_structure_file, told_back
 from tests.crystals import SIOX, alpha_quartz
 
@@ -40,9 +42,14 @@ def test_neighbours_are_told_by_kind():
     assert "1 Si beside 4 O" in text
 
 
-@pytest.mark.parametrize("atoms", [ase.build.bulk("Si", cubic=True), alpha_quartz().repeat((2, 1, 1))])
-def test_crystals_are_not_doubted(atoms):
-    assert not doubted(atoms)
+@pytest.mark.parametrize(
+    ("material", "crystal"), [(name, crystal) for name in MATERIALS for crystal in load_material(name).crystals]
+)
+def test_crystals_are_not_doubted(material, crystal):
+    """Those of every material that is shipped."""
+    found = load_material(material)
+    assert found.plausible is not None
+    assert not doubts(reference_crystal(found, crystal), found)
 
 
 def test_bohr():

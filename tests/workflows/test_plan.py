@@ -24,7 +24,7 @@ from aiida_siox.workflows.plan import (
     targets_part,
 )
 from aiida_siox.workflows.study import StudyWorkChain
-from tests.crystals import alpha_quartz
+from tests.crystals import SIOX, alpha_quartz
 from tests.mocks.fixtures import jobs_of
 
 PLUGINS = {
@@ -148,7 +148,7 @@ def test_scratch_with_and_without_cleaning():
 def test_melts_are_kept_in_scratch():
     settings = default_settings()
     inputs = plans.MeltQuenchWorkChain.get_protocol_inputs()
-    starting = {**inputs["starting_cell"], "density_g_cm3": 2.2}
+    starting = {**inputs["starting_cell"], "density_g_cm3": 2.2, "material": inputs["material"]}
     part = formula_part("Si4O8", 1, settings, starting, inputs["parameters"])
     costs = load_costs()
     assert part.kept_scratch(costs, clean=True) == pytest.approx(costs.scratch_bytes(part.before[0]))
@@ -156,7 +156,8 @@ def test_melts_are_kept_in_scratch():
 
 def test_structure(aiida_profile):
     node = orm.StructureData(ase=alpha_quartz())
-    inputs = {"settings": default_settings(), "max_concurrent": 2, "clean_scratch": True}
+    settings = {"settings": default_settings(), "material": SIOX.plain()}
+    inputs = {**settings, "max_concurrent": 2, "clean_scratch": True}
     found = plan_structure("quartz", node, [0, 1], inputs, None, calibrate=False, atomic=True)
     assert found.counts() == {"ld1": 3, "pw": 3, "bader": 1, "xspectra": 2}
     both = plan_structure("quartz", node, None, inputs, None, calibrate=True, atomic=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ def by_ligands(records: SiteRecords, quantity: Quantity) -> Drawing:
     rows = np.flatnonzero(np.isfinite(values))
     if not len(rows):
         raise NotDrawn(f"no site has a known {quantity.title}")
+    digits = max(0, 1 - math.floor(math.log10(quantity.error_scale)))
     n_ligands, note = records.ligands[rows], records.note(quantity.note)
     with st.style():
         figure = st.new_figure(st.WIDTH, 3.4)
@@ -36,7 +38,7 @@ def by_ligands(records: SiteRecords, quantity: Quantity) -> Drawing:
             axes.scatter(n + spread, values[mine], s=size, c=colours, edgecolors="white", linewidths=0.4, zorder=3)
             mean = float(values[mine].mean())
             axes.plot([n - 0.36, n + 0.36], [mean, mean], color=st.INK, lw=1.6, zorder=4)
-            axes.text(n + 0.39, mean, f"{mean:.3g}", va="center", fontsize=7.5, color=st.INK)
+            axes.text(n + 0.39, mean, f"{mean:.{digits}f}", va="center", fontsize=7.5, color=st.INK)
         axes.plot([], [], color=st.INK, lw=1.6, label="mean of the group")
         axes.legend(loc="upper left")
         last = max(int(n_ligands.max()), records.material.max_ligands)

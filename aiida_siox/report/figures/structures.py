@@ -179,7 +179,7 @@ def coordination_figure(
         axes.set_yticks(places, [entry[0] for entry in rows])
         axes.set_xlim(0, 100)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.set(xlabel=f"{element} sites (%)  — numbers: sites", ylabel="Configuration")
+        axes.set_xlabel(f"{element} sites (%)  — numbers: sites")
         axes.grid(False)
         axes.legend(ncols=highest + 1, loc="lower left", bbox_to_anchor=(0, 1.0), handlelength=1.0, columnspacing=1.2)
         st.stamp(figure, note)
