@@ -39,14 +39,14 @@ from archives import pack
 REMADE = {"assemble_spectrum": assemble_spectrum, "collect": collect, "calibrate": calibrate, "assemble": assemble}
 #: Settings that older versions had and that are now of the material, or follow from its window.
 DROPPED = {
-    None: ("coordination", "grid", "protocol", "changed"),
+    None: ("coordination", "grid", "protocol", "changed", "material"),
     "xspectra": ("energy_min_eV", "energy_max_eV", "n_points"),
 }
 
 
 @calcfunction
 def renew_settings(settings: orm.Dict, version: orm.Int) -> orm.Dict:
-    """Return settings of an older version as this one has them, for the material ``siox``.
+    """Return settings of an older version as this one has them, for the material ``siox`` where they name none.
 
     :raises ValueError: for bonds of another length than those of the material.
     """
@@ -55,7 +55,8 @@ def renew_settings(settings: orm.Dict, version: orm.Int) -> orm.Dict:
     changes = {key: value for key, value in old.items() if key not in DROPPED[None]}
     changes["xspectra"] = {k: v for k, v in old["xspectra"].items() if k not in DROPPED["xspectra"]}
     protocol = old.get("protocol", "fast")
-    inputs = StructureTargetsWorkChain.get_protocol_inputs(protocol, {"settings": changes})
+    overrides = {"settings": changes, "material": old.get("material", "siox")}
+    inputs = StructureTargetsWorkChain.get_protocol_inputs(protocol, overrides)
     new = StructureTargetsWorkChain.settings_from(inputs, protocol)
     bonds, cutoffs = new["material"]["bonds_angstrom"], old.get("coordination", {})
     for pair, key in (("Si-O", "cutoff_si_o_angstrom"), ("Si-Si", "cutoff_si_si_angstrom")):
@@ -67,20 +68,13 @@ def renew_settings(settings: orm.Dict, version: orm.Int) -> orm.Dict:
 def inputs_of(node: orm.CalcFunctionNode) -> dict[str, Any]:
     """Return the inputs of a calcfunction as it takes them, namespaces as mappings."""
     found: dict[str, Any] = {}
-    for label, data in ((link.link_label, link.node) for link in node.base.links.get_incoming().all()):
-        if link_is_call(node, label):
-            continue
-        namespace, _, key = label.partition("__")
+    for link in node.base.links.get_incoming(link_type=LinkType.INPUT_CALC).all():
+        namespace, _, key = link.link_label.partition("__")
         if key:
-            found.setdefault(namespace, {})[key] = data
+            found.setdefault(namespace, {})[key] = link.node
         else:
-            found[label] = data
+            found[namespace] = link.node
     return found
-
-
-def link_is_call(node: orm.CalcFunctionNode, label: str) -> bool:
-    """Return whether a label is that of the caller."""
-    return label in {link.link_label for link in node.base.links.get_incoming(node_class=orm.ProcessNode).all()}
 
 
 def bands_of(hole_parameters: orm.Dict) -> orm.BandsData:
@@ -104,10 +98,12 @@ class Remake:
         self.new: dict[int, orm.Data] = {}
         self.old: list[orm.CalcFunctionNode] = []
 
-    def run(self) -> None:
-        """Make everything anew."""
-        query = orm.QueryBuilder().append(orm.CalcFunctionNode, filters={"attributes.process_label": {"in": [*REMADE]}})
-        self.old = sorted(query.all(flat=True), key=lambda node: [*REMADE].index(node.process_label))
+    def run(self, nodes: list[orm.CalcFunctionNode]) -> None:
+        """Make everything anew.
+
+        :param nodes: calls of :data:`REMADE`.
+        """
+        self.old = sorted(nodes, key=lambda node: [*REMADE].index(node.process_label))
         for i, node in enumerate(self.old):
             inputs = inputs_of(node)
             if node.process_label == "assemble_spectrum":
@@ -227,7 +223,8 @@ def main(old: pathlib.Path, new: pathlib.Path) -> None:
         with unpacked(old) as plain:
             import_archive(plain, create_group=False)
         remake = Remake()
-        remake.run()
+        calls = {"attributes.process_label": {"in": [*REMADE]}}
+        remake.run(orm.QueryBuilder().append(orm.CalcFunctionNode, filters=calls).all(flat=True))
         for node in remake.old:
             if node.process_label == "assemble":
                 (before,) = [link.node for link in node.base.links.get_outgoing(link_type=LinkType.CREATE).all()]

@@ -22,8 +22,8 @@ def inputs(mock_engines, mock_atomic_data):
         mock_engines.codes, "fast", compositions=["Si2O4"], seeds=[1], atomic_data=mock_atomic_data
     )
     keys = (
-        "material", "melt_quench", "potential", "max_attempts", "seed_stride", "target", "crystal", "settings", "max_concurrent",
-        "clean_scratch", "atomic_data",
+        "material", "melt_quench", "potential", "max_attempts", "seed_stride", "target", "crystal", "settings",
+        "max_concurrent", "clean_scratch", "atomic_data",
     )  # fmt: skip
     inputs = {key: study[key] for key in keys}
     inputs["codes"] = {engine: code for engine, code in mock_engines.codes.items() if engine != "ld1"}

@@ -311,9 +311,7 @@ class TestRefused:
 
     def test_window_wider_than_the_tables(self, builder):
         builder.window = orm.Dict({"energy_min_eV": 1800.0, "energy_max_eV": 1880.0, "n_points": 256})
-        self.refused(
-            builder, "is 1800 to 1880 eV, but spectra are computed for 1830 to 1880 eV"
-        )
+        self.refused(builder, "is 1800 to 1880 eV, but spectra are computed for 1830 to 1880 eV")
 
     @pytest.mark.parametrize("number", [0, -1, 29])
     def test_max_concurrent(self, builder, number):
