@@ -77,7 +77,7 @@ def called(aiida_profile):
 def test_new_nodes_take_the_place_of_the_old_ones(tool, called):
     node, spectrum, chain = called
     spectrum.label = "of quartz"
-    remake = tool.Remake()
+    remake, gone = tool.Remake(), [node.pk, spectrum.pk]
     remake.run([node])
     new = remake.new[spectrum.pk]
     assert new.energies == spectrum.energies
@@ -86,7 +86,7 @@ def test_new_nodes_take_the_place_of_the_old_ones(tool, called):
     assert validate_settings(new.creator.inputs.settings) is None
     remake.replace()
     assert orm.load_node(chain.pk).outputs.spectrum.uuid == new.uuid
-    assert orm.QueryBuilder().append(orm.Node, filters={"id": {"in": [node.pk, spectrum.pk]}}).count() == 0
+    assert orm.QueryBuilder().append(orm.Node, filters={"id": {"in": gone}}).count() == 0
 
 
 def test_without_coefficients_or_levels(tool, called):
