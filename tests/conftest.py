@@ -23,12 +23,8 @@ ENGINES = {
 }
 #: Modules whose tests make profiles in processes of their own, or read the archives that are shipped.
 OF_PROFILES = (
-    "test_archive",
-    "test_setup",
-    "test_demo",
-    "test_reference_data",
-    "test_structure_set",
-    "test_validation",
+    *("cli/test_archive.py", "cli/test_setup.py", "cli/test_demo.py"),
+    *("test_reference_data.py", "test_structure_set.py", "test_validation.py"),
 )
 #: Engines that run beside the mock ones.
 BESIDE_MOCKS = ("lmp", "ld1")
