@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "mock_engines" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.mock)
-        if item.path.stem in OF_PROFILES:
+        if item.nodeid.split("::")[0].removeprefix("tests/") in OF_PROFILES:
             item.add_marker(pytest.mark.profile)
 
 
