@@ -59,3 +59,17 @@ def test_quartz_reproduces_the_regression_values(command, quartz_file, tmp_path,
     energy = np.array(table["energy_eV"])
     assert spectrum[energy < 1848].max() < 0.02 * spectrum.max()
     assert 0.05 * spectrum.max() < spectrum[energy > 1890].mean() < 0.6 * spectrum.max()
+
+
+@pytest.mark.engine
+@pytest.mark.xdist_group("quartz")
+def test_screening_charge_of_quartz(command, quartz_file, tmp_path):
+    """Half an electron comes to the hole in the cell of 9 atoms; charges that do not add up make its job fail."""
+    overrides = tmp_path / "overrides.yaml"
+    settings = {**SETTINGS, "screening_charge": True}
+    overrides.write_text(yaml.safe_dump({"settings": settings, "atomic_data": atomic_overrides()}))
+    ended = json.loads(
+        command("run", "structure", quartz_file, "--sites", "0", "--overrides", overrides, "--json").splitlines()[-1]
+    )
+    (site,) = json.loads(command("show", str(ended["outputs"]["site_table"]), "--json"))["sites"]
+    assert site["screening_charge"] == pytest.approx(0.53, abs=0.03)

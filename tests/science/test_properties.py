@@ -24,7 +24,7 @@ def properties_of(atoms, settings=SETTINGS, electrons=None, **holes):
 @pytest.mark.parametrize("supercell", [[1, 1, 1], [2, 1, 1]])
 def test_quartz(supercell):
     """Si–O–Si of α-quartz: 143.7° (cell of the regression values); every angle is that of one kind of oxygen."""
-    found = properties_of(reference_crystal("quartz", supercell))
+    found = properties_of(reference_crystal(MATERIAL, "quartz", supercell))
     n = 3 * int(np.prod(supercell))
     np.testing.assert_allclose(found["bridge_angle"], np.full((n, 1), 143.7), atol=0.1)
     np.testing.assert_array_equal(found["coordination"], [[0, 4]] * n)
@@ -33,7 +33,7 @@ def test_quartz(supercell):
 
 
 def test_silicon_has_no_bridge():
-    found = properties_of(reference_crystal("silicon", [1, 1, 1]))
+    found = properties_of(reference_crystal(MATERIAL, "silicon", [1, 1, 1]))
     assert np.isnan(found["bridge_angle"]).all()
     np.testing.assert_array_equal(found["coordination"], [[4, 0]] * 8)
 
@@ -48,16 +48,16 @@ def test_bridges_of_one_site():
 
 @pytest.mark.parametrize("pair", ["total", "Si-O", "Si-Si"])
 def test_rdf_is_that_of_the_search_for_each_site(pair):
-    atoms = reference_crystal("quartz", [1, 1, 1])
+    atoms = reference_crystal(MATERIAL, "quartz", [1, 1, 1])
     settings = {"rdf": {**SETTINGS["rdf"], "pair": pair}}
     sites = np.flatnonzero(atoms.numbers == 14)
-    r, expected = site_rdf(atoms, sites, pair=pair)
+    r, expected = site_rdf(atoms, sites, r_max=5.0, n_bins=256, sigma=0.15, pair=pair)
     np.testing.assert_allclose(properties_of(atoms, settings)["rdf"], expected, atol=1e-12)
     np.testing.assert_array_equal(property_axes(MATERIAL, settings)["rdf"].values, r)
 
 
 def test_screening_charge_is_that_of_the_own_hole():
-    atoms = reference_crystal("silicon", [1, 1, 1])
+    atoms = reference_crystal(MATERIAL, "silicon", [1, 1, 1])
     holes = {0: np.linspace(4.0, 4.7, 8), 3: np.linspace(4.0, 4.7, 8)}
     settings = {**SETTINGS, "screening_charge": True}
     found = properties_of(atoms, settings, np.full(8, 3.9), hole_electrons=holes)["screening_charge"][:, 0]
@@ -70,4 +70,4 @@ def test_a_property_that_gives_something_else(monkeypatch, values):
     entry = SiteProperty("odd", "odd", "o", "1", Kind.SCALAR, lambda cell, sites: values)
     monkeypatch.setitem(PROPERTIES._items, "odd", entry)
     with pytest.raises(ValueError, match=r"the property `odd` must give finite numbers of shape \(3, 1\)"):
-        properties_of(reference_crystal("quartz", [1, 1, 1]))
+        properties_of(reference_crystal(MATERIAL, "quartz", [1, 1, 1]))
