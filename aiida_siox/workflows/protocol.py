@@ -143,8 +143,9 @@ class SioxProtocolMixin(ProtocolMixin):
         inputs = recursive_merge(data["default_inputs"], data["protocols"][name])
         inputs.pop("description", None)
         overrides = read_overrides(overrides)
-        material = load_material(overrides.pop("material", inputs["material"])) if "material" in inputs else None
-        if material is not None:
+        material = None
+        if cls.depends_on_material():
+            material = load_material(overrides.pop("material", inputs["material"]))
             inputs = cls._of_material(inputs, material, name, overrides)
         for namespace, child in cls._protocol_children.items():
             given = recursive_merge(inputs.get(namespace) or {}, {})
@@ -158,7 +159,7 @@ class SioxProtocolMixin(ProtocolMixin):
 
     @classmethod
     def depends_on_material(cls) -> bool:
-        """Return whether the protocols of this class have the key ``material``."""
+        """Return whether the class has a material; the key ``material`` of one protocol alone is a parameter of it."""
         return "material" in cls._load_protocol_file()["default_inputs"]
 
     @classmethod
