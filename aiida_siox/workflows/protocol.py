@@ -159,7 +159,7 @@ class SioxProtocolMixin(ProtocolMixin):
 
     @classmethod
     def depends_on_material(cls) -> bool:
-        """Return whether the class has a material; the key ``material`` of one protocol alone is a parameter of it."""
+        """Return whether the protocols of this class have the key ``material``."""
         return "material" in cls._load_protocol_file()["default_inputs"]
 
     @classmethod
