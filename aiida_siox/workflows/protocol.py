@@ -143,8 +143,9 @@ class SioxProtocolMixin(ProtocolMixin):
         inputs = recursive_merge(data["default_inputs"], data["protocols"][name])
         inputs.pop("description", None)
         overrides = read_overrides(overrides)
-        material = load_material(overrides.pop("material", inputs["material"])) if "material" in inputs else None
-        if material is not None:
+        material = None
+        if cls.depends_on_material():
+            material = load_material(overrides.pop("material", inputs["material"]))
             inputs = cls._of_material(inputs, material, name, overrides)
         for namespace, child in cls._protocol_children.items():
             given = recursive_merge(inputs.get(namespace) or {}, {})

@@ -345,7 +345,7 @@ def test_show_a_study_of_the_workflow(run_cli, mock_study):
     shown = run_cli("show", mock_study.node.pk, "--json").json
     assert shown["exit_status"] == 401
     assert set(shown["tables"]) == set(shown["structures"]) == set(shown["qualities"])
-    assert set(shown["models"]) == {"charge", "rdf"}
+    assert set(shown["models"]) == {"valence", "rdf"}
     assert {entry["engine"] for entry in shown["timings"]} >= {"lmp", "pw.x", "xspectra.x"}
     assert [failure["where"] for failure in shown["failures"] if "site" in failure["where"]] == ["Si4O5_1, site 0"]
 
