@@ -22,7 +22,6 @@ from tests.science.test_potentials import BKS
 
 pytestmark = pytest.mark.engine
 
-CUTOFFS = {"Si-O": 2.0, "Si-Si": 2.8, "O-O": 1.8}
 #: Dynamics at 300 K that leave a crystal what it is.
 COLD = {
     "melt_temperature_K": 300.0,
@@ -56,7 +55,7 @@ def test_vashishta(engine_code):
     assert node.is_finished_ok, node.exit_message
     job = next(child for child in node.called if isinstance(child, orm.CalcJobNode))
     assert "pair_coeff * * SiO.1990.vashishta Si O" in job.base.repository.get_object_content("input.in")
-    lengths = bond_lengths(outputs["structure"].get_ase(), CUTOFFS)
+    lengths = bond_lengths(outputs["structure"].get_ase(), SIOX.cutoffs)
     assert lengths["Si-O"].mean() == pytest.approx(1.63, abs=0.05)
     assert len(lengths["Si-Si"]) == 0
 
@@ -69,7 +68,7 @@ def test_charges_and_long_range(engine_code):
     relaxed = outputs["structure"].get_ase()
     assert relaxed.get_volume() == pytest.approx(atoms.get_volume(), rel=0.03)
     assert set(coordination(relaxed, SIOX.cutoffs)["O"][relaxed.numbers == 14]) == {4}
-    assert bond_lengths(relaxed, CUTOFFS)["Si-O"].mean() == pytest.approx(1.60, abs=0.02)
+    assert bond_lengths(relaxed, SIOX.cutoffs)["Si-O"].mean() == pytest.approx(1.60, abs=0.02)
 
 
 @pytest.fixture
