@@ -108,19 +108,19 @@ class Arctan(Broadening):
 class SeahDench(Broadening):
     """Inelastic mean free path from the universal curve of Seah and Dench.
 
-    :param material: ``compound`` (inorganic) or ``element``.
+    :param solid: ``compound`` (inorganic) or ``element``.
     :param monolayer_nm: thickness a of a monolayer, nm: a³ is the volume of an atom.
     :param edge_eV: edge relative to the energy zero of xspectra.x, eV.
     """
 
     name: ClassVar[str] = "seah-dench"
-    material: Annotated[str, OneOf(tuple(SEAH_DENCH))]
+    solid: Annotated[str, OneOf(tuple(SEAH_DENCH))]
     monolayer_nm: Positive
     edge_eV: Number
 
     def mean_free_path(self, energy_eV: Array) -> Array:
         """Return λ in Å for energies above the edge in eV, positive, same shape."""
-        first, second = SEAH_DENCH[self.material]
+        first, second = SEAH_DENCH[self.solid]
         monolayers = first / energy_eV**2 + second * np.sqrt(self.monolayer_nm * energy_eV)
         return monolayers * 10.0 * self.monolayer_nm
 

@@ -326,7 +326,7 @@ def test_structure_with_a_failed_site(run_cli, mock_codes, quartz_file):
     assert shown["exit_status"] == 401
     assert set(shown["outputs"]) == {"site_table"}
     table = run_cli("show", shown["outputs"]["site_table"], "--json").json
-    assert [(site["index"], site["status"]) for site in table["sites"]] == [(0, "done"), (1, "failed")]
+    assert [(site["site_index"], site["status"]) for site in table["sites"]] == [(0, "done"), (1, "failed")]
     assert "did not converge" in table["sites"][1]["reason"]
     process = run_cli("show", shown["process"], "--json").json
     assert process["outputs"] == shown["outputs"]
@@ -336,16 +336,17 @@ def test_structure_with_calibration(run_cli, mock_codes, quartz_file):
     first = run_cli("run", "structure", quartz_file, "--sites", "0", "--calibrate", "--json").json
     assert first["exit_status"] == 0
     assert set(first["outputs"]) == {"site_table", "calibration"}
-    table = run_cli("show", first["outputs"]["site_table"], "--json").json
+    pks = first["outputs"]
+    table = run_cli("show", pks["site_table"], "--calibration", pks["calibration"], "--json").json
     assert table["axis"] == "calibrated"
-    assert table["calibration"]["uuid"] == orm.load_node(first["outputs"]["calibration"]).uuid
+    assert table["calibration"]["uuid"] == orm.load_node(pks["calibration"]).uuid
 
 
 def test_show_a_study_of_the_workflow(run_cli, mock_study):
     shown = run_cli("show", mock_study.node.pk, "--json").json
     assert shown["exit_status"] == 401
     assert set(shown["tables"]) == set(shown["structures"]) == set(shown["qualities"])
-    assert set(shown["models"]) == {"charge", "rdf"}
+    assert set(shown["models"]) == {"valence", "rdf"}
     assert {entry["engine"] for entry in shown["timings"]} >= {"lmp", "pw.x", "xspectra.x"}
     assert [failure["where"] for failure in shown["failures"] if "site" in failure["where"]] == ["Si4O5_1, site 0"]
 

@@ -46,7 +46,7 @@ def test_as_it_was_computed(run_cli, quartz):
 def test_model_range_and_step(run_cli, quartz, hand_made_study, tmp_path):
     """On the calibrated axis; --gamma and --gaussian and a file override the protocol of the model."""
     overrides = tmp_path / "model.yaml"
-    overrides.write_text("material: element\nmonolayer_nm: 0.27\n")
+    overrides.write_text("solid: element\nmonolayer_nm: 0.27\n")
     path = tmp_path / "spectrum.csv"
     calibration = hand_made_study.calibration
     arguments = ["--broadening", "seah-dench", "--gamma", 0.9, "--gaussian", 0.5, "--overrides", overrides]
@@ -60,7 +60,7 @@ def test_model_range_and_step(run_cli, quartz, hand_made_study, tmp_path):
     np.testing.assert_allclose(found[:, 0], np.linspace(1835, 1880, 91))
     model = {
         **BroadeningProtocol.get_parameters("seah-dench"),
-        **{"gamma_eV": 0.9, "gaussian_fwhm_eV": 0.5, "material": "element", "monolayer_nm": 0.27},
+        **{"gamma_eV": 0.9, "gaussian_fwhm_eV": 0.5, "solid": "element", "monolayer_nm": 0.27},
     }
     np.testing.assert_allclose(found[:, 1], quartz.broadened(model, found[:, 0] - calibration.shift), rtol=1e-5)
 

@@ -82,7 +82,7 @@ def test_models_of_a_job(run, dataset):
     assert set(outputs["models"]) == {"valence"}
     model = outputs["models"]["valence"]
     predicted = model.predict((dataset.energy, dataset.spectra[0]))
-    assert predicted.unit == "e"
+    assert predicted.quantity.unit == "e"
     assert np.isfinite(predicted.value)
 
 

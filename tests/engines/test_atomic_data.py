@@ -92,9 +92,7 @@ def test_found_again_and_only_what_was_asked(node, engine_code):
     assert {kind: pseudo.uuid for kind, pseudo in found["pseudos"].items()} == {
         kind: node.outputs.pseudos[kind].uuid for kind in node.outputs.pseudos
     }
-    assert (
-        find_atomic_data(engine_code("ld1"), overrides={"parameters": {"oxygen": {"inputp": {"rcore": 0.8}}}}) is None
-    )
+    assert find_atomic_data(engine_code("ld1"), overrides={"parameters": {"O": {"inputp": {"rcore": 0.8}}}}) is None
     assert find_atomic_data(engine_code("pw")) is None
 
 
@@ -126,14 +124,14 @@ def test_atom_that_does_not_converge_is_named(engine_code):
     assert failed.exit_status == 301
     assert "hole" in failed.exit_message
     assert "convergence not achieved" in failed.exit_message
-    assert "oxygen" not in failed.exit_message
+    assert "O<" not in failed.exit_message
     (job,) = [child for child in failed.called if isinstance(child, orm.CalcJobNode) and not child.is_finished_ok]
     assert job.exit_status == 330
     assert not job.base.caching.is_valid_cache
     assert find_atomic_data(engine_code("ld1"), overrides=overrides) is None
 
 
-@pytest.mark.parametrize("run", ["ground", "hole", "oxygen"])
+@pytest.mark.parametrize("run", ["ground", "hole", "O"])
 def test_no_ghosts_and_the_right_scattering(engine_code, run):
     builder = AtomicDataWorkChain.get_test_builder(engine_code("ld1"), run)
     results, tested = run_get_node(builder)

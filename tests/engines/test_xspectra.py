@@ -138,6 +138,7 @@ def inputs(engine_code, quartz, mesh, example):
             "code": engine_code("xspectra"),
             "parent_folder": parent,
             "structure": quartz,
+            "absorber_kind": orm.Str("Sih"),
             "core_wavefunction": orm.SinglefileData(io.BytesIO(core.encode()), filename="Si.wfc"),
             "kpoints": mesh(*kpoints),
             "parameters": orm.Dict(parameters),

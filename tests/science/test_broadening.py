@@ -31,7 +31,7 @@ def arctan(**changes) -> Arctan:
 
 
 def seah_dench(**changes) -> SeahDench:
-    values = {"gamma_eV": 0.9, "gaussian_fwhm_eV": 0.0, "material": "compound", "monolayer_nm": 0.25, "edge_eV": 0.0}
+    values = {"gamma_eV": 0.9, "gaussian_fwhm_eV": 0.0, "solid": "compound", "monolayer_nm": 0.25, "edge_eV": 0.0}
     return SeahDench(**{**values, **changes})
 
 
@@ -100,11 +100,11 @@ class TestModels:
         shifted = seah_dench(edge_eV=3.0)
         assert shifted(np.array([28.0]))[0] == pytest.approx(model(np.array([25.0]))[0])
 
-    @pytest.mark.parametrize("material", ["element", "compound"])
-    def test_seah_dench_has_its_minimum_where_the_paper_says(self, material):
+    @pytest.mark.parametrize("solid", ["element", "compound"])
+    def test_seah_dench_has_its_minimum_where_the_paper_says(self, solid):
         """0.1 to 0.8 nm in the range 30 to 100 eV, higher on both sides (abstract of the paper)."""
         energy = np.linspace(5, 400, 2000)
-        path = seah_dench(material=material, monolayer_nm=0.232).mean_free_path(energy)
+        path = seah_dench(solid=solid, monolayer_nm=0.232).mean_free_path(energy)
         assert 30 <= energy[np.argmin(path)] <= 100
         assert 1.0 <= path.min() <= 8.0
         assert path[0] > 4 * path.min()
@@ -134,11 +134,11 @@ class TestModels:
         with pytest.raises(ValueError, match=message):
             broadening_from_dict(values)
 
-    def test_missing_parameter_and_wrong_material(self):
+    def test_missing_parameter_and_wrong_solid(self):
         with pytest.raises(ValueError, match=r"`broadening` lacks `gaussian_fwhm_eV`"):
             broadening_from_dict({"model": "constant", "gamma_eV": 1.0})
-        with pytest.raises(ValueError, match=r"material` must be one of element, compound, got 'oxide'"):
-            broadening_from_dict({**seah_dench().to_dict(), "material": "oxide"})
+        with pytest.raises(ValueError, match=r"solid` must be one of element, compound, got 'oxide'"):
+            broadening_from_dict({**seah_dench().to_dict(), "solid": "oxide"})
 
 
 class TestLorentzian:
@@ -176,7 +176,7 @@ class TestLorentzian:
             )
             assert area == pytest.approx(2 * np.arctan(400 / gamma), rel=1e-6)
 
-    @pytest.mark.parametrize("model", [arctan(gamma_eV=0.5), seah_dench(gamma_eV=0.5, material="element")])
+    @pytest.mark.parametrize("model", [arctan(gamma_eV=0.5), seah_dench(gamma_eV=0.5, solid="element")])
     def test_cut_at_each_half_width_is_the_convolution(self, model):
         """Against the definition, by quadrature over the half circle of an endless chain above the energy zero."""
         a, b = 2.0, 8.0  # from -14 to 18 eV, cut at 0

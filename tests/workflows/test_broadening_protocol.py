@@ -20,7 +20,7 @@ def test_the_default_is_constant():
 
 
 def test_overrides_are_checked():
-    assert BroadeningProtocol.get_parameters("seah-dench", {"material": "element"})["material"] == "element"
+    assert BroadeningProtocol.get_parameters("seah-dench", {"solid": "element"})["solid"] == "element"
     with pytest.raises(ValueError, match="`center_eV`"):
         BroadeningProtocol.get_parameters("constant", {"center_eV": 20.0})
     with pytest.raises(ValueError, match="unknown protocol `seah`: did you mean `seah-dench`"):
