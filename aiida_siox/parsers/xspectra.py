@@ -12,7 +12,7 @@ from aiida.engine import ExitCode
 from aiida.parsers import Parser
 from numpy.typing import NDArray
 
-from aiida_siox.calculations.xspectra import XspectraCalculation, XspectraParameters
+from aiida_siox.calculations.xspectra import CutOcc, XspectraCalculation
 from aiida_siox.parsers.raw import xspectra as raw
 from aiida_siox.science.lanczos import LanczosCoefficients, spectrum_from_coefficients
 
@@ -233,7 +233,7 @@ class XspectraParser(Parser):
                 "gamma_eV": float(parameters["plot"]["xgamma"]),
                 "terminator": parameters["plot"]["terminator"],
                 "cut_occ_states": parameters["plot"]["cut_occ_states"],
-                "smooth_eV": XspectraParameters.parse(parameters).cut_occ.cut_desmooth,
+                "smooth_eV": CutOcc.parse(parameters.get("cut_occ", {})).cut_desmooth,
             }
         )
         return node

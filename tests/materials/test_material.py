@@ -173,7 +173,7 @@ class TestProtocols:
                 chain.get_protocol_inputs("fast", {"material": material})
 
     def test_the_material_stands_once(self):
-        with pytest.raises(ValueError, match="`structure_targets.material`: the material stands once, at the top"):
+        with pytest.raises(ValueError, match=r"`structure_targets\.material`: the material stands once, at the top"):
             StudyWorkChain.get_protocol_inputs("fast", {"structure_targets": {"material": "siox"}})
 
     def test_a_material_that_changes_what_is_not_there(self):
