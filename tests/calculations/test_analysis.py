@@ -81,7 +81,7 @@ def test_second_call_comes_from_the_cache():
 @pytest.mark.parametrize(
     ("n", "part", "overrides", "status", "message"),
     [
-        (48, "windoes", {}, 201, "there is no part `windoes` of the analysis. Valid: splits"),
+        (48, "windoes", {}, 201, "there is no part `windoes` of the analysis: did you mean `windows`? Valid: averages"),
         (48, "splits", {"training": {"seed": 1}}, 201, "start from a protocol"),
         (48, "splits", {"training": None}, 201, "lack `training`"),
         (3, "splits", {}, 202, "3 sites are too few."),
@@ -98,7 +98,7 @@ def test_refused_with_an_exit_message(n, part, overrides, status, message):
 
 def test_configurations_that_do_not_fit_are_refused():
     dataset = synthetic_dataset()
-    dataset.set_array("property_valence", np.full((48, 1), np.nan))
+    dataset.set_array("property_valence", np.full((48, 1), np.inf))  # NaN is a site without a value
     _, node = run(dataset.store())
     assert node.exit_status == 202
     assert "not finite" in node.exit_message
