@@ -82,7 +82,8 @@ def test_refuses_unknown_overrides(run_cli, codes, tmp_path, quartz_file):
     message = run_cli("plan", "structure", quartz_file, "--overrides", path, fails=True).stderr
     assert "unknown override key `settings.scf.ecutwfc`" in message
     assert "--sites" in run_cli("plan", "structure", quartz_file, "--sites", "x", fails=True).stderr
-    assert "silicon" in run_cli("plan", "structure", quartz_file, "--sites", "8", fails=True).stderr
+    message = run_cli("plan", "structure", quartz_file, "--sites", "8", fails=True).stderr
+    assert "[8] do not. Si sites of this structure: [0, 1, 2]." in message
 
 
 @pytest.mark.parametrize(
@@ -103,8 +104,8 @@ def test_refuses_unknown_overrides(run_cli, codes, tmp_path, quartz_file):
             "`settings.scf.electron_maxstep` must be an integer from 1 up to 10000, got 1.5",
         ),
         ("rdf: {n_bins: 256.5}", "`settings.rdf.n_bins` must be an integer from 1 up to 100000, got 256.5"),
-        ("grid: {energy_min_eV: 1700.0}", "`settings.grid.energy_min_eV` must be at least 1813"),
-        ("grid: {step_eV: 1.0e-6}", "`settings.grid.step_eV` must be a number from 0.001 up to 10, got 1e-06"),
+        ("xspectra: {margin_eV: [1000.0, 0.0]}", "`settings.xspectra.margin_eV"),
+        ("xspectra: {step_eV: 1.0e-6}", "`settings.xspectra.step_eV` must be a number from 0.001 up to 10, got 1e-06"),
     ],
 )
 def test_refuses_settings_that_a_job_would_refuse(run_cli, codes, tmp_path, quartz_file, overrides, message):

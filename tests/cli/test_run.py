@@ -231,7 +231,7 @@ def test_json_of_a_study(run_cli, codes, hand_made_study, monkeypatch):
             "site_table": {label: node.pk for label, node in hand_made_study.tables.items()},
             "calibration": hand_made_study.calibration.pk,
             "dataset": hand_made_study.dataset.pk,
-            **{label: model.pk for label, model in hand_made_study.models.items()},
+            "models": {label: model.pk for label, model in hand_made_study.models.items()},
         },
     }
     text = run_cli("run", "study", fails=True).stdout
