@@ -256,7 +256,9 @@ def configuration_rows(series: Series) -> list[dict[str, Any]]:
 
 def acceptance_rows(series: Series) -> list[dict[str, Any]]:
     """Return requested and accepted cells by composition, by the science function of the workflow."""
-    counted = count_acceptance([formula for formula, _ in series.requested.values()], list(series.attempts.values()))
+    counted = count_acceptance(
+        [formula for formula, _ in series.requested.values()], list(series.attempts.values()), figures.SIOX
+    )
     order = sorted(counted["order"], key=lambda formula: counted[formula]["x"])
     return [
         {

@@ -88,7 +88,7 @@ def test_run_calibration(run_example, launched):
 def test_run_study(run_example, launched):
     assert "Si4O8" in run_example("run_study.py", "Si4O8", "Si14")
     assert launched[0].configurations.get_list() == [["Si4O8", 1], ["Si14", 1]]
-    assert launched[0].training["epochs"] == 200
+    assert launched[0].training["training"]["epochs"] == 200
 
 
 def test_query_sites(run_example, hand_made_study):

@@ -36,7 +36,7 @@ def test_comparison_is_printed(capsys):
     comparison = {
         "rows": [{"name": "quartz_9", **ROW}],
         "shifts": [{"step": "small", "white_line_eV": 5.04, "half_height_eV": 5.52}],
-        "experiment": {"shift_eV": 6.5, "source": "a figure"},
+        "experiment": {"shift": ["silicon", "quartz"], "shift_eV": 6.5, "source": "a figure"},
         "missing": ["silicon_8"],
     }
     print_comparison("Reference 7", comparison)

@@ -173,21 +173,21 @@ def test_commands_without_a_profile_name_the_remedy(tmp_path):
 
 def test_the_training_is_optional(tmp_path, engines_folder):
     """A profile without `siox-analyse` can be used: a study does without it."""
-    names = [name for name in ENGINES if name != "train"]
+    names = [name for name in ENGINES if name != "analysis"]
     options = [part for name in names for part in ("--code", f"{name}={engines_folder / ENGINES[name].executable}")]
     assert set(STUDY_ENGINES) == set(names)
     (engines_folder / "siox-analyse").unlink()
-    done = call(tmp_path, "setup", *options, "--code", f"train={engines_folder / 'siox-bader'}")
+    done = call(tmp_path, "setup", *options, "--code", f"analysis={engines_folder / 'siox-bader'}")
     assert done.returncode == 1
-    assert "train: " in done.stderr
+    assert "analysis: " in done.stderr
     assert "is not siox-analyse" in done.stderr
     check = call(tmp_path, "setup", "--check", "--json")
     assert check.returncode == 0, check.stderr
     report = json.loads(check.stdout)
     rows = {row["engine"]: row for row in report["engines"]}
     assert report["usable"]
-    assert not rows["train"]["usable"]
-    assert "not registered" in rows["train"]["reason"]
+    assert not rows["analysis"]["usable"]
+    assert "not registered" in rows["analysis"]["reason"]
 
 
 @pytest.mark.engine

@@ -205,7 +205,7 @@ def test_acceptance_of_a_study(run_cli, aiida_profile):
     orm.Dict(counted).store().base.links.add_incoming(study, LinkType.RETURN, "acceptance")
     assert run_cli("show", study.pk, "--json").json["acceptance"] == counted
     (row,) = numbers_of(run_cli("show", study.pk).stdout, "Acceptance")
-    assert row == ["Si8O4", "0.50", "1", "0", "3", "0%", "void (2), job failed (1)"]
+    assert row == ["Si8O4", "0.5", "1", "0", "3", "0%", "void (2), job failed (1)"]
 
 
 @pytest.mark.parametrize("name", ["calibration", "dataset"])

@@ -316,7 +316,7 @@ def test_valid_parameters():
         (with_value("rules.voids", {}), r"unknown key `rules\.voids` .* did you mean `void`\?"),
         (with_value("rdf.xyzzy", 1), r"unknown key `rdf\.xyzzy` \(value 1\): Valid: n_bins, r_max_angstrom, sigma"),
         (with_value("rdf", 3), r"`rdf` must be a mapping with r_max_angstrom, .* got 3"),
-        ([], "the input must be a mapping with cutoff_si_o_angstrom, .* got \\[\\]"),
+        ([], "the input must be a mapping with distinct_tolerance, .* got \\[\\]"),
         (with_value("longest_ring", 8.5), r"`longest_ring` must be an integer from 3 up to 24, got 8\.5"),
         (
             with_value("rules.oxygen_bond.max_bonds", True),
