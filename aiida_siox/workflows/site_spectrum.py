@@ -50,8 +50,9 @@ def screening_error(inputs: Any) -> str | None:
                 f"`settings.screening_charge` needs PAW sets: of `{pseudo.filename}` ({kind}) pp.x has no all-electron "
                 "density to find the Bader basins with. Take the PAW sets of the protocol, or leave it false."
             )
-    codes = inputs.get("codes") or {}
-    if missing := [engine for engine in site_engines(inputs["settings"]) if engine not in codes]:
+    codes = inputs.get("codes") or {}  # none yet where a command checks its input before it looks for engines
+    missing = [engine for engine in site_engines(inputs["settings"]) if engine not in codes]
+    if codes and missing:
         return f"`settings.screening_charge` needs the codes {', '.join(missing)} as well."
     return None
 
