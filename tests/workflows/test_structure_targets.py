@@ -250,7 +250,7 @@ class TestRefused:
     def test_settings(self, builder):
         settings = copy.deepcopy(builder.settings.get_dict())
         settings["scf"]["ecutrho_Ry"] = 100.0
-        with pytest.raises(ValueError, match=r"ecutrho_Ry` \(100.0\).*at least 200"):
+        with pytest.raises(ValueError, match=r"ecutrho_Ry` \(100\).*at least 200"):
             builder.settings = orm.Dict(settings)
 
     def test_options_of_an_unknown_engine(self, builder):
@@ -261,7 +261,7 @@ class TestRefused:
         ("overrides", "message"),
         [
             ({"settings": {"scf": {"ecutwfc": 50.0}}}, "settings.scf.ecutwfc`: did you mean `ecutwfc_Ry`"),
-            ({"settings": {"xspectra": {"energy_max_eV": 20.0}}}, "unknown key `settings.xspectra.energy_max_eV`"),
+            ({"settings": {"xspectra": {"energy_max_eV": 20.0}}}, "override key `settings.xspectra.energy_max_eV`"),
         ],
     )
     def test_overrides(self, mock_engines, mock_quartz, mock_atomic_data, overrides, message):
